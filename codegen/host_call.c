@@ -1,0 +1,256 @@
+/* host_call.c: calls from host code: kernels, scalar bodies, host functions and opaque kernels. */
+#include "codegen/host.h"
+
+#include "runtime/artefact.h"
+
+typedef LLVMValueRef V;
+typedef LLVMTypeRef T;
+
+#define B (h->cg->b)
+
+enum { PARALLEL_COST = 1 << 15 /* scalar operations worth handing to another thread */ };
+
+/* ---- kernels */
+
+static V address(host *h, const ir_dim *offset) {
+    V at = host_dim(h, offset);
+    return LLVMBuildGEP2(B, h->cg->i8, h->work, &at, 1, "");
+}
+
+/* The result's memory, before the kernel runs. */
+static void make_room(host *h, ir_value *v) {
+    const plan_place *p = &h->plan->at[v->id];
+    if (p->kind == PL_WORK) {
+        h->vals[v->id].v = address(h, p->offset);
+        return;
+    }
+    if (p->kind == PL_OUT) {
+        h->vals[v->id].v = host_load(h, h->cg->ptr, h->out_data, 8 * p->index);
+        return;
+    }
+    V slot = host_slot(h, host_new_slots(h, 1)), data = host_alloca(h, h->cg->ptr, 1);
+    V shape = host_alloca(h, h->cg->i64, v->type->rank ? v->type->rank : 1);
+    for (int i = 0; i < v->type->rank; i++) host_store(h, host_dim(h, v->type->dims[i]), shape, 8 * i);
+    V args[5] = {host_i32(h, v->type->dtype), host_i32(h, v->type->rank), shape, slot, data};
+    host_fail_if(h, HOST_SERVICE(h, tensor_new, h->cg->i32, 5, args));
+    h->vals[v->id] = (host_val){host_load(h, h->cg->ptr, data, 0), slot};
+}
+
+/* i32 thunk(ptr arg, i64 begin, i64 end, i64 worker): arg = {buffers, scalars}; gives message row + 1 for a raise. */
+static V thunk_of(host *h, cg_kernel *k, int first_row) {
+    V known = rt_map_get(&h->thunks, k->k->name);
+    if (known) return known;
+    cg_module *m = h->cg;
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(B);
+    T params[4] = {m->ptr, m->i64, m->i64, m->i64};
+    V fn = cg_function(m, ir_fmt(h->c, "%s.body", k->k->name), LLVMFunctionType(m->i32, params, 4, false), false);
+    LLVMPositionBuilderAtEnd(B, LLVMAppendBasicBlockInContext(m->cx, fn, "entry"));
+    V error = LLVMBuildArrayAlloca(B, m->i64, host_i32(h, K_MAX_RAISE), "");
+    V arg = LLVMGetParam(fn, 0);
+    V args[5] = {host_load(h, m->ptr, arg, 0), host_load(h, m->ptr, arg, 8), LLVMGetParam(fn, 1), LLVMGetParam(fn, 2), error};
+    V code = LLVMBuildCall2(B, k->entry_type, k->entry, args, 5, "");
+    V zero = host_i32(h, 0);
+    V raised = LLVMBuildAdd(B, code, host_i32(h, first_row), "");
+    LLVMBuildRet(B, LLVMBuildSelect(B, LLVMBuildICmp(B, LLVMIntEQ, code, zero, ""), zero, raised, ""));
+    LLVMPositionBuilderAtEnd(B, here);
+    rt_map_put(&h->c->arena, &h->thunks, k->k->name, fn);
+    return fn;
+}
+
+static int failure_rows(host *h, const lower_launch *l) {
+    int first = 0;
+    for (int i = 0; i < l->failures.n; i++) { /* consecutive rows: never shared with others */
+        cg_message m = {l->failures.at[i].cls, l->failures.at[i].text, l->span};
+        RT_PUSH(&h->c->arena, &h->tables->messages, m);
+        if (i == 0) first = h->tables->messages.n - 1;
+    }
+    return first;
+}
+
+static V buffer_address(host *h, ir_node *n, const lower_buffer *b, const ir_dim **scratch) {
+    if (b->kind == LB_IN) return host_data(h, n->in[b->index]);
+    if (b->kind == LB_OUT) return host_data(h, n->out[b->index]);
+    V at = address(h, *scratch);
+    const ir_dim *bytes = ir_dim_mul(h->c, b->elements, ir_dim_const(h->c, rt_dtypes[b->dtype].bytes));
+    const ir_dim *a = ir_dim_const(h->c, 64);
+    if (!ir_dim_exact_div(h->c, bytes, a)) bytes = ir_dim_mul(h->c, ir_dim_floordiv(h->c, ir_dim_add(h->c, bytes, ir_dim_const(h->c, 63)), a), a);
+    *scratch = ir_dim_add(h->c, *scratch, bytes);
+    return at;
+}
+
+static V scalar_bits(host *h, ir_node *n, const lower_scalar *s) {
+    if (s->dim) return host_dim(h, s->dim);
+    V v = host_scalar(h, n->in[s->input]);
+    if (LLVMTypeOf(v) == h->cg->f64) return LLVMBuildBitCast(B, v, h->cg->i64, "");
+    return LLVMTypeOf(v) == h->cg->i1 ? LLVMBuildZExt(B, v, h->cg->i64, "") : v;
+}
+
+static void raise_if(host *h, V code) {
+    LLVMBasicBlockRef bad = host_block(h, "raise"), ok = host_block(h, "ok");
+    LLVMBuildCondBr(B, LLVMBuildICmp(B, LLVMIntEQ, code, host_i32(h, 0), ""), ok, bad);
+    LLVMPositionBuilderAtEnd(B, bad);
+    V row = LLVMBuildSub(B, code, host_i32(h, 1), "");
+    LLVMBuildRet(B, HOST_SERVICE(h, raise, h->cg->i32, 1, &row));
+    LLVMPositionBuilderAtEnd(B, ok);
+}
+
+/* Iterations that are one piece of work, by cost at run time. */
+static V grain_of(host *h, const lower_launch *l) {
+    V cost = host_dim(h, ir_dim_max(h->c, l->cost, ir_dim_const(h->c, 1)));
+    V g = LLVMBuildSDiv(B, cg_i64(h->cg, PARALLEL_COST), cost, "");
+    V one = cg_i64(h->cg, 1);
+    return LLVMBuildSelect(B, LLVMBuildICmp(B, LLVMIntSGT, g, one, ""), g, one, "");
+}
+
+static bool small(const lower_launch *l) {
+    int64_t n, cost;
+    return ir_dim_is_const(l->grid, &n) && (n <= 1 || (ir_dim_is_const(l->cost, &cost) && cost < PARALLEL_COST / n));
+}
+
+static void launch(host *h, ir_node *n, const lower_launch *l, const ir_dim **scratch) {
+    cg_module *m = h->cg;
+    cg_kernel *k = cg_add_kernel(m, l->kernel, NULL, false);
+    if (!k) return;
+    V buffers = host_alloca(h, m->ptr, l->buffers.n ? l->buffers.n : 1), scalars = host_alloca(h, m->i64, l->scalars.n ? l->scalars.n : 1);
+    for (int i = 0; i < l->buffers.n; i++) host_store(h, buffer_address(h, n, &l->buffers.at[i], scratch), buffers, 8 * i);
+    for (int i = 0; i < l->scalars.n; i++) host_store(h, scalar_bits(h, n, &l->scalars.at[i]), scalars, 8 * i);
+    int first = failure_rows(h, l);
+    V grid = host_dim(h, l->grid), code;
+    V thunk = thunk_of(h, k, first);
+    V arg = host_alloca(h, m->ptr, 2);
+    host_store(h, buffers, arg, 0);
+    host_store(h, scalars, arg, 8);
+    if (small(l)) {
+        V args[4] = {arg, cg_i64(m, 0), grid, cg_i64(m, 0)};
+        code = LLVMBuildCall2(B, LLVMGlobalGetValueType(thunk), thunk, args, 4, "");
+    } else {
+        V args[4] = {grid, grain_of(h, l), thunk, arg};
+        code = HOST_SERVICE(h, parallel_for, m->i32, 4, args);
+    }
+    if (l->failures.n) raise_if(h, code);
+}
+
+/* Tells a profile, if there is one, that an op starts. */
+static void mark(host *h, const char *name, ir_span span) {
+    struct cg_op op = {name, span};
+    RT_PUSH(&h->c->arena, &h->made->ops, op);
+    LLVMBasicBlockRef yes = host_block(h, "mark"), no = host_block(h, "op");
+    LLVMBuildCondBr(B, LLVMBuildIsNull(B, h->profile, ""), no, yes);
+    LLVMPositionBuilderAtEnd(B, yes);
+    V row = host_i32(h, h->made->ops.n - 1);
+    HOST_SERVICE(h, mark, h->cg->voidty, 1, &row);
+    LLVMBuildBr(B, no);
+    LLVMPositionBuilderAtEnd(B, no);
+}
+
+void host_kernel(host *h, ir_node *n) {
+    const lower_kernel *k = n->info;
+    if (!k) {
+        ir_error(h->c, n->span, "internal: a kernel was not scheduled");
+        return;
+    }
+    mark(h, k->label, n->span);
+    for (int i = 0; i < n->nout; i++) make_room(h, n->out[i]);
+    const ir_dim *scratch = h->plan->scratch[n->id];
+    for (int i = 0; i < k->launches.n; i++) launch(h, n, &k->launches.at[i], &scratch);
+}
+
+/* ---- scalar bodies */
+
+static rt_dtype scalar_dtype(const ir_type *t) {
+    return t->kind == T_FLOAT ? DT_F64 : t->kind == T_BOOL ? DT_BOOL : t->kind == T_INT ? DT_I64 : DT_NONE;
+}
+
+static V libm_call(host *h, const ir_expr *e, V *args) {
+    const char *name = k_math_symbol(e->op, e->dtype);
+    T t = cg_type(h->cg, e->dtype), params[3] = {t, t, t}, type = LLVMFunctionType(t, params, (unsigned)e->n, false);
+    V fn = LLVMGetNamedFunction(h->cg->mod, name);
+    if (!fn) fn = LLVMAddFunction(h->cg->mod, name, type);
+    return LLVMBuildCall2(B, type, fn, args, (unsigned)e->n, "");
+}
+
+static V scalar_expr(host *h, ir_node *n, const ir_expr *e) {
+    V args[3];
+    switch ((int)e->op) {
+    case X_CONST:
+        if (rt_dtypes[e->dtype].kind == 'F') return LLVMConstReal(cg_type(h->cg, e->dtype), e->f);
+        return LLVMConstInt(cg_type(h->cg, e->dtype), (unsigned long long)e->k, true);
+    case X_SCALAR: return host_scalar(h, n->in[e->i]);
+    case X_DIM: return host_dim(h, e->dim);
+    default: break;
+    }
+    for (int i = 0; i < e->n; i++) args[i] = scalar_expr(h, n, e->args[i]);
+    if (rt_dtypes[e->dtype].kind == 'F' && k_math_symbol(e->op, e->dtype)) return libm_call(h, e, args);
+    if (e->op == K_POW) ir_error(h->c, n->span, "int ** int with a base or exponent that is not constant is not supported");
+    return cg_prim(h->cg, e->op, e->dtype, e->n ? e->args[e->op == K_SELECT ? 1 : 0]->dtype : e->dtype, args);
+}
+
+static const ir_expr *scalar_body(host *h, ir_node *n, ir_exprs *x) {
+    int count = n->nin;
+    rt_dtype compute = DT_BOOL;
+    const ir_expr **values = RT_ARRAY(&h->c->arena, const ir_expr *, count + 1);
+    const char **names = RT_ARRAY(&h->c->arena, const char *, count + 1);
+    for (int i = 0; i < count; i++) {
+        rt_dtype d = scalar_dtype(n->in[i]->type);
+        if (d == DT_NONE) return NULL;
+        names[i] = n->op->schema->params[i].name;
+        const rt_value *k = ir_const_of(n->in[i]);
+        values[i] = !k ? ir_x_scalar(x, i, d) : d == DT_F64 ? ir_x_float(x, d, k->f) : ir_x_int(x, d, k->i);
+        if (d == DT_F64 || (d == DT_I64 && compute == DT_BOOL)) compute = d;
+    }
+    const ir_expr *e = ir_scalar_parse(x, n->op->body, compute, count, names, values, 0, NULL);
+    rt_dtype want = scalar_dtype(n->out[0]->type);
+    return e && want != DT_NONE ? ir_x_cast(x, e, want) : NULL;
+}
+
+/* A body that may raise is computed here only if it cannot: a constant divisor other than 0. */
+static bool cannot_raise(const ir_node *n) {
+    if (!(n->op->effects & EFF_RAISES)) return true;
+    const rt_value *k = n->nin == 2 ? ir_const_of(n->in[1]) : NULL;
+    return k && k->tag == V_INT && k->i != 0;
+}
+
+static bool inline_body(host *h, ir_node *n) {
+    if (n->op->cls != OP_HOST || !n->op->body || !*n->op->body || n->nout != 1 || !cannot_raise(n)) return false;
+    ir_exprs x = {.c = h->c};
+    const ir_expr *e = scalar_body(h, n, &x);
+    if (!e) return false;
+    V v = h->vals[n->out[0]->id].v = scalar_expr(h, n, e);
+    if (n->out[0]->type->kind == T_INT) host_bind(h, n->out[0]->type->dim, v);
+    return true;
+}
+
+/* ---- host functions */
+
+static const char *host_name(const ir_node *n) {
+    if (rt_host_find(n->op->full)) return n->op->full;
+    return rt_host_find(n->op->name) ? n->op->name : NULL;
+}
+
+/* The elements of an argument list that exists for this op alone. */
+static V argument_array(host *h, ir_node *n) {
+    V array = host_alloca(h, h->cg->i64, 2 * (n->nin ? n->nin : 1));
+    for (int i = 0; i < n->nin; i++) host_put_value(h, host_at(h, array, 16 * i), n->in[i]);
+    return array;
+}
+
+V host_call_named(host *h, const char *name, int nargs, V args, int nout) {
+    V out = host_slot(h, host_new_slots(h, nout));
+    int row = cg_message_row(h->c, h->tables, "", "", h->at);
+    V all[6] = {host_i32(h, cg_host_row(h->c, h->tables, name)), host_i32(h, row), host_i32(h, nargs), args, host_i32(h, nout), out};
+    host_fail_if(h, HOST_SERVICE(h, call, h->cg->i32, 6, all));
+    return out;
+}
+
+void host_call(host *h, ir_node *n) {
+    if (inline_body(h, n)) return;
+    const char *name = host_name(n);
+    if (!name) {
+        ir_error(h->c, n->span, "%s has no implementation for compiled code", n->op->full);
+        for (int i = 0; i < n->nout; i++)
+            h->vals[n->out[i]->id].v = LLVMGetUndef(n->out[i]->type->kind == T_FLOAT ? h->cg->f64 : n->out[i]->type->kind == T_BOOL ? h->cg->i1 : n->out[i]->type->kind == T_INT ? h->cg->i64 : h->cg->ptr);
+        return;
+    }
+    V out = host_call_named(h, name, n->nin, argument_array(h, n), n->nout);
+    for (int i = 0; i < n->nout; i++) host_unbox(h, n->out[i], host_at(h, out, 16 * i));
+}

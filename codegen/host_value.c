@@ -1,0 +1,138 @@
+/* host_value.c: values in and out of boxes.  An rt_value is 16 bytes: the tag (i32) at 0, the payload at 8. */
+#include "codegen/host.h"
+
+#include "runtime/artefact.h"
+
+typedef LLVMValueRef V;
+typedef LLVMTypeRef T;
+
+#define B (h->cg->b)
+
+int host_new_slots(host *h, int n) {
+    int s = h->nslots;
+    h->nslots += n;
+    return s;
+}
+
+V host_slot(host *h, int i) { return host_at(h, h->slots, 16 * (int64_t)i); }
+
+void host_put(host *h, V at, V box) {
+    host_store(h, host_load(h, h->cg->i64, box, 0), at, 0);
+    host_store(h, host_load(h, h->cg->i64, box, 8), at, 8);
+}
+
+static void put_scalar(host *h, V at, rt_tag tag, V payload) {
+    host_store(h, cg_i64(h->cg, tag), at, 0);
+    host_store(h, payload, at, 8);
+}
+
+static bool is_struct(const ir_node *n, ir_struct_id id) { return n && n->op->cls == OP_STRUCT && n->op->id == (int)id; }
+
+/* All users are kernels, or nobody: the list never exists at run time. */
+bool host_flat(const ir_value *list) {
+    for (const ir_use *u = list->uses; u; u = u->next) {
+        if (u->block && u->block->owner == NULL && list->type->kind == T_TUPLE) continue; /* the entry's result, taken apart */
+        if (!u->node) return false;
+        if (u->node->block->owner && is_struct(u->node->block->owner, S_KERNEL)) continue;
+        if (is_struct(u->node, S_TUPLE) && list->type->kind == T_TUPLE && host_flat(u->node->out[0])) continue;
+        return false;
+    }
+    return true;
+}
+
+V host_scalar(host *h, ir_value *v) {
+    const rt_value *k = ir_const_of(v);
+    if (k) {
+        if (v->type->kind == T_FLOAT) return LLVMConstReal(h->cg->f64, k->f);
+        if (v->type->kind == T_BOOL) return LLVMConstInt(h->cg->i1, k->i != 0, false);
+        return cg_i64(h->cg, k->i);
+    }
+    if (h->vals[v->id].v) return h->vals[v->id].v;
+    if (is_struct(v->def, S_UNINIT)) return LLVMGetUndef(v->type->kind == T_FLOAT ? h->cg->f64 : v->type->kind == T_BOOL ? h->cg->i1 : h->cg->i64);
+    ir_error(h->c, h->at, "internal: a scalar has no value in host code");
+    return LLVMGetUndef(h->cg->i64);
+}
+
+V host_data(host *h, ir_value *v) {
+    if (h->vals[v->id].v) return h->vals[v->id].v;
+    if (!is_struct(v->def, S_UNINIT)) ir_error(h->c, h->at, "internal: a tensor has no address in host code");
+    return LLVMGetUndef(h->cg->ptr);
+}
+
+static V shape_of(host *h, const ir_type *t) {
+    V shape = host_alloca(h, h->cg->i64, t->rank ? t->rank : 1);
+    for (int i = 0; i < t->rank; i++) host_store(h, host_dim(h, t->dims[i]), shape, 8 * i);
+    return shape;
+}
+
+/* A boxed copy of a tensor that lies in the workspace, the weights or a state cell. */
+static V box_tensor(host *h, ir_value *v) {
+    host_val *x = &h->vals[v->id];
+    if (x->box) return x->box;
+    V slot = host_slot(h, host_new_slots(h, 1)), data = host_alloca(h, h->cg->ptr, 1);
+    V args[5] = {host_i32(h, v->type->dtype), host_i32(h, v->type->rank), shape_of(h, v->type), slot, data};
+    host_fail_if(h, HOST_SERVICE(h, tensor_new, h->cg->i32, 5, args));
+    host_memcpy(h, host_load(h, h->cg->ptr, data, 0), host_data(h, v), host_dim(h, plan_bytes(h->c, v->type)));
+    return slot;
+}
+
+static V box_text(host *h, const rt_value *k) {
+    V slot = host_slot(h, host_new_slots(h, 1));
+    V text = cg_bytes(h->cg, "str", k->str->s, k->str->n + 1, 1);
+    host_fail_if(h, HOST_SERVICE(h, str, h->cg->i32, 3, ((V[]){text, cg_i64(h->cg, (int64_t)k->str->n), slot})));
+    return slot;
+}
+
+void host_put_value(host *h, V at, ir_value *v) {
+    switch (v->type->kind) {
+    case T_INT: put_scalar(h, at, V_INT, host_scalar(h, v)); break;
+    case T_BOOL: put_scalar(h, at, V_BOOL, LLVMBuildZExt(B, host_scalar(h, v), h->cg->i64, "")); break;
+    case T_FLOAT: put_scalar(h, at, V_FLOAT, host_scalar(h, v)); break;
+    case T_NONE:
+    case T_BOTTOM: put_scalar(h, at, V_NONE, cg_i64(h->cg, 0)); break;
+    default: host_put(h, at, host_box(h, v));
+    }
+}
+
+V host_box(host *h, ir_value *v) {
+    const rt_value *k = ir_const_of(v);
+    if (k && k->tag == V_STR) return box_text(h, k);
+    if (v->type->kind == T_TENSOR && !is_struct(v->def, S_UNINIT)) return box_tensor(h, v);
+    if (plan_boxed(v->type) && h->vals[v->id].v) return h->vals[v->id].v;
+    V at = host_alloca(h, h->cg->i64, 2);
+    if (plan_boxed(v->type) || is_struct(v->def, S_UNINIT)) {
+        if (!is_struct(v->def, S_UNINIT)) ir_error(h->c, h->at, "internal: a boxed value has no place in host code");
+        put_scalar(h, at, V_NONE, cg_i64(h->cg, 0));
+    } else {
+        host_put_value(h, at, v);
+    }
+    return at;
+}
+
+static void unbox_tensor(host *h, ir_value *v, V box) {
+    const ir_type *t = v->type;
+    V shape = host_alloca(h, h->cg->i64, t->rank ? t->rank : 1), data = host_alloca(h, h->cg->ptr, 1);
+    V hold = host_slot(h, host_new_slots(h, 1));
+    int row = cg_message_row(h->c, h->tables, "", "", h->at);
+    V args[7] = {host_i32(h, row), box, host_i32(h, t->dtype), host_i32(h, t->rank), shape, hold, data};
+    host_fail_if(h, HOST_SERVICE(h, tensor_get, h->cg->i32, 7, args));
+    for (int i = 0; i < t->rank; i++) host_bind(h, t->dims[i], host_load(h, h->cg->i64, shape, 8 * i));
+    h->vals[v->id] = (host_val){host_load(h, h->cg->ptr, data, 0), box};
+}
+
+void host_unbox(host *h, ir_value *v, V box) {
+    switch (v->type->kind) {
+    case T_INT:
+        h->vals[v->id].v = host_load(h, h->cg->i64, box, 8);
+        host_bind(h, v->type->dim, h->vals[v->id].v);
+        break;
+    case T_BOOL:
+        h->vals[v->id].v = LLVMBuildICmp(B, LLVMIntNE, host_load(h, h->cg->i64, box, 8), cg_i64(h->cg, 0), "");
+        break;
+    case T_FLOAT: h->vals[v->id].v = host_load(h, h->cg->f64, box, 8); break;
+    case T_TENSOR: unbox_tensor(h, v, box); break;
+    case T_NONE:
+    case T_BOTTOM: break;
+    default: h->vals[v->id].v = box;
+    }
+}

@@ -1,0 +1,107 @@
+/* dce.c: removes nodes whose results nobody needs.
+ *
+ * A result is needed if it is used, and also if its type binds a symbol (a size or an int that the data decides) that
+ * another type mentions.  Writes, failures that the program can see and guards stay.  One sweep backwards per
+ * round, until nothing changes. */
+#include "lower/group.h"
+
+typedef struct symbols { rt_map users; rt_arena *a; const ir_node *now; } symbols; /* symbol -> node, or `many` */
+static char many;
+
+static void mention(void *env, const char *name) {
+    symbols *s = env;
+    void *was = rt_map_get(&s->users, name);
+    if (was != s->now) rt_map_put(s->a, &s->users, name, was ? &many : (void *)s->now);
+}
+
+static void mention_type(symbols *s, const ir_type *t) {
+    if (t->kind == T_INT && t->dim) ir_dim_symbols(t->dim, mention, s);
+    for (int i = 0; t->kind == T_TENSOR && i < t->rank; i++)
+        if (t->dims && t->dims[i]) ir_dim_symbols(t->dims[i], mention, s);
+    for (int i = 0; i < t->n; i++) mention_type(s, t->elem[i]);
+}
+
+static void collect(symbols *s, ir_block *b) {
+    for (int i = 0; i < b->params.n; i++) {
+        s->now = (const ir_node *)b->params.at[i]; /* only identity matters */
+        mention_type(s, b->params.at[i]->type);
+    }
+    for (ir_node *n = b->first; n; n = n->next) {
+        s->now = n;
+        for (int i = 0; i < n->nout; i++) mention_type(s, n->out[i]->type);
+        for (int i = 0; i < n->nblocks; i++) collect(s, n->blocks[i]);
+    }
+}
+
+struct shared { symbols *s; bool yes; };
+static void check_shared(void *env, const char *name) {
+    struct shared *x = env;
+    if (rt_map_get(&x->s->users, name) == &many) x->yes = true;
+}
+
+static bool binds(symbols *s, const ir_node *n) {
+    bool binder = n->op->cls == OP_HOST || n->op->cls == OP_OPAQUE ||
+                  (n->op->cls == OP_STRUCT && n->op->id != S_DIM && n->op->id != S_CONST && n->op->id != S_PARAM && n->op->id != S_STATE);
+    struct shared x = {s, false};
+    for (int i = 0; i < n->nout && binder; i++) {
+        const ir_type *t = n->out[i]->type;
+        if (t->kind == T_INT && t->dim) ir_dim_symbols(t->dim, check_shared, &x);
+        for (int k = 0; t->kind == T_TENSOR && k < t->rank; k++)
+            if (t->dims[k]) ir_dim_symbols(t->dims[k], check_shared, &x);
+    }
+    return x.yes;
+}
+
+static bool effectful_block(const ir_block *b);
+
+static bool effectful(const ir_node *n) {
+    if (n->op->cls == OP_STRUCT) {
+        switch ((ir_struct_id)n->op->id) {
+        case S_SETSTATE:
+        case S_SETATTR:
+        case S_CALL:
+        case S_RAISE:
+        case S_GUARD:
+        case S_WRITEBACK: return true;
+        case S_UNPACK: return n->in[0]->type->kind != T_TUPLE; /* a list of another length raises */
+        default:
+            for (int i = 0; i < n->nblocks; i++)
+                if (effectful_block(n->blocks[i])) return true;
+            return n->op->id == S_LOOP; /* may not end */
+        }
+    }
+    return n->op->effects & (EFF_WRITES | EFF_SIDE | EFF_RAISES);
+}
+
+static bool effectful_block(const ir_block *b) {
+    for (const ir_node *n = b->first; n; n = n->next)
+        if (effectful(n)) return true;
+    return false;
+}
+
+static int dce_block(symbols *s, ir_block *b) {
+    int changes = 0;
+    for (ir_node *n = b->last, *prev; n; n = prev) {
+        prev = n->prev;
+        for (int i = 0; i < n->nblocks; i++) changes += dce_block(s, n->blocks[i]);
+        bool used = effectful(n) || binds(s, n);
+        for (int i = 0; i < n->nout && !used; i++) used = n->out[i]->uses != NULL;
+        if (used) continue;
+        ir_erase(n);
+        changes++;
+    }
+    return changes;
+}
+
+int lower_dce(ir_module *m) {
+    int total = 0;
+    for (int i = 0; i < m->funcs.n; i++) {
+        ir_func *f = m->funcs.entries[i].value;
+        for (int n = 1; n; total += n) {
+            symbols s = {.a = &m->c->arena};
+            collect(&s, f->body);
+            n = dce_block(&s, f->body);
+        }
+    }
+    return total;
+}

@@ -1,0 +1,116 @@
+/* fold.c: computes at compile time what depends on constants and params only.
+ * in, out: core.  A node of a comprehension class whose operands are all params becomes a param of its own, computed by the
+ * reference interpreter, if that does not make the weights much larger. */
+#include "lower/group.h"
+
+enum { SMALL = 64 * 1024 /* bytes that a result may have whatever its operands have */ };
+
+static bool is_struct(const ir_node *n, ir_struct_id id) { return n && n->op->cls == OP_STRUCT && n->op->id == (int)id; }
+
+static int64_t bytes_of(const ir_type *t) {
+    int64_t n = rt_dtypes[t->dtype].bytes, d;
+    for (int i = 0; i < t->rank; i++)
+        if (!ir_dim_is_const(t->dims[i], &d) || !rt_mul_i64(n, d, &n)) return -1;
+    return n;
+}
+
+static bool constant(const ir_value *v) {
+    const ir_node *d = v->def;
+    if (!d || d->op->cls != OP_STRUCT) return false;
+    if (d->op->id == S_CONST || d->op->id == S_PARAM) return true;
+    if (d->op->id != S_LIST && d->op->id != S_TUPLE) return false;
+    for (int i = 0; i < d->nin; i++)
+        if (!constant(d->in[i])) return false;
+    return true;
+}
+
+static int64_t param_bytes(const ir_value *v) {
+    const ir_node *d = v->def;
+    if (is_struct(d, S_PARAM)) return bytes_of(v->type);
+    int64_t n = 0;
+    for (int i = 0; (is_struct(d, S_LIST) || is_struct(d, S_TUPLE)) && i < d->nin; i++) n += param_bytes(d->in[i]);
+    return n;
+}
+
+static bool foldable(const ir_node *n) {
+    if (n->op->cls != OP_POINTWISE && n->op->cls != OP_REDUCE && n->op->cls != OP_MOVE && n->op->cls != OP_CONTRACT) return false;
+    if (n->op->effects & (EFF_RANDOM | EFF_WRITES | EFF_SIDE)) return false;
+    int64_t in = 0, out = 0;
+    for (int i = 0; i < n->nin; i++) {
+        if (!constant(n->in[i])) return false;
+        in += param_bytes(n->in[i]);
+    }
+    for (int i = 0; i < n->nout; i++) {
+        int64_t b = bytes_of(n->out[i]->type);
+        if (b < 0) return false;
+        out += b;
+    }
+    return out <= (in > SMALL ? in : SMALL);
+}
+
+static rt_value value_of(ir_module *m, const ir_value *v) {
+    const ir_node *d = v->def;
+    if (is_struct(d, S_CONST)) return rt_retain(d->value);
+    if (is_struct(d, S_PARAM)) {
+        ir_tensor_data *t = rt_map_get(&m->tensors, d->sym);
+        rt_tensor_retain(t->tensor);
+        return rt_tensor_value(t->tensor);
+    }
+    rt_value l = rt_list_new(is_struct(d, S_LIST) ? V_LIST : V_TUPLE, d->nin);
+    for (int i = 0; i < d->nin; i++) l.list->at[i] = value_of(m, d->in[i]);
+    return l;
+}
+
+/* A new param that holds t (taken), read in front of `at`. */
+ir_value *lower_new_param(ir_module *m, ir_node *at, rt_tensor *t, const ir_type *type) {
+    ir_context *c = m->c;
+    const char *name;
+    for (int i = m->tensors.n;; i++)
+        if (!rt_map_get(&m->tensors, name = ir_intern(c, ir_fmt(c, "fold.%d", i)))) break;
+    ir_tensor_data *d = RT_NEW(&c->arena, ir_tensor_data);
+    *d = (ir_tensor_data){.name = name, .tensor = t};
+    ir_own(c, rt_tensor_value(t));
+    rt_map_put(&c->arena, &m->tensors, name, d);
+    ir_node *n = ir_node_new(at->block->func, ir_struct(c, S_PARAM), at->span, 0, NULL, 1, &type);
+    n->sym = name;
+    ir_insert_before(at, n);
+    return n->out[0];
+}
+
+static bool fold_node(ir_module *m, lower_interp *in, ir_node *n) {
+    rt_value *args = RT_ARRAY(&m->c->arena, rt_value, n->nin + 1), *out = RT_ARRAY(&m->c->arena, rt_value, n->nout + 1);
+    for (int i = 0; i < n->nin; i++) args[i] = value_of(m, n->in[i]);
+    rt_env env = {0};
+    bool ok = lower_apply(in, n->op, args, out, &env);
+    for (int i = 0; i < n->nin; i++) rt_release(args[i]);
+    rt_env_clear(&env);
+    if (!ok) return false; /* it raises: leave that to the run */
+    for (int i = 0; i < n->nout; i++) {
+        rt_tensor *t = out[i].tensor;
+        if (!rt_tensor_contiguous(t)) {
+            t = rt_tensor_copy_to(t, t->dtype);
+            rt_release(out[i]);
+        }
+        ir_replace_uses(n->out[i], lower_new_param(m, n, t, n->out[i]->type));
+    }
+    ir_erase(n);
+    return true;
+}
+
+static int fold_block(ir_module *m, lower_interp *in, ir_block *b) {
+    int changes = 0;
+    for (ir_node *n = b->first, *next; n; n = next) {
+        next = n->next;
+        for (int i = 0; i < n->nblocks; i++) changes += fold_block(m, in, n->blocks[i]);
+        if (foldable(n)) changes += fold_node(m, in, n);
+    }
+    return changes;
+}
+
+int lower_fold(ir_module *m) {
+    lower_interp *in = lower_interp_new(m);
+    int changes = 0;
+    for (int i = 0; in && i < m->funcs.n; i++) changes += fold_block(m, in, ((ir_func *)m->funcs.entries[i].value)->body);
+    lower_interp_free(in);
+    return changes;
+}

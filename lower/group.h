@@ -1,0 +1,61 @@
+/* group.h: from core nodes to kernels: `fuse` puts nodes into S_KERNEL groups, `schedule` turns each group into kernel IR.
+ *
+ * A group is an S_KERNEL node: its block 0 holds the core nodes (they use outer values directly; the block has no
+ * parameters) and yields the values used outside, which are the node's results.  The node's inputs are the outer values
+ * that the block uses and that are run-time operands: tensors, and scalars that the kernels take. */
+#ifndef JITC_LOWER_GROUP_H
+#define JITC_LOWER_GROUP_H
+
+#include "lower/comp.h"
+#include "lower/kernel.h"
+
+/* ---- node.c: a core node as an application of its op */
+
+/* Fills args from the node's inputs: constants from S_CONST, ints by their dim, lists and tuples from S_LIST and S_TUPLE.
+ * Run-time operands (tensors, scalars that are not constant) are numbered from 0 in order; operands[] says which values. */
+typedef struct lower_node {
+    ir_infer x;
+    RT_VEC(ir_value *) operands;
+} lower_node;
+bool lower_node_infer(ir_context *c, const ir_node *n, lower_node *out); /* false: x.error says why */
+/* The comprehension of a node of class POINTWISE, REDUCE, MOVE or CONTRACT (operand numbers as in out->operands), or NULL. */
+comp *lower_node_comp(ir_context *c, const ir_node *n, lower_node *out);
+
+/* ---- schedule.c */
+
+typedef enum lower_buffer_kind { LB_IN /* node input */, LB_OUT /* node result */, LB_SCRATCH /* workspace, dead after the call */ } lower_buffer_kind;
+typedef struct lower_buffer { lower_buffer_kind kind; int index; rt_dtype dtype; const ir_dim *elements; /* of scratch */ } lower_buffer;
+typedef struct lower_scalar { const ir_dim *dim; /* its value, or NULL */ int input; /* else the node input that it is */ rt_dtype dtype; } lower_scalar;
+typedef struct lower_failure { const char *cls, *text; } lower_failure; /* of raise code i + 1; text may hold %lld for the raise's arguments */
+
+/* One kernel launch.  A group is a sequence of them. */
+typedef struct lower_launch {
+    k_kernel *kernel;
+    RT_VEC(lower_buffer) buffers; /* kernel->nargs of them */
+    RT_VEC(lower_scalar) scalars; /* one per kernel scalar */
+    RT_VEC(lower_failure) failures;
+    const ir_dim *grid;           /* iterations of the grid loop (1 without one) */
+    const ir_dim *cost;           /* rough scalar operations per grid iteration: for the grain */
+    ir_span span;
+} lower_launch;
+
+/* What an S_KERNEL's info points to once it is scheduled. */
+typedef struct lower_kernel {
+    const char *label;            /* "linear+relu" */
+    RT_VEC(lower_launch) launches;
+} lower_kernel;
+
+/* Schedules one group.  false after diagnostics. */
+bool lower_schedule_group(ir_module *m, ir_node *kernel);
+
+/* ---- passes over modules; each returns the number of changes */
+int lower_fold(ir_module *m);
+int lower_convbn(ir_module *m);
+int lower_cse(ir_module *m);
+int lower_dce(ir_module *m);
+/* A param that holds t (taken), read in front of `at`. */
+ir_value *lower_new_param(ir_module *m, ir_node *at, rt_tensor *t, const ir_type *type);
+int lower_fuse(ir_module *m);     /* core -> grouped */
+int lower_schedule(ir_module *m); /* grouped: fills node->info of every S_KERNEL */
+
+#endif

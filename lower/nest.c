@@ -1,0 +1,166 @@
+/* nest.c: see nest.h.
+ *
+ * Two neighbouring index variables i, j become one loop when every address has coef[i] == coef[j] * size(j), so that
+ * i * size(j) + j counts through both: a contiguous elementwise op of any rank is one loop.  Variables of size 1 vanish. */
+#include "lower/nest.h"
+
+typedef struct affine { const ir_dim *coef[NEST_MAX]; const ir_expr *rest; bool ok; } affine;
+
+typedef struct walk {
+    nest *t;
+    ir_exprs *x;
+    unsigned char *seen; /* by expression id */
+} walk;
+
+static const ir_dim *sum(ir_context *c, const ir_dim *a, const ir_dim *b) { return !a ? b : !b ? a : ir_dim_add(c, a, b); }
+
+uint32_t nest_uses(const ir_expr *e) {
+    uint32_t u = e->op == X_INDEX ? 1u << e->i : 0;
+    for (int i = 0; i < e->n; i++) u |= nest_uses(e->args[i]);
+    return u;
+}
+
+/* A size that does not change in the nest, as a dim; NULL if e is none. */
+static const ir_dim *size_of(ir_context *c, const ir_expr *e) {
+    if (e->op == X_DIM) return e->dim;
+    if (e->op == X_CONST && e->dtype == DT_I64) return ir_dim_const(c, e->k);
+    return NULL;
+}
+
+static void scale(ir_context *c, ir_exprs *x, affine *a, const ir_dim *k) {
+    for (int i = 0; i < NEST_MAX; i++)
+        if (a->coef[i]) a->coef[i] = ir_dim_mul(c, a->coef[i], k);
+    if (a->rest) a->rest = ir_x2(x, K_MUL, a->rest, ir_x_dim(x, k));
+}
+
+static const ir_expr *rest_sum(ir_exprs *x, const ir_expr *a, const ir_expr *b) { return !a ? b : !b ? a : ir_x2(x, K_ADD, a, b); }
+
+static void analyse(ir_context *c, ir_exprs *x, const ir_expr *e, affine *out) {
+    *out = (affine){.rest = NULL};
+    if (e->op == X_INDEX) {
+        out->coef[e->i] = ir_dim_const(c, 1);
+        return;
+    }
+    if (e->op == K_ADD || e->op == K_SUB) {
+        affine b;
+        analyse(c, x, e->args[0], out);
+        analyse(c, x, e->args[1], &b);
+        if (e->op == K_SUB) scale(c, x, &b, ir_dim_const(c, -1));
+        for (int i = 0; i < NEST_MAX; i++) out->coef[i] = sum(c, out->coef[i], b.coef[i]);
+        out->rest = rest_sum(x, out->rest, b.rest);
+        return;
+    }
+    if (e->op == K_MUL) {
+        const ir_dim *k = size_of(c, e->args[1]);
+        if (k || size_of(c, e->args[0])) {
+            analyse(c, x, e->args[k ? 0 : 1], out);
+            scale(c, x, out, k ? k : size_of(c, e->args[0]));
+            return;
+        }
+    }
+    out->rest = e->op == X_CONST && e->k == 0 ? NULL : e;
+}
+
+static void add_access(walk *w, const ir_expr *load) {
+    nest *t = w->t;
+    ir_context *c = t->c;
+    const ir_type *type = t->f->operands.at[load->i]->type;
+    nest_access a = {.load = load};
+    const ir_dim *stride = ir_dim_const(c, 1);
+    for (int d = load->n - 1; d >= 0; d--) {
+        affine p;
+        analyse(c, w->x, load->args[d], &p);
+        scale(c, w->x, &p, stride);
+        for (int i = 0; i < NEST_MAX; i++) a.coef[i] = sum(c, a.coef[i], p.coef[i]);
+        a.rest = rest_sum(w->x, a.rest, p.rest);
+        stride = ir_dim_mul(c, stride, type->dims[d]);
+    }
+    if (a.rest) a.rest_uses = nest_uses(a.rest);
+    t->pinned |= a.rest_uses;
+    RT_PUSH(&c->arena, &t->accesses, a);
+}
+
+/* Collects loads; index variables met outside of their addresses are pinned. */
+static void visit(walk *w, const ir_expr *e, bool address) {
+    if (e->op == X_INDEX && !address) w->t->pinned |= 1u << e->i;
+    if (e->op == X_LOAD && !w->seen[e->id]) {
+        w->seen[e->id] = 1;
+        add_access(w, e);
+        for (int i = 0; i < e->n; i++) visit(w, e->args[i], true);
+        return;
+    }
+    if (e->op != X_LOAD && w->seen[e->id] & (address ? 2 : 4)) return;
+    w->seen[e->id] |= address ? 2 : 4;
+    for (int i = 0; i < e->n && e->op != X_LOAD; i++) visit(w, e->args[i], address);
+}
+
+const nest_access *nest_find(const nest *t, const ir_expr *load) {
+    for (int i = 0; i < t->accesses.n; i++)
+        if (t->accesses.at[i].load == load) return &t->accesses.at[i];
+    return NULL;
+}
+
+const ir_dim *nest_coef(const nest *t, const nest_access *a, int loop) { return a->coef[t->loops.at[loop].last]; }
+
+static const ir_dim *dim_of(const comp *k, int i) { return i < k->ndims ? k->dims[i] : k->rdims[i - k->ndims]; }
+
+static bool is_one(const ir_dim *d) {
+    int64_t x;
+    return ir_dim_is_const(d, &x) && x == 1;
+}
+
+/* May variable i (slower) and j (faster, of size n) be one loop? */
+static bool mergeable(nest *t, int i, int j, const ir_dim *n, bool output) {
+    if (t->pinned & (1u << i | 1u << j)) return false;
+    for (int a = 0; a < t->accesses.n; a++) {
+        const ir_dim *ci = t->accesses.at[a].coef[i], *cj = t->accesses.at[a].coef[j];
+        if (!ci && !cj) continue;
+        if (!ci || !cj || ci != ir_dim_mul(t->c, cj, n)) return false;
+    }
+    return !output || t->ocoef[i] == ir_dim_mul(t->c, t->ocoef[j], n);
+}
+
+static void add_loops(nest *t, int first, int n, bool reduce) {
+    const comp *k = t->f->k;
+    int begin = t->loops.n;
+    for (int i = first; i < first + n; i++) {
+        const ir_dim *d = dim_of(k, i);
+        if (is_one(d)) continue;
+        nest_loop *l = t->loops.n > begin ? &t->loops.at[t->loops.n - 1] : NULL;
+        if (l && mergeable(t, l->last, i, d, !reduce)) {
+            l->last = i;
+            l->size = ir_dim_mul(t->c, l->size, d);
+            continue;
+        }
+        nest_loop fresh = {i, i, d, reduce};
+        RT_PUSH(&t->c->arena, &t->loops, fresh);
+    }
+}
+
+static void visit_all(walk *w, const comp *k) {
+    for (int i = 0; i < k->nstate; i++) {
+        visit(w, k->init[i], false);
+        visit(w, k->elem[i], false);
+    }
+    if (k->write) visit(w, k->elem[0], false);
+    for (int i = 0; i < k->nout && !k->write; i++) visit(w, k->out[i], false);
+    for (int i = 0; i < k->nat; i++) visit(w, k->at[i], false);
+    for (int i = 0; i < k->checks.n; i++) visit(w, k->checks.at[i].index, false);
+}
+
+void nest_build(ir_context *c, const fused *f, nest *out) {
+    comp *k = f->k;
+    *out = (nest){.c = c, .f = f};
+    const ir_dim *stride = ir_dim_const(c, 1);
+    for (int i = k->ndims - 1; i >= 0; i--) {
+        out->ocoef[i] = stride;
+        stride = ir_dim_mul(c, stride, k->dims[i]);
+    }
+    int n = k->x.n;
+    walk w = {out, &k->x, RT_ARRAY(&c->arena, unsigned char, n + 1)};
+    if (k->scan >= 0 && k->nrdims) out->pinned |= 1u << k->scan | 1u << k->ndims;
+    visit_all(&w, k);
+    add_loops(out, 0, k->ndims, false);
+    out->nouter = out->loops.n;
+    add_loops(out, k->ndims, k->nrdims, true);
+}

@@ -1,0 +1,40 @@
+/* nest.h: the loop nest of a comprehension: which index variables are merged into one loop, and how every load's
+ * address depends on the loops. */
+#ifndef JITC_LOWER_NEST_H
+#define JITC_LOWER_NEST_H
+
+#include "lower/fused.h"
+
+enum { NEST_MAX = 2 * RT_MAX_RANK };
+
+/* Flat address of a load, in elements: sum over index variables of coef[i] * i, plus rest. */
+typedef struct nest_access {
+    const ir_expr *load;
+    const ir_dim *coef[NEST_MAX]; /* NULL: 0 */
+    const ir_expr *rest;          /* NULL: 0; what is not affine, or constant */
+    uint32_t rest_uses;           /* index variables in rest, by bit */
+} nest_access;
+
+typedef struct nest_loop { /* index variables first..last merged; the last runs fastest */
+    int first, last;
+    const ir_dim *size;
+    bool reduce;
+} nest_loop;
+
+typedef struct nest {
+    ir_context *c;
+    const fused *f;
+    RT_VEC(nest_access) accesses;
+    RT_VEC(nest_loop) loops; /* output loops, then reduce loops */
+    int nouter;
+    const ir_dim *ocoef[NEST_MAX]; /* of the output's address */
+    uint32_t pinned; /* index variables used other than in affine addresses: their loops are not merged */
+} nest;
+
+void nest_build(ir_context *c, const fused *f, nest *out);
+const nest_access *nest_find(const nest *t, const ir_expr *load);
+/* Coefficient of loop l in an access: that of its fastest variable. */
+const ir_dim *nest_coef(const nest *t, const nest_access *a, int loop);
+uint32_t nest_uses(const ir_expr *e); /* index variables that e depends on, inside addresses too */
+
+#endif

@@ -1,0 +1,517 @@
+/* schedule.c: a group -> loops -> kernel IR, for every comprehension.  The loop forms:
+ *
+ *   map       grid over the outer loops, the innermost one as vector; a single loop in chunks of MAP_CHUNK
+ *   reduce r  grid over all outputs; the innermost reduce loop as vector with one partial state per lane, merged in a
+ *             fixed tree: where loads are contiguous along it
+ *   reduce o  grid over the outer loops but the last, which is vector; reduce loops serial inside: elsewhere
+ *   scan      grid over the other loops, the scanned one serial
+ *   write     one iteration: copies the base, then writes in index order (so duplicates are decided)
+ *
+ * Expressions are first rewritten from index variables to loops, with one flat index per load (nest.c).  The shape of
+ * every reduction depends on sizes alone, never on threads. */
+#include "lower/nest.h"
+#include "lower/tile.h"
+
+enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8 };
+
+typedef struct emit {
+    ir_context *c;
+    k_builder b;
+    lower_launch *launch;
+    const fused *f;
+    nest t;
+    ir_exprs x;
+    const ir_expr *init[COMP_MAX_STATE], *elem[COMP_MAX_STATE], *combine[COMP_MAX_STATE], *out[COMP_MAX_OUT];
+    const ir_expr **at;
+    RT_VEC(struct comp_check) checks;
+    k_buffer **in, *outs[COMP_MAX_OUT]; /* in: by operand */
+    k_value **scalars;                  /* by operand */
+    k_value *var[NEST_MAX];             /* by loop */
+    k_value *param[2 * COMP_MAX_STATE];
+    const ir_expr **done;
+} emit;
+
+/* ---- from index variables to loops */
+
+static const ir_expr *loop_index(emit *e, int i) {
+    for (int l = 0; l < e->t.loops.n; l++)
+        if (e->t.loops.at[l].first == i && e->t.loops.at[l].last == i) return ir_x_index(&e->x, l);
+    return ir_x_int(&e->x, DT_I64, 0); /* size 1, or merged: then nothing but addresses uses it */
+}
+
+static const ir_expr *to_loops(emit *e, const ir_expr *x);
+
+static const ir_expr *flat_load(emit *e, const ir_expr *x) {
+    const nest_access *a = nest_find(&e->t, x);
+    const ir_expr *at = a->rest ? to_loops(e, a->rest) : ir_x_int(&e->x, DT_I64, 0);
+    for (int l = 0; l < e->t.loops.n; l++) {
+        const ir_dim *k = nest_coef(&e->t, a, l);
+        if (k) at = ir_x2(&e->x, K_ADD, ir_x2(&e->x, K_MUL, ir_x_index(&e->x, l), ir_x_dim(&e->x, k)), at);
+    }
+    return ir_x_load(&e->x, x->i, x->dtype, 1, &at);
+}
+
+static const ir_expr *to_loops_new(emit *e, const ir_expr *x) {
+    if (x->op == X_INDEX) return loop_index(e, x->i);
+    if (x->op == X_LOAD) return flat_load(e, x);
+    const ir_expr **args = RT_ARRAY(&e->c->arena, const ir_expr *, x->n);
+    for (int i = 0; i < x->n; i++) args[i] = to_loops(e, x->args[i]);
+    switch ((int)x->op) {
+    case X_CONST: return rt_dtypes[x->dtype].kind == 'F' ? ir_x_float(&e->x, x->dtype, x->f) : ir_x_int(&e->x, x->dtype, x->k);
+    case X_DIM: return ir_x_dim(&e->x, x->dim);
+    case X_PARAM: return ir_x_param(&e->x, x->i, x->dtype);
+    case X_SCALAR: return ir_x_scalar(&e->x, x->i, x->dtype);
+    default: return ir_x(&e->x, x->op, x->dtype, x->n, args);
+    }
+}
+
+static const ir_expr *to_loops(emit *e, const ir_expr *x) {
+    if (!e->done[x->id]) e->done[x->id] = to_loops_new(e, x);
+    return e->done[x->id];
+}
+
+static void rewrite_all(emit *e) {
+    const comp *k = e->f->k;
+    e->x = (ir_exprs){.c = e->c};
+    e->done = RT_ARRAY(&e->c->arena, const ir_expr *, k->x.n + 1);
+    for (int i = 0; i < k->nstate; i++) {
+        e->init[i] = to_loops(e, k->init[i]);
+        e->elem[i] = to_loops(e, k->elem[i]);
+        e->combine[i] = to_loops(e, k->combine[i]);
+    }
+    if (k->write) {
+        e->elem[0] = to_loops(e, k->elem[0]);
+        e->combine[0] = k->combine[0] ? to_loops(e, k->combine[0]) : NULL;
+    }
+    for (int i = 0; i < k->nout && !k->write; i++) e->out[i] = to_loops(e, k->out[i]);
+    e->at = RT_ARRAY(&e->c->arena, const ir_expr *, k->nat);
+    for (int i = 0; i < k->nat; i++) e->at[i] = to_loops(e, k->at[i]);
+    for (int i = 0; i < k->checks.n; i++) {
+        struct comp_check ck = k->checks.at[i];
+        ck.index = to_loops(e, ck.index);
+        RT_PUSH(&e->c->arena, &e->checks, ck);
+    }
+}
+
+/* ---- values */
+
+static k_value *dim_value(emit *e, const ir_dim *d) {
+    int64_t x;
+    if (ir_dim_is_const(d, &x)) return k_i64(&e->b, x);
+    for (int i = 0; i < e->launch->scalars.n; i++)
+        if (e->launch->scalars.at[i].dim == d) return e->b.k->scalars.at[i];
+    lower_scalar s = {d, -1, DT_I64};
+    RT_PUSH(&e->c->arena, &e->launch->scalars, s);
+    return k_scalar(e->b.k, DT_I64, NULL);
+}
+
+static k_value *scalar_value(emit *e, int operand, rt_dtype dtype) {
+    ir_value *v = e->f->operands.at[operand];
+    if (v->type->kind == T_INT && v->type->dim) return k_cast(&e->b, dim_value(e, v->type->dim), dtype);
+    if (!e->scalars[operand]) {
+        lower_scalar s = {NULL, operand, v->type->kind == T_FLOAT ? DT_F64 : v->type->kind == T_BOOL ? DT_BOOL : DT_I64};
+        RT_PUSH(&e->c->arena, &e->launch->scalars, s);
+        e->scalars[operand] = k_scalar(e->b.k, s.dtype, NULL);
+    }
+    return k_cast(&e->b, e->scalars[operand], dtype);
+}
+
+static k_value *leaf(void *env, k_builder *b, const ir_expr *x, int n, k_value *const *index, k_value *mask) {
+    emit *e = env;
+    (void)n;
+    switch ((int)x->op) {
+    case X_INDEX: return e->var[x->i];
+    case X_DIM: return dim_value(e, x->dim);
+    case X_SCALAR: return scalar_value(e, x->i, x->dtype);
+    case X_PARAM: return e->param[x->i];
+    default: return mask ? k_load_if(b, e->in[x->i], index[0], mask, NULL) : k_load(b, e->in[x->i], index[0]);
+    }
+}
+
+static k_value *value(emit *e, k_memo *memo, const ir_expr *x) { return k_expr(&e->b, memo, x, leaf, e); }
+
+static int failure(emit *e, const char *cls, const char *text) {
+    for (int i = 0; i < e->launch->failures.n; i++)
+        if (e->launch->failures.at[i].text == text) return i + 1;
+    lower_failure f = {cls, text};
+    RT_PUSH(&e->c->arena, &e->launch->failures, f);
+    return e->launch->failures.n;
+}
+
+static void check_index(emit *e, k_value *index, const ir_dim *size, const char *why) {
+    k_builder *b = &e->b;
+    k_value *n = dim_value(e, size);
+    k_value *bad = k_2(b, K_OR, k_2(b, K_LT, index, k_i64(b, 0)), k_2(b, K_GE, index, n));
+    k_if(b, bad);
+    k_raise(b, failure(e, "IndexError", why ? why : "index out of range"), 2, (k_value *[]){index, n});
+    k_else(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
+static void checks(emit *e, k_memo *memo) {
+    for (int i = 0; i < e->checks.n; i++) check_index(e, value(e, memo, e->checks.at[i].index), e->checks.at[i].size, e->checks.at[i].why);
+}
+
+/* ---- loops */
+
+static k_value *out_address(emit *e) {
+    k_value *at = k_i64(&e->b, 0);
+    for (int l = 0; l < e->t.nouter; l++)
+        at = k_add(&e->b, k_mul(&e->b, e->var[l], dim_value(e, e->t.ocoef[e->t.loops.at[l].last])), at);
+    return at;
+}
+
+static void store_outs(emit *e, k_memo *memo) {
+    k_value *at = out_address(e);
+    for (int i = 0; i < e->f->k->nout; i++) k_store(&e->b, e->outs[i], at, value(e, memo, e->out[i]));
+}
+
+static const ir_dim *one(emit *e) { return ir_dim_const(e->c, 1); }
+
+static const ir_dim *product(emit *e, int from, int to) {
+    const ir_dim *n = one(e);
+    for (int l = from; l < to; l++) n = ir_dim_mul(e->c, n, e->t.loops.at[l].size);
+    return n;
+}
+
+/* Opens the grid loop over loops [0, to) but `skip`, and sets their variables. */
+static void open_grid(emit *e, int to, int skip) {
+    k_builder *b = &e->b;
+    const ir_dim *n = one(e);
+    for (int l = 0; l < to; l++)
+        if (l != skip) n = ir_dim_mul(e->c, n, e->t.loops.at[l].size);
+    e->launch->grid = n;
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), dim_value(e, n), 1));
+    int slowest = skip == 0 ? 1 : 0;
+    for (int l = to - 1; l >= 0; l--) {
+        if (l == skip) continue;
+        k_value *size = dim_value(e, e->t.loops.at[l].size);
+        e->var[l] = l == slowest ? g : k_2(b, K_REM, g, size);
+        if (l != slowest) g = k_2(b, K_DIV, g, size);
+    }
+}
+
+/* Opens the grid loop over chunks of loop l, and a vector loop over one chunk. */
+static void open_chunks(emit *e, int l, int64_t chunk) {
+    k_builder *b = &e->b;
+    const ir_dim *size = e->t.loops.at[l].size;
+    e->launch->grid = ir_dim_floordiv(e->c, ir_dim_add(e->c, size, ir_dim_const(e->c, chunk - 1)), ir_dim_const(e->c, chunk));
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), dim_value(e, e->launch->grid), 1));
+    k_value *lo = k_mul(b, g, k_i64(b, chunk));
+    k_value *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, chunk)), dim_value(e, size));
+    e->var[l] = k_var(k_for(b, KL_VECTOR, 0, lo, hi, 1));
+}
+
+static k_inst *open_loop(emit *e, int l, k_loop kind) {
+    k_inst *f = k_for(&e->b, kind, 0, k_i64(&e->b, 0), dim_value(e, e->t.loops.at[l].size), 1);
+    e->var[l] = k_var(f);
+    return f;
+}
+
+static void close(emit *e, int n) {
+    for (int i = 0; i < n; i++) k_end(&e->b, 0, NULL);
+}
+
+static void set_cost(emit *e, const ir_dim *per_item, int weight) {
+    e->launch->cost = ir_dim_mul(e->c, per_item, ir_dim_const(e->c, weight));
+}
+
+/* ---- map */
+
+static void emit_map(emit *e) {
+    int m = e->t.nouter, weight = e->x.n < 4 ? 1 : e->x.n / 4;
+    int opened = 0;
+    if (m == 1) {
+        open_chunks(e, 0, MAP_CHUNK);
+        set_cost(e, ir_dim_const(e->c, MAP_CHUNK), weight);
+        opened = 2;
+    } else if (m > 1) {
+        open_grid(e, m - 1, -1);
+        open_loop(e, m - 1, KL_VECTOR);
+        set_cost(e, e->t.loops.at[m - 1].size, weight);
+        opened = 2;
+    }
+    k_memo *memo = k_memo_new(e->b.k);
+    checks(e, memo);
+    store_outs(e, memo);
+    close(e, opened);
+}
+
+/* ---- reduce */
+
+/* state = combine(state, elem) for one step, at the current loop variables. */
+static void step(emit *e, k_value **state) {
+    const comp *k = e->f->k;
+    k_memo *memo = k_memo_new(e->b.k);
+    checks(e, memo);
+    if (k->contract && e->elem[0]->op == K_MUL && rt_dtypes[k->state_dtype[0]].kind == 'F') {
+        k_value *a = value(e, memo, e->elem[0]->args[0]), *b = value(e, memo, e->elem[0]->args[1]);
+        state[0] = k_3(&e->b, K_FMA, a, b, state[0]);
+        return;
+    }
+    k_value *elem[COMP_MAX_STATE];
+    for (int i = 0; i < k->nstate; i++) elem[i] = value(e, memo, e->elem[i]);
+    for (int i = 0; i < k->nstate; i++) e->param[i] = state[i], e->param[k->nstate + i] = elem[i];
+    k_memo *again = k_memo_new(e->b.k);
+    for (int i = 0; i < k->nstate; i++) state[i] = value(e, again, e->combine[i]);
+}
+
+static void merge(emit *e, k_value *const *a, k_value *const *b, k_value **out) {
+    int n = e->f->k->nstate;
+    for (int i = 0; i < n; i++) e->param[i] = a[i], e->param[n + i] = b[i];
+    k_memo *memo = k_memo_new(e->b.k);
+    k_value *r[COMP_MAX_STATE];
+    for (int i = 0; i < n; i++) r[i] = value(e, memo, e->combine[i]);
+    memcpy(out, r, (size_t)n * sizeof *r);
+}
+
+static void initial(emit *e, k_value **state) {
+    k_memo *memo = k_memo_new(e->b.k);
+    for (int i = 0; i < e->f->k->nstate; i++) state[i] = value(e, memo, e->init[i]);
+}
+
+static void vector_reduce(emit *e, int l, k_value **state) {
+    int n = e->f->k->nstate;
+    k_value *lane[COMP_MAX_STATE], *left[COMP_MAX_STATE], *right[COMP_MAX_STATE], *r[COMP_MAX_STATE];
+    initial(e, lane);
+    k_inst *f = open_loop(e, l, KL_VECTOR);
+    for (int i = 0; i < n; i++) lane[i] = k_carry(&e->b, f, lane[i]);
+    step(e, lane);
+    k_end(&e->b, n, lane);
+    k_inst *red = k_reduce_block(&e->b, n, f->out, left, right);
+    merge(e, left, right, r);
+    k_end(&e->b, n, r);
+    merge(e, state, red->out, state);
+}
+
+static void reduce_loops(emit *e, int l, bool vector, k_value **state) {
+    int n = e->f->k->nstate;
+    if (l == e->t.loops.n) {
+        step(e, state);
+        return;
+    }
+    if (vector && l == e->t.loops.n - 1) {
+        vector_reduce(e, l, state);
+        return;
+    }
+    k_inst *f = open_loop(e, l, KL_SERIAL);
+    k_value *p[COMP_MAX_STATE];
+    for (int i = 0; i < n; i++) p[i] = k_carry(&e->b, f, state[i]);
+    reduce_loops(e, l + 1, vector, p);
+    k_end(&e->b, n, p);
+    for (int i = 0; i < n; i++) state[i] = f->out[i];
+}
+
+static void reduce_and_store(emit *e, bool vector) {
+    k_value *state[COMP_MAX_STATE];
+    initial(e, state);
+    reduce_loops(e, e->t.nouter, vector, state);
+    for (int i = 0; i < e->f->k->nstate; i++) e->param[i] = state[i];
+    store_outs(e, k_memo_new(e->b.k));
+}
+
+/* Loads of the elements whose address moves by other than 0 or 1 per step of loop l: they are gathered. */
+static int gathers(emit *e, int l) {
+    int n = 0;
+    for (int i = 0; i < e->t.accesses.n; i++) {
+        const nest_access *a = &e->t.accesses.at[i];
+        const ir_dim *k = nest_coef(&e->t, a, l);
+        int64_t x;
+        if (k && !(ir_dim_is_const(k, &x) && x == 1)) n++;
+        for (int j = e->t.loops.at[l].first; j <= e->t.loops.at[l].last; j++) n += a->rest_uses >> j & 1;
+    }
+    return n;
+}
+
+static bool large(const ir_dim *d) {
+    int64_t x;
+    return !ir_dim_is_const(d, &x) || x >= MIN_VECTOR;
+}
+
+static bool constant_init(const emit *e) {
+    for (int i = 0; i < e->f->k->nstate; i++)
+        if (e->init[i]->op != X_CONST) return false;
+    return true;
+}
+
+static bool along_reduction(emit *e) {
+    int r = e->t.loops.n - 1, o = e->t.nouter - 1;
+    if (r <= o || !e->f->k->associative || !constant_init(e) || !large(e->t.loops.at[r].size)) return false;
+    if (o < 0 || !large(e->t.loops.at[o].size)) return true;
+    return gathers(e, r) <= gathers(e, o);
+}
+
+static void emit_reduce(emit *e) {
+    int m = e->t.nouter;
+    bool vector = along_reduction(e);
+    const ir_dim *steps = product(e, m, e->t.loops.n);
+    int opened = 0;
+    if (vector || m == 0) {
+        if (m) open_grid(e, m, -1), opened = 1;
+        set_cost(e, steps, 2);
+    } else if (m == 1) {
+        open_chunks(e, 0, REDUCE_CHUNK);
+        set_cost(e, steps, REDUCE_CHUNK);
+        opened = 2;
+    } else {
+        open_grid(e, m - 1, -1);
+        open_loop(e, m - 1, KL_VECTOR);
+        set_cost(e, ir_dim_mul(e->c, steps, e->t.loops.at[m - 1].size), 1);
+        opened = 2;
+    }
+    reduce_and_store(e, vector);
+    close(e, opened);
+}
+
+/* ---- scan */
+
+static void emit_scan(emit *e) {
+    const comp *k = e->f->k;
+    int m = e->t.nouter, skip = -1, r = m < e->t.loops.n ? m : -1;
+    for (int l = 0; l < m; l++)
+        if (e->t.loops.at[l].first == k->scan) skip = l;
+    int others = m - (skip >= 0);
+    if (others) open_grid(e, m, skip);
+    set_cost(e, r >= 0 ? e->t.loops.at[r].size : one(e), 4);
+    k_value *state[COMP_MAX_STATE], *p[COMP_MAX_STATE];
+    initial(e, state);
+    k_inst *f = r >= 0 ? open_loop(e, r, KL_SERIAL) : NULL;
+    if (skip >= 0) e->var[skip] = e->var[r];
+    for (int i = 0; i < k->nstate; i++) p[i] = f ? k_carry(&e->b, f, state[i]) : state[i];
+    step(e, p);
+    for (int i = 0; i < k->nstate; i++) e->param[i] = p[i];
+    store_outs(e, k_memo_new(e->b.k));
+    if (f) k_end(&e->b, k->nstate, p);
+    close(e, others ? 1 : 0);
+}
+
+/* ---- write */
+
+static k_value *write_address(emit *e, k_memo *memo) {
+    const ir_type *t = e->f->k->out_type;
+    const ir_dim *stride = one(e);
+    k_value *at = k_i64(&e->b, 0);
+    for (int d = t->rank - 1; d >= 0; d--) {
+        k_value *i = value(e, memo, e->at[d]);
+        check_index(e, i, t->dims[d], "index is out of bounds");
+        at = k_add(&e->b, k_mul(&e->b, i, dim_value(e, stride)), at);
+        stride = ir_dim_mul(e->c, stride, t->dims[d]);
+    }
+    return at;
+}
+
+static void emit_write(emit *e) {
+    const comp *k = e->f->k;
+    k_builder *b = &e->b;
+    const ir_dim *n = one(e);
+    for (int d = 0; d < k->out_type->rank; d++) n = ir_dim_mul(e->c, n, k->out_type->dims[d]);
+    k_value *i = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), dim_value(e, n), 1));
+    k_store(b, e->outs[0], i, k_cast(b, k_load(b, e->in[k->base], i), k->out_dtype[0]));
+    k_end(b, 0, NULL);
+    for (int l = 0; l < e->t.nouter; l++) open_loop(e, l, KL_SERIAL);
+    k_memo *memo = k_memo_new(b->k);
+    checks(e, memo);
+    k_value *at = write_address(e, memo), *v = value(e, memo, e->elem[0]);
+    if (e->combine[0]) {
+        e->param[0] = k_load(b, e->outs[0], at);
+        e->param[1] = v;
+        v = value(e, k_memo_new(b->k), e->combine[0]);
+    }
+    k_store(b, e->outs[0], at, k_cast(b, v, k->out_dtype[0]));
+    close(e, e->t.nouter);
+    set_cost(e, n, 1);
+}
+
+/* ---- groups */
+
+static const char *label(ir_context *c, const ir_node *kernel) {
+    rt_text t = {0};
+    for (const ir_node *n = kernel->blocks[0]->first; n && t.n < 60; n = n->next) rt_text_fmt(&t, "%s%s", t.n ? "+" : "", n->op->name);
+    const char *s = ir_intern(c, t.s ? t.s : "");
+    rt_text_free(&t);
+    return s;
+}
+
+static int input_of(const ir_node *kernel, const ir_value *v) {
+    for (int i = 0; i < kernel->nin; i++)
+        if (kernel->in[i] == v) return i;
+    return -1;
+}
+
+static void add_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype) {
+    lower_buffer x = {kind, index, dtype, NULL};
+    RT_PUSH(&e->c->arena, &e->launch->buffers, x);
+}
+
+static void begin(emit *e, ir_node *kernel, const char *name) {
+    const fused *f = e->f;
+    k_kernel *k = e->launch->kernel = k_kernel_new(e->c, name);
+    k->span = e->launch->span = kernel->span;
+    e->in = RT_ARRAY(&e->c->arena, k_buffer *, f->operands.n + 1);
+    e->scalars = RT_ARRAY(&e->c->arena, k_value *, f->operands.n + 1);
+    for (int i = 0; i < f->operands.n; i++) {
+        ir_value *v = f->operands.at[i];
+        if (v->type->kind != T_TENSOR) continue;
+        e->in[i] = k_arg(k, v->type->dtype, NULL);
+        add_buffer(e, LB_IN, input_of(kernel, v), v->type->dtype);
+    }
+    for (int i = 0; i < kernel->nout; i++) {
+        e->outs[i] = k_arg(k, kernel->out[i]->type->dtype, NULL);
+        add_buffer(e, LB_OUT, i, kernel->out[i]->type->dtype);
+    }
+    e->b = k_build(k);
+    e->launch->grid = e->launch->cost = one(e);
+}
+
+/* Scalars that are operands of the group become inputs of the node. */
+static void bind_scalars(emit *e, ir_node *kernel) {
+    for (int i = 0; i < e->launch->scalars.n; i++) {
+        lower_scalar *s = &e->launch->scalars.at[i];
+        if (!s->dim) s->input = input_of(kernel, e->f->operands.at[s->input]);
+    }
+}
+
+static void emit_loops(emit *e) {
+    switch (lower_comp_kind(e->f->k)) {
+    case CK_SCAN: emit_scan(e); break;
+    case CK_WRITE: emit_write(e); break;
+    case CK_REDUCE:
+    case CK_CONTRACT: emit_reduce(e); break;
+    default: emit_map(e);
+    }
+}
+
+bool lower_schedule_group(ir_module *m, ir_node *kernel) {
+    fused f;
+    if (!lower_fused(m, kernel, &f)) return false;
+    lower_kernel *info = RT_NEW(&m->c->arena, lower_kernel);
+    info->label = label(m->c, kernel);
+    const char *name = ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label);
+    lower_launch launch = {0};
+    RT_PUSH(&m->c->arena, &info->launches, launch);
+    kernel->info = info;
+    if (lower_tile(m, kernel, &f, name, &info->launches.at[0])) return true;
+    emit e = {.c = m->c, .f = &f, .launch = &info->launches.at[0]};
+    nest_build(m->c, &f, &e.t);
+    rewrite_all(&e);
+    begin(&e, kernel, name);
+    emit_loops(&e);
+    bind_scalars(&e, kernel);
+    return k_verify(e.launch->kernel);
+}
+
+static int schedule_block(ir_module *m, ir_block *b) {
+    int n = 0;
+    for (ir_node *x = b->first; x; x = x->next) {
+        if (x->op->cls == OP_STRUCT && x->op->id == S_KERNEL) n += lower_schedule_group(m, x);
+        else
+            for (int i = 0; i < x->nblocks; i++) n += schedule_block(m, x->blocks[i]);
+    }
+    return n;
+}
+
+int lower_schedule(ir_module *m) {
+    int n = 0;
+    for (int i = 0; i < m->funcs.n; i++) n += schedule_block(m, ((ir_func *)m->funcs.entries[i].value)->body);
+    return n;
+}
