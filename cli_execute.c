@@ -1,29 +1,50 @@
 /* cli_execute.c: runs methods in the reference interpreter or in a loaded module, one way for `check`, `run` and
- * `bench`.  There is no fallback from one to the other. */
+ * `bench`. */
 #include "cli_work.h"
 
 #include "runtime/module.h"
 
-static bool open_session(cli_runner *r, int threads) {
-    jitc_session_opts o = {.size = sizeof o, .threads = threads};
+bool cli_runner_open(cli_runner *r, ir_context *c, const cli_args *a) {
+    const char *path = a->files.at[0];
+    memset(r, 0, sizeof *r);
+    r->c = c;
+    if (!cli_is_module(path)) {
+        r->model = jitc_read_model(c, path);
+        return r->model != NULL;
+    }
+    if (a->interpret) ir_error(c, 0, "--interpret wants a model, and %s is a compiled module", path);
+    else if (jitc_load(path, NULL, &r->module) != JITC_OK) ir_error(c, 0, "%s", jitc_error());
+    return r->module != NULL;
+}
+
+static bool compile(cli_runner *r, const cli_args *a, const ir_cases *cases) {
+    jitc_compile_opts o = cli_compile_opts(a);
+    lower_entries entries = {0};
+    rt_text log = {0};
+    cli_progress("compiling", 0, 0);
+    if (jitc_model_entries(r->model, &o, cases, &entries)) r->module = jitc_compile_and_load(r->model, &o, &entries, NULL, &log);
+    cli_progress(NULL, 0, 0);
+    if (log.s) fputs(log.s, stderr);
+    rt_text_free(&log);
+    return r->module != NULL;
+}
+
+static bool start_interpreter(cli_runner *r, const ir_cases *cases, const bool *on) {
+    lower_method f;
+    for (int i = 0; cases && i < cases->n; i++)
+        if (on[i]) jitc_model_method(r->model, cases->at[i].method, &f);
+    if (r->c->nerrors) return false; /* all that is not supported is listed by now */
+    r->in = lower_interp_new(r->model->module);
+    return true;
+}
+
+bool cli_runner_start(cli_runner *r, const cli_args *a, int threads, const ir_cases *cases, const bool *on) {
+    jitc_session_opts o = {.size = sizeof o, .threads = threads, .profile = a->profile != NULL};
+    if (a->interpret) return start_interpreter(r, cases, on);
+    if (!r->module && !compile(r, a, cases)) return false;
     if (jitc_session_new(r->module, &o, &r->session) == JITC_OK) return true;
     ir_error(r->c, 0, "%s", jitc_error());
     return false;
-}
-
-bool cli_runner_open(cli_runner *r, ir_context *c, const cli_args *a, int threads, const ir_cases *cases, const bool *selected) {
-    memset(r, 0, sizeof *r);
-    r->c = c;
-    if (!a->interpret) {
-        r->module = cli_load(c, a, cases, selected);
-        return r->module && open_session(r, threads);
-    }
-    if (!cli_model_open(c, a->files.at[0], &r->model)) return false;
-    for (int i = 0; cases && i < cases->n; i++)
-        if (selected[i]) cli_model_method(c, &r->model, cases->at[i].method);
-    if (c->nerrors) return false; /* all that is not supported is listed by now */
-    r->in = lower_interp_new(r->model.module);
-    return true;
 }
 
 void cli_runner_close(cli_runner *r) {
@@ -36,12 +57,12 @@ void cli_runner_close(cli_runner *r) {
 
 static cli_outcome interpret(cli_runner *r, const char *method, int nargs, const rt_value *args, rt_value *out, const char **cls,
                              const char **message) {
-    ir_func *f = cli_model_method(r->c, &r->model, method);
-    if (!f) return CLI_UNSUPPORTED;
+    lower_method f;
+    if (!jitc_model_method(r->model, method, &f)) return CLI_UNSUPPORTED;
     rt_release(r->held);
     rt_env_clear(&r->env);
     r->held = V_NULL;
-    if (lower_interp_call(r->in, f, nargs, args, &r->held, &r->env)) {
+    if (lower_interp_call(r->in, f.func, nargs, args, &r->held, &r->env)) {
         *out = r->held;
         return CLI_RAN;
     }

@@ -297,6 +297,7 @@ void cg_entry_rows(cg_rows *r, const ir_func *f, const lower_entry *e, const cg_
     write_rows(r, p, &row);
     guard_rows(r, f, p, &row);
     op_rows(r, code, &row);
+    row.workspace = dim_text_row(r, p->workspace);
     RT_PUSH(&r->c->arena, &r->entries, row);
 }
 

@@ -109,7 +109,9 @@ static bool small(const lower_launch *l) {
 
 static void launch(host *h, ir_node *n, const lower_launch *l, const ir_dim **scratch) {
     cg_module *m = h->cg;
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(B);
     cg_kernel *k = cg_add_kernel(m, l->kernel, NULL, false);
+    LLVMPositionBuilderAtEnd(B, here);
     if (!k) return;
     V buffers = host_alloca(h, m->ptr, l->buffers.n ? l->buffers.n : 1), scalars = host_alloca(h, m->i64, l->scalars.n ? l->scalars.n : 1);
     for (int i = 0; i < l->buffers.n; i++) host_store(h, buffer_address(h, n, &l->buffers.at[i], scratch), buffers, 8 * i);

@@ -27,11 +27,10 @@ static const ir_expr *load_broadcast(comp *k, const ir_arg *a) {
 }
 
 static const ir_expr *number(comp *k, const ir_arg *a) {
-    int64_t v;
     switch (a->kind) {
     case A_BOOL: return a->known ? ir_x_int(&k->x, DT_BOOL, a->i) : ir_x_scalar(&k->x, a->operand, DT_BOOL);
     case A_FLOAT: return a->known ? ir_x_float(&k->x, DT_F64, a->f) : ir_x_scalar(&k->x, a->operand, DT_F64);
-    case A_INT: return ir_dim_is_const(a->dim, &v) ? ir_x_int(&k->x, DT_I64, v) : ir_x_scalar(&k->x, a->operand, DT_I64);
+    case A_INT: return a->dim ? ir_x_dim(&k->x, a->dim) : ir_x_scalar(&k->x, a->operand, DT_I64);
     default: return NULL;
     }
 }

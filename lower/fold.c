@@ -69,7 +69,6 @@ ir_value *lower_new_param(ir_module *m, ir_node *at, rt_tensor *t, const ir_type
         if (!rt_map_get(&m->tensors, name = ir_intern(c, ir_fmt(c, "fold.%d", i)))) break;
     ir_tensor_data *d = RT_NEW(&c->arena, ir_tensor_data);
     *d = (ir_tensor_data){.name = name, .tensor = t};
-    ir_own(c, rt_tensor_value(t));
     rt_map_put(&c->arena, &m->tensors, name, d);
     ir_node *n = ir_node_new(at->block->func, ir_struct(c, S_PARAM), at->span, 0, NULL, 1, &type);
     n->sym = name;

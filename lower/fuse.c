@@ -271,6 +271,19 @@ static void add_inputs(fuse *f, ir_node *kernel, const ir_node *n, int g) {
     }
 }
 
+/* Argument lists may hold values of the group: each member gets its own, inside the block. */
+static void own_lists(fuse *f, ir_block *b, ir_node *n) {
+    for (int i = 0; i < n->nin; i++) {
+        ir_node *l = n->in[i]->def;
+        if (!l || l->op->cls != OP_STRUCT || (l->op->id != S_LIST && l->op->id != S_TUPLE)) continue;
+        ir_node *copy = clone(f->f, l);
+        own_lists(f, b, copy);
+        ir_append(b, copy);
+        ir_set_input(n, i, copy->out[0]);
+        if (!l->out[0]->uses) ir_erase(l);
+    }
+}
+
 static void make_group(fuse *f, ir_node *root, ir_node **members, int n) {
     const ir_type *t[COMP_MAX_OUT];
     for (int i = 0; i < root->nout; i++) t[i] = root->out[i]->type;
@@ -280,6 +293,7 @@ static void make_group(fuse *f, ir_node *root, ir_node **members, int n) {
     ir_block *b = ir_block_new(f->f, kernel);
     for (int i = 0; i < n; i++) {
         add_inputs(f, kernel, members[i], root->id);
+        own_lists(f, b, members[i]);
         ir_move(b, members[i]);
     }
     for (int i = 0; i < root->nout; i++) ir_block_result(b, root->out[i]);

@@ -107,6 +107,7 @@ static const ir_expr *rewrite(builder *b, site *s, const ir_expr *e) {
 
 static bool add_items(builder *b, ir_module *m, ir_node *kernel) {
     for (ir_node *n = kernel->blocks[0]->first; n; n = n->next) {
+        if (n->op->cls == OP_STRUCT) continue; /* argument lists */
         item it = {.n = n};
         it.k = lower_node_comp(m->c, n, &it.a);
         it.kind = lower_comp_kind(it.k);

@@ -1,9 +1,11 @@
-/* interp.c: the graph interpreter: runs surface and core graphs on boxed values, op by op through lower_apply.
+/* interp.c: the graph interpreter: runs surface and core graphs on boxed values, op by op through
+ * lower_apply.
  *
- * Values of one call live in an array indexed by value id.  A block owns what it defines: its parameters and the
- * results of its nodes are released when it ends, after its own results were retained.  Views share storage, so
- * in-place ops have PyTorch's aliasing.  The module object is copied, storages included, at the first call that
- * needs it: writes change the copy, never the archive's mapped bytes or another interpreter's state. */
+ * Values of one call live in an array indexed by value id.  A block owns what it defines: its parameters and
+ * the results of its nodes are released when it ends, after its own results were retained.  Views share
+ * storage, so in-place ops have PyTorch's aliasing.  The module object is copied, storages included, at the
+ * first call that needs it: writes change the copy, never the archive's mapped bytes or another interpreter's
+ * state. */
 #include "lower/eval.h"
 
 enum { MAX_NESTING = 1500, SMALL = 16 };
@@ -11,12 +13,12 @@ enum { MAX_NESTING = 1500, SMALL = 16 };
 struct lower_interp {
     ir_module *m;
     lower_applier *applier;
-    rt_arena arena;   /* keys of the maps */
-    rt_map copies;    /* address of an archive's object, list, dict, tensor or storage -> the copy */
-    rt_map params;    /* name -> copied tensor (surface graphs may write it) */
-    rt_map state;     /* name -> rt_value *, current contents of core state cells */
-    rt_value self;    /* V_UNDEF until first needed */
-    int depth;        /* nested calls and blocks now being run */
+    rt_arena arena; /* keys of the maps */
+    rt_map copies;  /* address of an archive's object, list, dict, tensor or storage -> the copy */
+    rt_map params;  /* name -> copied tensor (surface graphs may write it) */
+    rt_map state;   /* name -> rt_value *, current contents of core state cells */
+    rt_value self;  /* V_UNDEF until first needed */
+    int depth;      /* nested calls and blocks now being run */
 };
 
 typedef struct frame {
@@ -24,7 +26,10 @@ typedef struct frame {
     ir_func *f;
     rt_value *at; /* by value id */
     rt_env *env;
-    struct bound { const char *symbol; int64_t value; } *bound; /* core graphs: sizes and ints that types name */
+    struct bound {
+        const char *symbol;
+        int64_t value;
+    } * bound; /* core graphs: sizes and ints that types name */
     int nbound, cap;
 } frame;
 
@@ -55,7 +60,9 @@ static bool no_memory(rt_env *env) { return rt_raise(env, "MemoryError", "out of
 
 /* ---- the module's state: a deep copy that keeps sharing */
 
-static void *copied(lower_interp *in, const void *p) { return rt_map_getn(&in->copies, (const char *)&p, sizeof p); }
+static void *copied(lower_interp *in, const void *p) {
+    return rt_map_getn(&in->copies, (const char *)&p, sizeof p);
+}
 
 static void note_copy(lower_interp *in, const void *p, void *copy) {
     rt_map_putn(&in->arena, &in->copies, (const char *)&p, sizeof p, copy);
@@ -99,7 +106,8 @@ static rt_value copy_dict(lower_interp *in, rt_value v) {
     rt_value r = rt_dict_new();
     if (r.tag == V_UNDEF) return r;
     note_copy(in, v.dict, r.dict);
-    for (int64_t i = 0; i < v.dict->n; i++) rt_dict_set(r.dict, v.dict->keys[i], copy_value(in, v.dict->values[i]));
+    for (int64_t i = 0; i < v.dict->n; i++)
+        rt_dict_set(r.dict, v.dict->keys[i], copy_value(in, v.dict->values[i]));
     return r;
 }
 
@@ -128,14 +136,8 @@ static rt_value copy_value(lower_interp *in, rt_value v) {
 }
 
 static bool make_self(lower_interp *in, rt_env *env) {
-    jmp_buf out_of_memory;
-    if (in->self.tag != V_UNDEF) return true;
-    in->arena.fail = &out_of_memory;
-    bool failed = setjmp(out_of_memory) != 0;
-    if (!failed) in->self = copy_value(in, in->m->self);
-    in->arena.fail = NULL;
-    if (!failed && in->self.tag != V_UNDEF) return true;
-    return no_memory(env);
+    if (in->self.tag == V_UNDEF) in->self = copy_value(in, in->m->self);
+    return in->self.tag != V_UNDEF || no_memory(env);
 }
 
 /* ---- blocks */
@@ -255,7 +257,8 @@ static bool run_loop(frame *x, ir_node *n) {
 static bool call(lower_interp *in, ir_func *f, const rt_value *args, rt_value *out, rt_env *env) {
     frame x = {in, f, NULL, env};
     size_t bytes;
-    if (!rt_mul_size((size_t)f->nvalues, sizeof *x.at, &bytes) || !(x.at = rt_malloc(bytes))) return no_memory(env);
+    if (!rt_mul_size((size_t)f->nvalues, sizeof *x.at, &bytes) || !(x.at = rt_malloc(bytes)))
+        return no_memory(env);
     for (int i = 0; i < f->nvalues; i++) x.at[i] = (rt_value){.tag = V_UNDEF};
     for (int i = 0; i < f->body->params.n; i++) put(&x, f->body->params.at[i], rt_retain(args[i]));
     bool ok = run_block(&x, f->body, out);
@@ -265,7 +268,8 @@ static bool call(lower_interp *in, ir_func *f, const rt_value *args, rt_value *o
     return ok;
 }
 
-bool lower_interp_call(lower_interp *in, ir_func *f, int nargs, const rt_value *args, rt_value *out, rt_env *env) {
+static bool call_outer(lower_interp *in, ir_func *f, int nargs, const rt_value *args, rt_value *out,
+                       rt_env *env) {
     int n = f->body->params.n;
     if (n == nargs) return call(in, f, args, out, env);
     if (n != nargs + 1 || in->m->self.tag != V_OBJECT)
@@ -280,12 +284,24 @@ bool lower_interp_call(lower_interp *in, ir_func *f, int nargs, const rt_value *
     return ok;
 }
 
+bool lower_interp_call(lower_interp *in, ir_func *f, int nargs, const rt_value *args, rt_value *out,
+                       rt_env *env) {
+    jmp_buf fail;
+    if (in->arena.fail) return call_outer(in, f, nargs, args, out, env); /* from the body of a composite */
+    in->arena.fail = &fail;
+    bool ok = setjmp(fail) ? no_memory(env) : call_outer(in, f, nargs, args, out, env);
+    in->arena.fail = NULL;
+    in->depth = 0;
+    return ok;
+}
+
 static bool run_call(frame *x, ir_node *n) {
     ir_func *f = rt_map_get(&x->f->module->funcs, n->sym);
     rt_value small[SMALL], *args, out[1] = {V_NULL};
     if (!f) return rt_raise(x->env, "NameError", "function '%s' is not defined", n->sym);
     if (f->body->params.n != n->nin)
-        return rt_raise(x->env, "TypeError", "%s() takes %d arguments, %d given", f->name, f->body->params.n, n->nin);
+        return rt_raise(x->env, "TypeError", "%s() takes %d arguments, %d given", f->name, f->body->params.n,
+                        n->nin);
     if (!(args = room(x, small, n->nin))) return false;
     for (int i = 0; i < n->nin; i++) args[i] = get(x, n->in[i]);
     bool ok = call(x->in, f, args, out, x->env);
@@ -352,7 +368,8 @@ static bool unpack(frame *x, ir_node *n) {
     rt_value v = get(x, n->in[0]);
     if (!is_sequence(v)) return rt_raise(x->env, "TypeError", "value to unpack is not a tuple or list");
     if (v.list->n != n->nout)
-        return rt_raise(x->env, "RuntimeError", "Expected %d elements in a list but found %lld", n->nout, (long long)v.list->n);
+        return rt_raise(x->env, "RuntimeError", "Expected %d elements in a list but found %lld", n->nout,
+                        (long long)v.list->n);
     for (int i = 0; i < n->nout; i++) put(x, n->out[i], rt_retain(v.list->at[i]));
     return true;
 }
@@ -451,7 +468,8 @@ static bool value_is(rt_value v, const ir_type *t) {
     case T_TUPLE: return tuple_is(v, t);
     case T_OPTIONAL: return v.tag == V_NONE || value_is(v, t->elem[0]);
     case T_DICT:
-        return v.tag == V_DICT && all_are(v.dict->keys, v.dict->n, t->elem[0]) && all_are(v.dict->values, v.dict->n, t->elem[1]);
+        return v.tag == V_DICT && all_are(v.dict->keys, v.dict->n, t->elem[0]) &&
+               all_are(v.dict->values, v.dict->n, t->elem[1]);
     case T_UNION: return one_of(v, t);
     case T_CLASS: return v.tag == V_OBJECT && v.object->cls == t->cls;
     default: return t->kind == T_ANY;
@@ -468,7 +486,8 @@ static bool raise_node(frame *x, ir_node *n) {
 static bool guard(frame *x, ir_node *n) {
     rt_value text = get(x, n->in[1]);
     if (get(x, n->in[0]).i) return true;
-    return rt_raise(x->env, "RuntimeError", "%s", text.tag == V_STR ? text.str->s : "an assumption of the compiler failed");
+    return rt_raise(x->env, "RuntimeError", "%s",
+                    text.tag == V_STR ? text.str->s : "an assumption of the compiler failed");
 }
 
 /* ---- params and state */
@@ -488,10 +507,11 @@ static bool param(frame *x, ir_node *n) {
     return true;
 }
 
-/* First contents of a state cell: the tensor of that name, or the attribute of the module object at that path. */
+/* First contents of a state cell: the tensor or value of that name, or the module object's attribute at that
+ * path. */
 static rt_value first_state(lower_interp *in, ir_module *m, const char *name) {
     ir_tensor_data *d = rt_map_get(&m->tensors, name);
-    if (d && d->tensor) return rt_retain(rt_tensor_value(d->tensor));
+    if (d) return d->tensor ? rt_retain(rt_tensor_value(d->tensor)) : copy_value(in, d->init);
     rt_value v = in->m->self;
     while (v.tag == V_OBJECT) {
         const ir_class *cls = v.object->cls;
@@ -526,14 +546,16 @@ static bool set_state(frame *x, ir_node *n) {
 static bool size_node(frame *x, ir_node *n) {
     rt_value t = get(x, n->in[0]);
     int64_t d = n->nin > 1 ? get(x, n->in[1]).i : n->value.i;
-    if (t.tag != V_TENSOR || d < 0 || d >= t.tensor->ndim) return rt_raise(x->env, "IndexError", "dimension out of range");
+    if (t.tag != V_TENSOR || d < 0 || d >= t.tensor->ndim)
+        return rt_raise(x->env, "IndexError", "dimension out of range");
     put(x, n->out[0], rt_int(t.tensor->shape[d]));
     return true;
 }
 
 static bool dim_node(frame *x, ir_node *n) {
     int64_t d;
-    if (!ir_dim_eval(n->out[0]->type->dim, bound_value, x, &d)) return rt_raise(x->env, "RuntimeError", "a size is not known");
+    if (!ir_dim_eval(n->out[0]->type->dim, bound_value, x, &d))
+        return rt_raise(x->env, "RuntimeError", "a size is not known");
     put(x, n->out[0], rt_int(d));
     return true;
 }
@@ -541,7 +563,8 @@ static bool dim_node(frame *x, ir_node *n) {
 /* The caller's tensor gets what the program wrote into it. */
 static bool write_back(frame *x, ir_node *n) {
     rt_value to = get(x, n->in[0]), from = get(x, n->in[1]);
-    return (to.tag == V_TENSOR && from.tag == V_TENSOR && rt_tensor_assign(to.tensor, from.tensor)) || no_memory(x->env);
+    return (to.tag == V_TENSOR && from.tag == V_TENSOR && rt_tensor_assign(to.tensor, from.tensor)) ||
+           no_memory(x->env);
 }
 
 static bool give_self(frame *x, ir_node *n) {

@@ -11,7 +11,9 @@
  *           lane; `if`, loops, loads and stores whose condition, bounds or mask differ by lane act on the lanes concerned.
  *           A carried value is one partial state *per lane* (every lane starts from the same init, or from the lane of
  *           a lane value); the loop's results are lane values, which only `lane_reduce` and the inits of another loop of the
- *           same width take.  No loop of kind vector or lane, no contract, no call inside.
+ *           same width take.  No loop of kind vector or lane, no contract, no call inside.  Different iterations must
+ *           not meet in memory, except that one store statement may write an element from several lanes: the last wins.
+ *           If several lanes raise, it is the first lane of the first statement that does, or the first lane that does.
  *   unroll  repeated in the code; bounds are constants.
  *   serial  in order.
  * lane_reduce merges lanes in a fixed tree: while n > 1: lane j = combine(lane j, lane j + n/2) for j < n/2, n = n/2
@@ -116,7 +118,7 @@ struct k_inst {
 /* acc[i * n + j] += sum over k in [0, K) of A(i, k) * B(k, j), for i < m and j < n: per element in order of k by fma (integers:
  * wrapping), after casting A and B to acc's dtype.  acc is a register or local buffer of m * n elements.
  * inst->in = K, B's index, B's k stride, A's k stride, then A's index and row stride (rows == 1) or one index per row
- * (rows == m), then the number of valid columns if `cols` (columns from there on keep their value; B is not read there).
+ * (rows == m), then the number of valid columns, 1..n, if `cols` (columns from there on keep their value; B is not read there).
  * B's columns are adjacent.  split > 1: split partial sums, k goes to sum k % split, the first starts from acc and the
  * others from 0; at the end they are merged like lanes (a power of two): for GEMV, where one chain would wait on fma. */
 typedef struct k_contract {
@@ -172,7 +174,7 @@ k_inst *k_store(k_builder *b, k_buffer *buf, k_value *index, k_value *v);
 k_inst *k_store_if(k_builder *b, k_buffer *buf, k_value *index, k_value *v, k_value *mask);
 
 /* Loops: k_for opens one and moves the builder into its body; k_carry adds a carried value (before the body has
- * statements) and returns the body's parameter; k_end gives the next carried values, and moves the builder
+ * statements; make the init before the loop is opened) and returns the body's parameter; k_end gives the next carried values, and moves the builder
  * behind the loop.  Results: loop->out[i].  width: vector and lane only, 0: the target's. */
 k_inst *k_for(k_builder *b, k_loop kind, int width, k_value *lo, k_value *hi, int64_t step);
 k_value *k_var(const k_inst *loop);

@@ -102,7 +102,7 @@ static k_value *dim_value(emit *e, const ir_dim *d) {
         if (e->launch->scalars.at[i].dim == d) return e->b.k->scalars.at[i];
     lower_scalar s = {d, -1, DT_I64};
     RT_PUSH(&e->c->arena, &e->launch->scalars, s);
-    return k_scalar(e->b.k, DT_I64, NULL);
+    return k_scalar(e->b.k, DT_I64, "n");
 }
 
 static k_value *scalar_value(emit *e, int operand, rt_dtype dtype) {
@@ -111,7 +111,7 @@ static k_value *scalar_value(emit *e, int operand, rt_dtype dtype) {
     if (!e->scalars[operand]) {
         lower_scalar s = {NULL, operand, v->type->kind == T_FLOAT ? DT_F64 : v->type->kind == T_BOOL ? DT_BOOL : DT_I64};
         RT_PUSH(&e->c->arena, &e->launch->scalars, s);
-        e->scalars[operand] = k_scalar(e->b.k, s.dtype, NULL);
+        e->scalars[operand] = k_scalar(e->b.k, s.dtype, "s");
     }
     return k_cast(&e->b, e->scalars[operand], dtype);
 }
@@ -143,7 +143,9 @@ static void check_index(emit *e, k_value *index, const ir_dim *size, const char 
     k_value *n = dim_value(e, size);
     k_value *bad = k_2(b, K_OR, k_2(b, K_LT, index, k_i64(b, 0)), k_2(b, K_GE, index, n));
     k_if(b, bad);
-    k_raise(b, failure(e, "IndexError", why ? why : "index out of range"), 2, (k_value *[]){index, n});
+    bool zero = why && !strcmp(why, "ZeroDivisionError"); /* comp.c: a division's check is `divisor is 0` < 1 */
+    int code = zero ? failure(e, why, "ZeroDivisionError") : failure(e, "IndexError", why ? why : "index out of range");
+    k_raise(b, code, 2, (k_value *[]){index, n});
     k_else(b, 0, NULL);
     k_end(b, 0, NULL);
 }
@@ -426,7 +428,8 @@ static void emit_write(emit *e) {
 
 static const char *label(ir_context *c, const ir_node *kernel) {
     rt_text t = {0};
-    for (const ir_node *n = kernel->blocks[0]->first; n && t.n < 60; n = n->next) rt_text_fmt(&t, "%s%s", t.n ? "+" : "", n->op->name);
+    for (const ir_node *n = kernel->blocks[0]->first; n && t.n < 60; n = n->next)
+        if (n->op->cls != OP_STRUCT) rt_text_fmt(&t, "%s%s", t.n ? "+" : "", n->op->name);
     const char *s = ir_intern(c, t.s ? t.s : "");
     rt_text_free(&t);
     return s;
@@ -452,11 +455,11 @@ static void begin(emit *e, ir_node *kernel, const char *name) {
     for (int i = 0; i < f->operands.n; i++) {
         ir_value *v = f->operands.at[i];
         if (v->type->kind != T_TENSOR) continue;
-        e->in[i] = k_arg(k, v->type->dtype, NULL);
+        e->in[i] = k_arg(k, v->type->dtype, "in");
         add_buffer(e, LB_IN, input_of(kernel, v), v->type->dtype);
     }
     for (int i = 0; i < kernel->nout; i++) {
-        e->outs[i] = k_arg(k, kernel->out[i]->type->dtype, NULL);
+        e->outs[i] = k_arg(k, kernel->out[i]->type->dtype, "out");
         add_buffer(e, LB_OUT, i, kernel->out[i]->type->dtype);
     }
     e->b = k_build(k);

@@ -167,7 +167,7 @@ typedef struct rt_art_entry {
     int32_t nextra, extra; /* descs of output leaves (tensors) after the result's: values to write back */
     int32_t nslots;        /* boxed values that the code keeps in r->slots */
     int32_t nops, ops;
-    int32_t reserved;
+    rt_text_ref workspace; /* its size as a formula, for people */
 } rt_art_entry;
 
 typedef struct rt_level {

@@ -1,7 +1,7 @@
 /* host.c: the table of host functions, and those on numbers that can raise or have no scalar body.
  *
- * One C function may serve many overloads: values carry their tags.  The functions of ops whose row has a scalar
- * body exist because they raise where Python does. */
+ * One C function may serve many overloads: values carry their tags.  The functions of ops whose row has a
+ * scalar body exist because they raise where Python does. */
 #include "runtime/host.h"
 
 #include <math.h>
@@ -107,13 +107,14 @@ HOST(rt_host_ne) {
     return true;
 }
 
-#define ORDER(fn, test)                                                                                            \
-    HOST(fn) {                                                                                                     \
-        int order;                                                                                                 \
-        (void)nargs;                                                                                               \
-        if (!rt_host_compare(args[0], args[1], &order)) return rt_raise(env, "TypeError", "values have no order"); \
-        *out = rt_bool(test);                                                                                      \
-        return true;                                                                                               \
+#define ORDER(fn, test)                                                                                      \
+    HOST(fn) {                                                                                               \
+        int order;                                                                                           \
+        (void)nargs;                                                                                         \
+        if (!rt_host_compare(args[0], args[1], &order))                                                      \
+            return rt_raise(env, "TypeError", "values have no order");                                       \
+        *out = rt_bool(test);                                                                                \
+        return true;                                                                                         \
     }
 ORDER(rt_host_lt, order < 0)
 ORDER(rt_host_le, order <= 0)
@@ -268,7 +269,8 @@ HOST(rt_host_range_length) {
     WANT(2, V_INT);
     int64_t lo = args[0].i, hi = args[1].i, step = args[2].i;
     if (step == 0) return rt_raise(env, "ValueError", "range() arg 3 must not be zero");
-    if (step > 0) *out = rt_int(hi > lo ? (int64_t)(((uint64_t)hi - (uint64_t)lo - 1) / (uint64_t)step + 1) : 0);
+    if (step > 0)
+        *out = rt_int(hi > lo ? (int64_t)(((uint64_t)hi - (uint64_t)lo - 1) / (uint64_t)step + 1) : 0);
     else *out = rt_int(hi < lo ? (int64_t)(((uint64_t)lo - (uint64_t)hi - 1) / (0 - (uint64_t)step) + 1) : 0);
     return true;
 }

@@ -204,7 +204,8 @@ static bool same(rt_value a, rt_value b) {
     if (a.tag != V_TENSOR || b.tag != V_TENSOR || a.tensor == b.tensor) return rt_value_equal(a, b);
     const rt_tensor *x = a.tensor, *y = b.tensor;
     if (rt_tensor_numel(x) != 1 || rt_tensor_numel(y) != 1) return false;
-    return rt_load_f64(x->storage->data, x->dtype, x->offset) == rt_load_f64(y->storage->data, y->dtype, y->offset);
+    return rt_load_f64(x->storage->data, x->dtype, x->offset) ==
+           rt_load_f64(y->storage->data, y->dtype, y->offset);
 }
 
 static int64_t find(const rt_list *l, rt_value v) {
@@ -318,7 +319,8 @@ static bool extreme(rt_env *env, const rt_value *args, int nargs, int want, rt_v
     WANT(0, V_LIST);
     const rt_list *l = args[0].list;
     int order;
-    if (l->n == 0) return rt_raise(env, "ValueError", "%s() arg is an empty sequence", want < 0 ? "min" : "max");
+    if (l->n == 0)
+        return rt_raise(env, "ValueError", "%s() arg is an empty sequence", want < 0 ? "min" : "max");
     rt_value best = l->at[0];
     for (int64_t i = 1; i < l->n; i++) {
         if (!rt_host_compare(l->at[i], best, &order)) return rt_host_type_error(env, 0);
@@ -404,9 +406,11 @@ HOST(rt_host_infer_size) {
         int64_t x = i < a->n ? a->at[a->n - 1 - i].i : 1, y = i < b->n ? b->at[b->n - 1 - i].i : 1;
         if (x != y && x != 1 && y != 1) {
             rt_release(v);
-            return rt_raise(env, "RuntimeError",
-                            "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton "
-                            "dimension %lld", (long long)x, (long long)y, (long long)(n - 1 - i));
+            return rt_raise(
+                env, "RuntimeError",
+                "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton "
+                "dimension %lld",
+                (long long)x, (long long)y, (long long)(n - 1 - i));
         }
         v.list->at[n - 1 - i] = rt_int(x == 1 ? y : x);
     }

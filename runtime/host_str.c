@@ -1,12 +1,15 @@
-/* host_str.c: strings.  Text is bytes; case, classes and widths are those of ASCII; indexing, slicing and len count
- * code points of UTF-8 where the string is not plain ASCII. */
+/* host_str.c: strings.  Text is bytes; case, classes and widths are those of ASCII; indexing, slicing and len
+ * count code points of UTF-8 where the string is not plain ASCII. */
 #include "runtime/host.h"
 
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 
-typedef struct span { const char *s; size_t n; } span;
+typedef struct span {
+    const char *s;
+    size_t n;
+} span;
 static span span_of(rt_value v) { return (span){v.str->s, v.str->n}; }
 
 static bool give(rt_env *env, rt_value *out, span t) { return rt_host_give(env, out, rt_str(t.s, t.n)); }
@@ -55,7 +58,8 @@ HOST(rt_host_str_get) {
     WANT(0, V_STR);
     WANT(1, V_INT);
     int64_t i = args[1].i;
-    if (!rt_host_index(&i, points(span_of(args[0])))) return rt_raise(env, "IndexError", "string index out of range");
+    if (!rt_host_index(&i, points(span_of(args[0]))))
+        return rt_raise(env, "IndexError", "string index out of range");
     return give(env, out, point_at(span_of(args[0]), i));
 }
 
@@ -91,7 +95,9 @@ HOST(rt_host_ord) {
     WANT(0, V_STR);
     span t = span_of(args[0]);
     const unsigned char *s = (const unsigned char *)t.s;
-    if (points(t) != 1) return rt_raise(env, "TypeError", "ord() expected a character, but string of length %lld found", (long long)points(t));
+    if (points(t) != 1)
+        return rt_raise(env, "TypeError", "ord() expected a character, but string of length %lld found",
+                        (long long)points(t));
     int64_t c = s[0];
     if (c >= 0xF0 && t.n == 4) c = (c & 7) << 18 | (s[1] & 63) << 12 | (s[2] & 63) << 6 | (s[3] & 63);
     else if (c >= 0xE0 && t.n == 3) c = (c & 15) << 12 | (s[1] & 63) << 6 | (s[2] & 63);
@@ -121,7 +127,8 @@ HOST(rt_host_chr) {
 static void show(rt_text *t, rt_value v);
 
 static void show_float(rt_text *t, double x) {
-    if (fabs(x) < 1e10 && x == (double)(int64_t)x) rt_text_fmt(t, "%s%lld.", signbit(x) ? "-" : "", (long long)fabs(x));
+    if (fabs(x) < 1e10 && x == (double)(int64_t)x)
+        rt_text_fmt(t, "%s%lld.", signbit(x) ? "-" : "", (long long)fabs(x));
     else if (isnan(x)) rt_text_str(t, "nan");
     else rt_text_fmt(t, "%.17g", x);
 }
@@ -176,7 +183,8 @@ HOST(rt_host_str_mul) {
     WANT(0, V_STR);
     WANT(1, V_INT);
     rt_text t = {0};
-    for (int64_t i = 0; i < args[1].i && !t.failed && args[0].str->n; i++) rt_text_add(&t, args[0].str->s, args[0].str->n);
+    for (int64_t i = 0; i < args[1].i && !t.failed && args[0].str->n; i++)
+        rt_text_add(&t, args[0].str->s, args[0].str->n);
     return give_text(env, out, &t);
 }
 
@@ -317,19 +325,23 @@ static bool add_formatted(rt_text *t, rt_value v, spec p) {
 }
 
 /* One replacement field [s, end) without braces: [number][!r|!s][:spec]. */
-static bool add_field(rt_env *env, rt_text *t, const char *s, const char *end, const rt_value *args, int nargs, int *next) {
+static bool add_field(rt_env *env, rt_text *t, const char *s, const char *end, const rt_value *args,
+                      int nargs, int *next) {
     int i = *next;
     spec p;
     bool repr = false;
     if (s < end && isdigit((unsigned char)*s)) {
-        if (!spec_number(&s, end, &i)) return rt_raise(env, "ValueError", "Too many decimal digits in format string");
+        if (!spec_number(&s, end, &i))
+            return rt_raise(env, "ValueError", "Too many decimal digits in format string");
     } else {
         (*next)++;
     }
     if (end - s >= 2 && *s == '!') repr = s[1] == 'r', s += 2;
-    if (s < end && *s != ':') return rt_raise(env, "ValueError", "unsupported replacement field in format string");
+    if (s < end && *s != ':')
+        return rt_raise(env, "ValueError", "unsupported replacement field in format string");
     if (s < end) s++;
-    if (i >= nargs) return rt_raise(env, "IndexError", "Replacement index %d out of range for positional args tuple", i);
+    if (i >= nargs)
+        return rt_raise(env, "IndexError", "Replacement index %d out of range for positional args tuple", i);
     if (s == end) {
         if (repr) rt_value_print(t, args[i], true);
         else show(t, args[i]);
@@ -368,7 +380,8 @@ HOST(rt_host_format) {
 }
 
 /* One % conversion after the '%'; advances *s past it. */
-static bool add_percent(rt_env *env, rt_text *t, const char **s, const char *end, const rt_value *args, int nargs, int *next) {
+static bool add_percent(rt_env *env, rt_text *t, const char **s, const char *end, const rt_value *args,
+                        int nargs, int *next) {
     spec p = {.fill = ' ', .precision = -1, .align = '>'};
     for (; *s < end && strchr("-+ 0#", **s); (*s)++) {
         if (**s == '-') p.align = '<';
@@ -504,7 +517,8 @@ HOST(rt_host_split) {
     if (args[1].tag == V_STR && args[1].str->n == 0) return rt_raise(env, "ValueError", "empty separator");
     rt_value v = rt_list_new(V_LIST, 0);
     if (v.tag == V_UNDEF) return rt_host_memory_error(env);
-    bool ok = args[1].tag == V_STR ? split_by(v.list, s, end, span_of(args[1]), max) : split_blank(v.list, s, end, max);
+    bool ok = args[1].tag == V_STR ? split_by(v.list, s, end, span_of(args[1]), max)
+                                   : split_blank(v.list, s, end, max);
     if (!ok) {
         rt_release(v);
         return rt_host_memory_error(env);
@@ -646,18 +660,20 @@ static bool window(rt_env *env, const rt_value *args, int nargs, span *t) {
 static bool locate(rt_env *env, const rt_value *args, int nargs, bool last, int64_t *at) {
     span t;
     if (!window(env, args, nargs, &t)) return false;
-    const char *e = !t.s ? NULL : last ? find_last(t.s, t.s + t.n, span_of(args[1])) : find_in(t.s, t.s + t.n, span_of(args[1]));
+    const char *e = !t.s   ? NULL
+                    : last ? find_last(t.s, t.s + t.n, span_of(args[1]))
+                           : find_in(t.s, t.s + t.n, span_of(args[1]));
     *at = e ? point_index(span_of(args[0]), (size_t)(e - args[0].str->s)) : -1;
     return true;
 }
 
-#define LOCATE(fn, last, must)                                                                      \
-    HOST(fn) {                                                                                      \
-        int64_t at;                                                                                 \
-        if (!locate(env, args, nargs, last, &at)) return false;                                     \
-        if (must && at < 0) return rt_raise(env, "ValueError", "substring not found"); \
-        *out = rt_int(at);                                                                          \
-        return true;                                                                                \
+#define LOCATE(fn, last, must)                                                                               \
+    HOST(fn) {                                                                                               \
+        int64_t at;                                                                                          \
+        if (!locate(env, args, nargs, last, &at)) return false;                                              \
+        if (must && at < 0) return rt_raise(env, "ValueError", "substring not found");                       \
+        *out = rt_int(at);                                                                                   \
+        return true;                                                                                         \
     }
 LOCATE(rt_host_str_find, false, false)
 LOCATE(rt_host_str_rfind, true, false)
@@ -770,7 +786,8 @@ HOST(rt_host_isidentifier) {
     WANT(0, V_STR);
     const char *s = args[0].str->s;
     bool ok = args[0].str->n > 0 && !digit(s[0]);
-    for (size_t i = 0; i < args[0].str->n; i++) ok &= alnum(s[i]) || s[i] == '_' || (unsigned char)s[i] >= 128;
+    for (size_t i = 0; i < args[0].str->n; i++)
+        ok &= alnum(s[i]) || s[i] == '_' || (unsigned char)s[i] >= 128;
     *out = rt_bool(ok);
     return true;
 }
@@ -781,7 +798,8 @@ static bool justify(rt_env *env, const rt_value *args, int nargs, char align, rt
     WANT(0, V_STR);
     WANT(1, V_INT);
     WANT(2, V_STR);
-    if (args[2].str->n != 1) return rt_raise(env, "TypeError", "The fill character must be exactly one character long");
+    if (args[2].str->n != 1)
+        return rt_raise(env, "TypeError", "The fill character must be exactly one character long");
     int64_t room = args[1].i - points(span_of(args[0]));
     if (room < 0) room = 0;
     int64_t left = align == '<' ? 0 : align == '>' ? room : room / 2 + (room & args[1].i & 1);

@@ -34,7 +34,8 @@ static bool wrap_dim(rt_env *env, const rt_value *args, int nargs, int64_t *d) {
     *d = args[1].i;
     if (rt_host_index(d, n)) return true;
     int64_t m = n ? n : 1;
-    return rt_raise(env, "IndexError", "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
+    return rt_raise(env, "IndexError",
+                    "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
                     (long long)-m, (long long)m - 1, (long long)args[1].i);
 }
 
@@ -59,12 +60,12 @@ HOST(rt_host_tensor_len) {
     return true;
 }
 
-#define OF_TENSOR(fn, expr)                   \
-    HOST(fn) {                                \
-        WANT(0, V_TENSOR);                    \
-        const rt_tensor *t = args[0].tensor;  \
-        *out = (expr);                        \
-        return true;                          \
+#define OF_TENSOR(fn, expr)                                                                                  \
+    HOST(fn) {                                                                                               \
+        WANT(0, V_TENSOR);                                                                                   \
+        const rt_tensor *t = args[0].tensor;                                                                 \
+        *out = (expr);                                                                                       \
+        return true;                                                                                         \
     }
 OF_TENSOR(rt_host_dim, rt_int(t->ndim))
 OF_TENSOR(rt_host_numel, rt_int(rt_tensor_numel(t)))
@@ -76,11 +77,11 @@ OF_TENSOR(rt_host_is_float, rt_bool(rt_dtypes[t->dtype].kind == 'F'))
 OF_TENSOR(rt_host_is_signed, rt_bool(rt_dtypes[t->dtype].kind == 'F' || rt_dtypes[t->dtype].kind == 'I'))
 OF_TENSOR(rt_host_is_contiguous, rt_bool(rt_tensor_contiguous(t)))
 
-#define CONSTANT(fn, value)      \
-    HOST(fn) {                   \
-        HOST_UNUSED;             \
-        *out = (value);          \
-        return true;             \
+#define CONSTANT(fn, value)                                                                                  \
+    HOST(fn) {                                                                                               \
+        HOST_UNUSED;                                                                                         \
+        *out = (value);                                                                                      \
+        return true;                                                                                         \
     }
 CONSTANT(rt_host_layout, rt_int(0)) /* strided */
 CONSTANT(rt_host_get_device, rt_int(-1))
@@ -132,7 +133,8 @@ HOST(rt_host_device_str) {
 HOST(rt_host_device_type) {
     WANT(0, V_STR);
     const char *colon = strchr(args[0].str->s, ':');
-    return rt_host_give(env, out, rt_str(args[0].str->s, colon ? (size_t)(colon - args[0].str->s) : args[0].str->n));
+    return rt_host_give(env, out,
+                        rt_str(args[0].str->s, colon ? (size_t)(colon - args[0].str->s) : args[0].str->n));
 }
 
 /* ---- one number of a tensor */
@@ -142,7 +144,9 @@ static bool scalar_of(rt_env *env, const rt_value *args, int nargs, rt_value *ou
     const rt_tensor *t = args[0].tensor;
     int64_t n = rt_tensor_numel(t);
     const void *data = t->storage->data;
-    if (n != 1) return rt_raise(env, "RuntimeError", "a Tensor with %lld elements cannot be converted to Scalar", (long long)n);
+    if (n != 1)
+        return rt_raise(env, "RuntimeError", "a Tensor with %lld elements cannot be converted to Scalar",
+                        (long long)n);
     char kind = rt_dtypes[t->dtype].kind;
     if (kind == 'F') *out = rt_float(rt_load_f64(data, t->dtype, t->offset));
     else if (kind == 'B') *out = rt_bool(rt_load_i64(data, t->dtype, t->offset) != 0);
@@ -156,7 +160,8 @@ HOST(rt_host_int_tensor) {
     if (!scalar_of(env, args, nargs, out)) return false;
     if (out->tag == V_FLOAT) {
         if (!(out->f >= -0x1p63 && out->f < 0x1p63))
-            return rt_raise(env, "RuntimeError", "value cannot be converted to type int64_t without overflow");
+            return rt_raise(env, "RuntimeError",
+                            "value cannot be converted to type int64_t without overflow");
         *out = rt_int((int64_t)out->f);
     }
     out->tag = V_INT;
@@ -172,8 +177,11 @@ HOST(rt_host_float_tensor) {
 HOST(rt_host_bool_tensor) {
     if (nargs > 0 && args[0].tag == V_TENSOR) {
         int64_t n = rt_tensor_numel(args[0].tensor);
-        if (n == 0) return rt_raise(env, "RuntimeError", "Boolean value of Tensor with no values is ambiguous");
-        if (n > 1) return rt_raise(env, "RuntimeError", "Boolean value of Tensor with more than one value is ambiguous");
+        if (n == 0)
+            return rt_raise(env, "RuntimeError", "Boolean value of Tensor with no values is ambiguous");
+        if (n > 1)
+            return rt_raise(env, "RuntimeError",
+                            "Boolean value of Tensor with more than one value is ambiguous");
     }
     if (!scalar_of(env, args, nargs, out)) return false;
     *out = rt_bool(rt_host_number(*out) != 0);
@@ -184,7 +192,8 @@ HOST(rt_host_bool_tensor) {
 HOST(rt_host_int_implicit) {
     if (!scalar_of(env, args, nargs, out)) return false;
     if (out->tag == V_FLOAT)
-        return rt_raise(env, "RuntimeError", "Cannot input a tensor of scalar type %s as an integral argument",
+        return rt_raise(env, "RuntimeError",
+                        "Cannot input a tensor of scalar type %s as an integral argument",
                         rt_dtypes[args[0].tensor->dtype].name);
     out->tag = V_INT;
     return true;
@@ -215,13 +224,17 @@ HOST(rt_host_tolist) {
 
 /* ---- tensors of numbers: (value, dtype or none, ...) */
 
-static rt_dtype dtype_of(rt_value v) { return v.tag == V_FLOAT ? DT_F32 : v.tag == V_BOOL ? DT_BOOL : DT_I64; }
+static rt_dtype dtype_of(rt_value v) {
+    return v.tag == V_FLOAT ? DT_F32 : v.tag == V_BOOL ? DT_BOOL : DT_I64;
+}
 
-static bool wanted_dtype(rt_env *env, const rt_value *args, int nargs, int i, rt_dtype fallback, rt_dtype *out) {
+static bool wanted_dtype(rt_env *env, const rt_value *args, int nargs, int i, rt_dtype fallback,
+                         rt_dtype *out) {
     *out = fallback;
     if (i >= nargs || args[i].tag != V_INT) return true;
     *out = rt_dtype_by_c10(args[i].i);
-    return *out != DT_NONE || rt_raise(env, "RuntimeError", "dtype %lld is not supported", (long long)args[i].i);
+    return *out != DT_NONE ||
+           rt_raise(env, "RuntimeError", "dtype %lld is not supported", (long long)args[i].i);
 }
 
 static void store(rt_tensor *t, int64_t i, rt_value v) {
@@ -259,7 +272,11 @@ static bool shape_of(rt_env *env, rt_value v, int *ndim, int64_t *shape) {
     return true;
 }
 
-typedef struct fill { rt_tensor *t; int64_t at; rt_dtype seen; } fill;
+typedef struct fill {
+    rt_tensor *t;
+    int64_t at;
+    rt_dtype seen;
+} fill;
 
 /* Walks the leaves in order; with f->t NULL only collects their dtype. */
 static bool walk(rt_env *env, fill *f, rt_value v, int d, int ndim, const int64_t *shape) {
@@ -276,14 +293,16 @@ static bool walk(rt_env *env, fill *f, rt_value v, int d, int ndim, const int64_
             f->seen = dtype_of(v);
         } else {
             rt_dtype leaf = dtype_of(v);
-            f->seen = f->seen == DT_F32 || leaf == DT_F32 ? DT_F32 : f->seen == DT_I64 || leaf == DT_I64 ? DT_I64 : leaf;
+            f->seen = f->seen == DT_F32 || leaf == DT_F32   ? DT_F32
+                      : f->seen == DT_I64 || leaf == DT_I64 ? DT_I64
+                                                            : leaf;
         }
         if (f->t) store(f->t, f->at++, v);
         return true;
     }
     if (v.tag != V_LIST || v.list->n != shape[d])
-        return rt_raise(env, "ValueError", "expected sequence of length %lld at dim %d (got %lld)", (long long)shape[d], d,
-                        v.tag == V_LIST ? (long long)v.list->n : 0LL);
+        return rt_raise(env, "ValueError", "expected sequence of length %lld at dim %d (got %lld)",
+                        (long long)shape[d], d, v.tag == V_LIST ? (long long)v.list->n : 0LL);
     for (int64_t i = 0; i < v.list->n; i++)
         if (!walk(env, f, v.list->at[i], d + 1, ndim, shape)) return false;
     return true;
@@ -308,7 +327,8 @@ static bool tensor_of_list(rt_env *env, const rt_value *args, int nargs, rt_valu
 HOST(rt_host_tensor) {
     rt_dtype dtype;
     if (args[0].tag == V_LIST) return tensor_of_list(env, args, nargs, out);
-    return wanted_dtype(env, args, nargs, 1, dtype_of(args[0]), &dtype) && tensor_of_number(env, args[0], dtype, out);
+    return wanted_dtype(env, args, nargs, 1, dtype_of(args[0]), &dtype) &&
+           tensor_of_number(env, args[0], dtype, out);
 }
 
 HOST(rt_host_assert_async) {

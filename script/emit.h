@@ -113,6 +113,7 @@ const ir_type *emit_class_type(script_unit *u, decl *d, script_ast *at, script_f
 void emit_fields(script_unit *u, ir_class *cls); /* completes the fields */
 int emit_field(const ir_class *cls, const char *name);
 void emit_field_add(script_unit *u, ir_class *cls, const char *name, const ir_type *t);
+bool emit_is_dataclass(const decl *d);
 decl *emit_method(script_unit *u, const ir_class *cls, const char *name);
 bool emit_literal(script_unit *u, script_file *file, script_ast *a, rt_value *out); /* constant expressions; out is owned */
 

@@ -183,14 +183,6 @@ static ir_value *new_object(emitter *e, ir_class *cls, script_ast *at) {
     return n->out[0];
 }
 
-static bool is_dataclass(decl *d) {
-    for (int i = 2; i < d->ast->n; i++) {
-        script_ast *m = d->ast->kid[i]->kind == AST_CALL ? d->ast->kid[i]->kid[0] : d->ast->kid[i];
-        if ((m->kind == AST_NAME || m->kind == AST_ATTR) && !strcmp(m->name, "dataclass")) return true;
-    }
-    return false;
-}
-
 static sugar construct(emitter *e, decl *d, int n, script_ast **list, script_ast *at) {
     ir_class *cls = emit_class(e->u, d);
     if (cls->is_tuple) {
@@ -202,7 +194,7 @@ static sugar construct(emitter *e, decl *d, int n, script_ast **list, script_ast
     if (cls->is_enum || d->exception) emit_fail(e, at, "objects of '%s' cannot be made here", d->ast->name);
     emit_fields(e->u, cls);
     decl *init = emit_method(e->u, cls, "__init__");
-    if (is_dataclass(d) && !init) {
+    if (emit_is_dataclass(d) && !init) {
         ir_value **v = field_values(e, d, cls->nfields, cls->fields, cls->types, n, list, at);
         ir_value *object = new_object(e, cls, at);
         for (int i = 0; i < cls->nfields; i++)

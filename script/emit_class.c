@@ -210,6 +210,14 @@ static bool is_final(script_ast *type) {
     return (type->kind == AST_NAME || type->kind == AST_ATTR) && !strcmp(type->name, "Final");
 }
 
+bool emit_is_dataclass(const decl *d) {
+    for (int i = 2; i < d->ast->n; i++) {
+        script_ast *m = d->ast->kid[i]->kind == AST_CALL ? d->ast->kid[i]->kid[0] : d->ast->kid[i];
+        if ((m->kind == AST_NAME || m->kind == AST_ATTR) && !strcmp(m->name, "dataclass")) return true;
+    }
+    return false;
+}
+
 static void field_from(script_unit *u, decl *d, script_ast *s) {
     ir_class *cls = d->cls;
     script_ast *target = s->kid[0], *value = s->kid[s->n - 1];
@@ -226,7 +234,7 @@ static void field_from(script_unit *u, decl *d, script_ast *s) {
         return;
     }
     if (target->kind != AST_NAME) return;
-    if (value && s->n == 3 && s->kid[2] && !cls->is_tuple) {
+    if (value && s->n == 3 && s->kid[2] && !cls->is_tuple && !emit_is_dataclass(d)) {
         if (!put_constant(u, d, target->name, value))
             ir_error(u->c, script_span(u->c, value), "a class attribute must be a literal");
     } else if (!is_final(s->kid[1]) || s->kid[1]->kind == AST_SUBSCRIPT) {

@@ -421,11 +421,26 @@ static int block_exit(script_ast *block) {
     return 0;
 }
 
+/* What follows a list of statements that is emitted inside of a branch: the statements of `block` from `from` on,
+ * then `next`. */
+typedef struct rest {
+    script_ast *block;
+    int from;
+    const struct rest *next;
+} rest;
+
+static flow list_then(emitter *e, script_ast *block, int from, const rest *k);
+
+static int end_of(script_ast *block, const rest *k) {
+    for (; k; k = k->next) block = k->block;
+    return block->last;
+}
+
 typedef struct branch {
     fact *facts;
     bool truth;
-    script_ast *body, *rest; /* each may be NULL; rest: statements from `from` on follow the body */
-    int from;
+    script_ast *body; /* may be NULL */
+    const rest *then; /* statements that follow the body; may be NULL */
 } branch;
 
 static flow emit_branch(emitter *e, ir_node *n, const branch *x, scope **end) {
@@ -433,8 +448,9 @@ static flow emit_branch(emitter *e, ir_node *n, const branch *x, scope **end) {
     e->b = ir_block_new(e->f, n);
     scope *s = new_scope(e), *outer = emit_push(e, s);
     emit_refine(e, x->facts, x->truth);
-    flow f = x->body ? emit_list(e, x->body, 0) : FLOW_FALLS;
-    if (x->rest && f == FLOW_FALLS) f = emit_list(e, x->rest, x->from);
+    flow f = FLOW_FALLS;
+    if (x->body) f = list_then(e, x->body, 0, x->then);
+    else if (x->then) f = list_then(e, x->then->block, x->then->from, x->then->next);
     e->b = before;
     e->scope = outer;
     *end = s;
@@ -445,30 +461,32 @@ static ir_node *if_node(emitter *e, script_ast *at, ir_value *cond) {
     return emit_node(e, at, S_IF, 1, &cond, 0, NULL);
 }
 
-static flow emit_if(emitter *e, script_ast *a, script_ast *block, int next, bool *consumed) {
+static flow emit_if(emitter *e, script_ast *a, script_ast *block, int next, const rest *k, bool *consumed) {
+    const rest all = {block, next, k}, *then = next < block->n || k ? &all : NULL;
     fact *facts = emit_facts(e, a->kid[0]);
     ir_value *cond = emit_cond(e, a->kid[0]);
     bool truth;
     if (emit_static(cond, &truth)) {
         script_ast *body = a->kid[truth ? 1 : 2];
         emit_refine(e, facts, truth);
-        return body ? emit_list(e, body, 0) : FLOW_FALLS;
+        *consumed = body != NULL;
+        return body ? list_then(e, body, 0, then) : FLOW_FALLS;
     }
     int yes = block_exit(a->kid[1]), no = block_exit(a->kid[2]);
-    bool rest = next < block->n, in_no = rest && yes == 2 && !no, in_yes = rest && no == 2 && !yes;
+    bool in_no = then && yes == 2 && !no, in_yes = then && no == 2 && !yes;
     *consumed = in_no || in_yes;
     enter(e, a);
     ir_node *n = if_node(e, a, cond);
     scope *sy, *sn;
-    flow fy = emit_branch(e, n, &(branch){facts, true, a->kid[1], in_yes ? block : NULL, next}, &sy);
-    flow fn = emit_branch(e, n, &(branch){facts, false, a->kid[2], in_no ? block : NULL, next}, &sn);
+    flow fy = emit_branch(e, n, &(branch){facts, true, a->kid[1], in_yes ? then : NULL}, &sy);
+    flow fn = emit_branch(e, n, &(branch){facts, false, a->kid[2], in_no ? then : NULL}, &sn);
     e->depth--;
-    return emit_merge(e, n, sy, fy, sn, fn, *consumed ? block->last : a->last);
+    return emit_merge(e, n, sy, fy, sn, fn, *consumed ? end_of(block, k) : a->last);
 }
 
-/* The statements from `from` on, unless one before has left. */
-static flow guarded(emitter *e, script_ast *block, int from) {
-    script_ast *at = block->kid[from];
+/* The statements from `from` on and then k, unless one before has left. */
+static flow guarded(emitter *e, script_ast *block, int from, const rest *k) {
+    script_ast *at = from < block->n ? block->kid[from] : k->block;
     ir_value *cond = emit_value(e, emit_lookup(e->scope, "$exit")->s, at);
     enter(e, at);
     ir_node *n = if_node(e, at, cond);
@@ -479,13 +497,13 @@ static flow guarded(emitter *e, script_ast *block, int from) {
     sn = new_scope(e);
     scope *outer = emit_push(e, sn);
     set_flag(e, "$exit", false);
-    flow fn = emit_list(e, block, from);
+    flow fn = list_then(e, block, from, k);
     e->b = before;
     e->scope = sy;
     set_flag(e, "$exit", true);
     e->scope = outer;
     e->depth--;
-    return emit_merge(e, n, sy, e->loops ? FLOW_EXITS : FLOW_RETURNS, sn, fn, block->last);
+    return emit_merge(e, n, sy, e->loops ? FLOW_EXITS : FLOW_RETURNS, sn, fn, end_of(block, k));
 }
 
 /* ---- assignment */
@@ -784,7 +802,7 @@ static flow poison(emitter *e, script_ast *a) {
     return FLOW_RETURNS;
 }
 
-static flow statement(emitter *e, script_ast *block, int i, bool *consumed) {
+static flow statement(emitter *e, script_ast *block, int i, const rest *k, bool *consumed) {
     jmp_buf here, *outer = e->recover;
     ir_block *b = e->b;
     scope *s = e->scope;
@@ -793,7 +811,7 @@ static flow statement(emitter *e, script_ast *block, int i, bool *consumed) {
     e->recover = &here;
     if (!setjmp(here)) {
         script_ast *a = block->kid[i];
-        f = a->kind == AST_IF ? emit_if(e, a, block, i + 1, consumed) : simple_statement(e, a);
+        f = a->kind == AST_IF ? emit_if(e, a, block, i + 1, k, consumed) : simple_statement(e, a);
     } else {
         e->b = b;
         e->scope = s;
@@ -805,13 +823,15 @@ static flow statement(emitter *e, script_ast *block, int i, bool *consumed) {
     return f;
 }
 
-flow emit_list(emitter *e, script_ast *block, int from) {
+static flow list_then(emitter *e, script_ast *block, int from, const rest *k) {
     for (int i = from; i < block->n; i++) {
         bool consumed = false;
-        flow f = statement(e, block, i, &consumed);
+        flow f = statement(e, block, i, k, &consumed);
         if (consumed) return f;
-        if (f == FLOW_MAYBE && i + 1 < block->n) return guarded(e, block, i + 1);
+        if (f == FLOW_MAYBE && (i + 1 < block->n || k)) return guarded(e, block, i + 1, k);
         if (f != FLOW_FALLS) return f;
     }
-    return FLOW_FALLS;
+    return k ? list_then(e, k->block, k->from, k->next) : FLOW_FALLS;
 }
+
+flow emit_list(emitter *e, script_ast *block, int from) { return list_then(e, block, from, NULL); }
