@@ -15,7 +15,7 @@ typedef struct option {
     const char *value, *help;
 } option;
 
-enum { MODEL = CLI_COMPILE | CLI_RUN | CLI_CHECK | CLI_BENCH | CLI_SHOW, RUNS = CLI_RUN | CLI_CHECK | CLI_BENCH };
+enum { MODEL = CLI_COMPILE | CLI_RUN | CLI_CHECK | CLI_BENCH, RUNS = CLI_RUN | CLI_CHECK | CLI_BENCH };
 #define AT(member) offsetof(cli_args, member)
 
 static const option options[] = {
@@ -23,7 +23,7 @@ static const option options[] = {
     {"input", LIST, AT(input), MODEL, "NAME=TYPE",
      "dtype and shape of an input, f32[N,3,224,224]; N is any size, N:1..64 a bounded one"},
     {"example", LIST, AT(example), MODEL, "CASE.safetensors", "take methods, dtypes and shapes from its cases; may repeat"},
-    {"method", LIST, AT(method), MODEL, "NAME", "compile this method; may repeat (default: those of the examples, else forward)"},
+    {"method", LIST, AT(method), MODEL | CLI_SHOW, "NAME", "compile this method; may repeat (default: those of the examples, else forward)"},
     {"specialise", LIST, AT(specialise), MODEL, "ARG=VALUE", "treat an argument that is no tensor as a constant"},
     {"target", TEXT, AT(target), MODEL, "TARGET", "host, x86-64-v3, aarch64, riscv64 or a triple (default: this machine)"},
     {"O", LEVEL, AT(opt), MODEL, "0..3", "how much to optimise (default 3)"},
@@ -65,7 +65,7 @@ static void print_command(const cli_command *k) {
         bool any = false;
         for (size_t i = 0; i < RT_COUNT(options); i++) {
             const option *o = &options[i];
-            if (!(o->commands & k->bit) || mine == (o->commands == MODEL && k->bit != CLI_COMPILE)) continue;
+            if (!(o->commands & k->bit) || mine == ((o->commands & MODEL) == MODEL && k->bit != CLI_COMPILE)) continue;
             if (!any) puts(mine ? "\noptions:" : "\ncompile options:");
             any = true;
             print_option(o);

@@ -1,6 +1,6 @@
-/* gemm.c: how near a GEMM built from `contract` comes to the machine's peak, and a chain of ten pointwise operations to the
- * speed of memory; one thread.  Prints one JSON object per line.  Peak is a register-only loop of fused multiply-adds,
- * sampled between the runs, because clocks move: shares are of the best sample.
+/* gemm.c: how near a GEMM built from `contract` comes to the machine's peak, and a chain of ten pointwise
+ * operations to the speed of memory; one thread.  Prints one JSON object per line.  Peak is a register-only
+ * loop of fused multiply-adds, sampled between the runs, because clocks move: shares are of the best sample.
  *
  *   bench_gemm [rounds] */
 #include "codegen/llvm.h"
@@ -25,15 +25,19 @@ static void require(ir_context *c, bool ok) {
 
 /* ---- C[M,N] = A[M,K] B[K,N]; B packed in panels [N/16][K][16] */
 
-typedef struct gemm { int M, N, K; } gemm;
+typedef struct gemm {
+    int M, N, K;
+} gemm;
 
-static void tile(k_builder *b, k_buffer *acc, k_buffer *A, k_buffer *B, k_buffer *C, gemm s, int rows, int cols, k_value *row, k_value *panel) {
+static void tile(k_builder *b, k_buffer *acc, k_buffer *A, k_buffer *B, k_buffer *C, gemm s, int rows,
+                 int cols, k_value *row, k_value *panel) {
     k_value *zero = k_float(b, DT_F32, 0), *width = k_i64(b, cols);
     k_inst *l = k_for(b, KL_VECTOR, 8, k_i64(b, 0), k_i64(b, rows * cols), 1);
     k_store(b, acc, k_var(l), zero);
     k_end(b, 0, NULL);
     k_value *a = k_mul(b, row, k_i64(b, s.K)), *p = k_mul(b, panel, k_i64(b, (int64_t)s.K * 16));
-    k_contract_tile(b, acc, rows, cols, k_i64(b, s.K), A, 1, &a, k_i64(b, s.K), k_i64(b, 1), B, p, k_i64(b, 16), NULL, 1);
+    k_contract_tile(b, acc, rows, cols, k_i64(b, s.K), A, 1, &a, k_i64(b, s.K), k_i64(b, 1), B, p,
+                    k_i64(b, 16), NULL, 1);
     k_value *c = k_add(b, k_mul(b, row, k_i64(b, s.N)), k_mul(b, panel, k_i64(b, 16)));
     k_inst *i = k_for(b, KL_UNROLL, 0, k_i64(b, 0), k_i64(b, rows), 1);
     k_inst *j = k_for(b, KL_VECTOR, 8, k_i64(b, 0), width, 1);
@@ -44,8 +48,10 @@ static void tile(k_builder *b, k_buffer *acc, k_buffer *A, k_buffer *B, k_buffer
 }
 
 /* Rows in tiles of q + 1, then of q; groups of tiles share a panel of B in the L1 cache. */
-static void rows_of(k_builder *b, k_buffer **buf, gemm s, int height, int ntiles, int first, k_value *group, int per_group) {
-    k_value *lo = k_mul(b, group, k_i64(b, per_group)), *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, per_group)), k_i64(b, ntiles));
+static void rows_of(k_builder *b, k_buffer **buf, gemm s, int height, int ntiles, int first, k_value *group,
+                    int per_group) {
+    k_value *lo = k_mul(b, group, k_i64(b, per_group)),
+            *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, per_group)), k_i64(b, ntiles));
     if (!ntiles) return;
     for (int edge = 0; edge < 2; edge++) {
         int full = s.N / 16, cols = edge ? s.N % 16 : 16;
@@ -131,7 +137,13 @@ static k_kernel *math_kernel(ir_context *c, ir_prim prim) {
 
 /* ---- measuring */
 
-typedef struct bench { ir_context *c; cg_target *t; cg_jit *j; double peak; cg_kernel_fn *peak_fn; } bench;
+typedef struct bench {
+    ir_context *c;
+    cg_target *t;
+    cg_jit *j;
+    double peak;
+    cg_kernel_fn *peak_fn;
+} bench;
 
 static cg_kernel_fn *compile(bench *x, const k_kernel *k) {
     const char *symbol = ir_fmt(x->c, "bench_%s", k->name);
@@ -166,7 +178,8 @@ static double check(gemm s, const float *A, const float *B, const float *C) {
     for (int r = 0; r < 50; r++) {
         int i = (int)((unsigned)r * 37 % (unsigned)s.M), j = (int)((unsigned)r * 91 % (unsigned)s.N);
         double sum = 0;
-        for (int k = 0; k < s.K; k++) sum += (double)A[i * s.K + k] * (double)B[(j / 16) * s.K * 16 + k * 16 + j % 16];
+        for (int k = 0; k < s.K; k++)
+            sum += (double)A[i * s.K + k] * (double)B[(j / 16) * s.K * 16 + k * 16 + j % 16];
         worst = fmax(worst, fabs(sum - (double)C[i * s.N + j]));
     }
     return worst;
@@ -175,7 +188,8 @@ static double check(gemm s, const float *A, const float *B, const float *C) {
 static void bench_gemm(bench *x, gemm s, int rounds) {
     cg_kernel_fn *f = compile(x, gemm_kernel(x->c, s));
     size_t panels = (size_t)(s.N + 15) / 16;
-    float *A = array((size_t)s.M * (size_t)s.K), *B = array(panels * 16 * (size_t)s.K), *C = array((size_t)s.M * (size_t)s.N);
+    float *A = array((size_t)s.M * (size_t)s.K), *B = array(panels * 16 * (size_t)s.K),
+          *C = array((size_t)s.M * (size_t)s.N);
     void *buffers[] = {A, B, C};
     double best = 1e9;
     for (int r = 0; r < rounds; r++) {
@@ -183,8 +197,9 @@ static void bench_gemm(bench *x, gemm s, int rounds) {
         best = fmin(best, once(f, buffers, 0));
     }
     double gflops = 2e-9 * s.M * s.N * s.K / best;
-    printf("{\"bench\": \"gemm\", \"m\": %d, \"n\": %d, \"k\": %d, \"gflops\": %.1f, \"peak\": %.1f, \"share\": %.3f, \"error\": %.2g}\n", s.M, s.N,
-           s.K, gflops, x->peak * 1e-9, gflops / (x->peak * 1e-9), check(s, A, B, C));
+    printf("{\"bench\": \"gemm\", \"m\": %d, \"n\": %d, \"k\": %d, \"gflops\": %.1f, \"peak\": %.1f, "
+           "\"share\": %.3f, \"error\": %.2g}\n",
+           s.M, s.N, s.K, gflops, x->peak * 1e-9, gflops / (x->peak * 1e-9), check(s, A, B, C));
     free(A), free(B), free(C);
 }
 
@@ -194,14 +209,15 @@ static void bench_stream(bench *x, const k_kernel *k, size_t n, int rounds) {
     void *buffers[] = {a, y};
     double best = 1e9;
     for (int r = 0; r < rounds; r++) best = fmin(best, once(f, buffers, (int64_t)n));
-    printf("{\"bench\": \"%s\", \"n\": %zu, \"ns_per_element\": %.3f, \"gb_per_s\": %.1f}\n", k->name, n, best / (double)n * 1e9,
-           8e-9 * (double)n / best);
+    printf("{\"bench\": \"%s\", \"n\": %zu, \"ns_per_element\": %.3f, \"gb_per_s\": %.1f}\n", k->name, n,
+           best / (double)n * 1e9, 8e-9 * (double)n / best);
     free(a), free(y);
 }
 
 int main(int argc, char **argv) {
     int rounds = argc > 1 ? atoi(argv[1]) : 15;
-    static const gemm shapes[] = {{512, 512, 512}, {128, 256, 256}, {49, 512, 4608}, {49, 75, 64}, {100, 100, 100}, {1024, 1024, 1024}};
+    static const gemm shapes[] = {{512, 512, 512}, {128, 256, 256}, {49, 512, 4608},
+                                  {49, 75, 64},    {100, 100, 100}, {1024, 1024, 1024}};
     static const ir_prim prims[] = {K_EXP, K_LOG, K_TANH, K_ERF, K_SIN, K_EXPM1, K_LOG1P, K_ATAN};
     bench x = {.c = ir_context_new()};
     require(x.c, (x.t = cg_target_new(x.c, "host", 3)) && (x.j = cg_jit_new(x.c)));
@@ -212,7 +228,8 @@ int main(int argc, char **argv) {
         bench_stream(&x, chain_kernel(x.c, ir_fmt(x.c, "chain_%zu", n), true, false), n, rounds);
         bench_stream(&x, chain_kernel(x.c, ir_fmt(x.c, "chain_nt_%zu", n), true, true), n, rounds);
     }
-    for (size_t i = 0; i < RT_COUNT(prims); i++) bench_stream(&x, math_kernel(x.c, prims[i]), 1 << 20, rounds);
+    for (size_t i = 0; i < RT_COUNT(prims); i++)
+        bench_stream(&x, math_kernel(x.c, prims[i]), 1 << 20, rounds);
     cg_jit_free(x.j);
     cg_target_free(x.t);
     ir_context_free(x.c);

@@ -74,14 +74,19 @@ static int single_symbol(const lower_plan *p, const ir_dim *d) {
     return a->kind == ATOM_SYMBOL ? plan_symbol(p, a->symbol) : -1;
 }
 
+static rt_text_ref formula_row(cg_rows *r, const ir_dim *d) {
+    rt_text t = {0};
+    if (d) ir_dim_print(&t, d);
+    rt_text_ref row = cg_text_row(r, t.s ? t.s : "?");
+    rt_text_free(&t);
+    return row;
+}
+
 static rt_dim dim_row(cg_rows *r, const lower_plan *p, const ir_dim *d) {
     rt_dim row = {.value = -1, .symbol = -1, .expr = -1};
     if (d && ir_dim_is_const(d, &row.value)) return row;
     row.value = -1;
-    rt_text t = {0};
-    if (d) ir_dim_print(&t, d);
-    row.text = cg_text_row(r, t.s ? t.s : "?");
-    rt_text_free(&t);
+    row.text = formula_row(r, d);
     if (!d || !p) return row;
     row.symbol = single_symbol(p, d);
     if (row.symbol < 0) row.expr = expr_row(r, p, d);
@@ -297,7 +302,7 @@ void cg_entry_rows(cg_rows *r, const ir_func *f, const lower_entry *e, const cg_
     write_rows(r, p, &row);
     guard_rows(r, f, p, &row);
     op_rows(r, code, &row);
-    row.workspace = dim_text_row(r, p->workspace);
+    row.workspace = formula_row(r, p->workspace);
     RT_PUSH(&r->c->arena, &r->entries, row);
 }
 

@@ -114,10 +114,13 @@ static V plain_value(host *h, ir_value *v) { return v->type->kind == T_TENSOR ? 
 
 static bool never(const ir_value *v) { return v->def && is_struct(v->def, S_UNINIT); }
 
+/* What stands for a plain value that is never looked at: a copy of it must not hurt. */
+static V nothing_of(host *h, const ir_type *t) { return t->kind == T_TENSOR ? h->work : LLVMConstNull(plain_type(h, t)); }
+
 /* The value that a block hands to result `to`: for a plain one its LLVM value, for a boxed one NULL after copying. */
 static V hand_over(host *h, ir_value *from, ir_value *to, V slot) {
     if (nothing(to->type)) return NULL;
-    if (!boxed_here(h, to)) return never(from) ? LLVMGetUndef(plain_type(h, to->type)) : plain_value(h, from);
+    if (!boxed_here(h, to)) return never(from) ? nothing_of(h, to->type) : plain_value(h, from);
     if (never(from)) return NULL;
     V args[2] = {host_box(h, from), slot};
     HOST_SERVICE(h, copy, h->cg->voidty, 2, args);
@@ -127,7 +130,7 @@ static V hand_over(host *h, ir_value *from, ir_value *to, V slot) {
 static void define_joined(host *h, ir_value *v, V plain, V slot) {
     if (nothing(v->type)) return;
     if (boxed_here(h, v)) {
-        host_unbox(h, v, slot);
+        host_unbox_maybe(h, v, slot);
         return;
     }
     h->vals[v->id].v = plain;
@@ -200,7 +203,7 @@ static void next_carried(host *h, ir_node *n, carried *c) {
             V fresh = host_slot(h, host_new_slots(h, 1));
             hand_over(h, v, p, fresh);
             c[i].next = fresh;
-        } else c[i].next = never(v) ? LLVMGetUndef(plain_type(h, p->type)) : plain_value(h, v);
+        } else c[i].next = never(v) ? nothing_of(h, p->type) : plain_value(h, v);
     }
     for (int i = 0; i < n->nout; i++) {
         if (!c[i].slot) continue;
@@ -415,6 +418,7 @@ static void open_function(host *h) {
 static void bind_inputs(host *h) {
     for (int i = 0; i < h->plan->in.n; i++) {
         ir_value *v = h->plan->in.at[i];
+        if (!v) continue;
         V box = host_at(h, h->in, 16 * i);
         if (v->type->kind == T_TENSOR) h->vals[v->id] = (host_val){host_load(h, h->cg->ptr, h->in_data, 8 * i), box};
         else host_unbox(h, v, box);

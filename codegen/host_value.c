@@ -48,7 +48,7 @@ V host_scalar(host *h, ir_value *v) {
         return cg_i64(h->cg, k->i);
     }
     if (h->vals[v->id].v) return h->vals[v->id].v;
-    if (is_struct(v->def, S_UNINIT)) return LLVMGetUndef(v->type->kind == T_FLOAT ? h->cg->f64 : v->type->kind == T_BOOL ? h->cg->i1 : h->cg->i64);
+    if (is_struct(v->def, S_UNINIT)) return LLVMConstNull(v->type->kind == T_FLOAT ? h->cg->f64 : v->type->kind == T_BOOL ? h->cg->i1 : h->cg->i64);
     ir_error(h->c, h->at, "internal: a scalar has no value in host code");
     return LLVMGetUndef(h->cg->i64);
 }
@@ -56,7 +56,7 @@ V host_scalar(host *h, ir_value *v) {
 V host_data(host *h, ir_value *v) {
     if (h->vals[v->id].v) return h->vals[v->id].v;
     if (!is_struct(v->def, S_UNINIT)) ir_error(h->c, h->at, "internal: a tensor has no address in host code");
-    return LLVMGetUndef(h->cg->ptr);
+    return h->work;
 }
 
 static V shape_of(host *h, const ir_type *t) {
@@ -109,13 +109,29 @@ V host_box(host *h, ir_value *v) {
     return at;
 }
 
-static void unbox_tensor(host *h, ir_value *v, V box) {
+/* Goes on in a new block only if the box holds a tensor; gives the block after it. */
+static LLVMBasicBlockRef skip_none(host *h, V box) {
+    LLVMBasicBlockRef some = host_block(h, "some"), after = host_block(h, "any");
+    V tag = host_load(h, h->cg->i32, box, 0);
+    LLVMBuildCondBr(B, LLVMBuildICmp(B, LLVMIntEQ, tag, host_i32(h, V_TENSOR), ""), some, after);
+    LLVMPositionBuilderAtEnd(B, some);
+    return after;
+}
+
+static void unbox_tensor(host *h, ir_value *v, V box, bool maybe) {
     const ir_type *t = v->type;
     V shape = host_alloca(h, h->cg->i64, t->rank ? t->rank : 1), data = host_alloca(h, h->cg->ptr, 1);
     V hold = host_slot(h, host_new_slots(h, 1));
     int row = cg_message_row(h->c, h->tables, "", "", h->at);
     V args[7] = {host_i32(h, row), box, host_i32(h, t->dtype), host_i32(h, t->rank), shape, hold, data};
+    for (int i = 0; maybe && i < t->rank; i++) host_store(h, cg_i64(h->cg, 0), shape, 8 * i);
+    if (maybe) host_store(h, h->work, data, 0);
+    LLVMBasicBlockRef after = maybe ? skip_none(h, box) : NULL;
     host_fail_if(h, HOST_SERVICE(h, tensor_get, h->cg->i32, 7, args));
+    if (maybe) {
+        LLVMBuildBr(B, after);
+        LLVMPositionBuilderAtEnd(B, after);
+    }
     for (int i = 0; i < t->rank; i++) host_bind(h, t->dims[i], host_load(h, h->cg->i64, shape, 8 * i));
     h->vals[v->id] = (host_val){host_load(h, h->cg->ptr, data, 0), box};
 }
@@ -130,9 +146,14 @@ void host_unbox(host *h, ir_value *v, V box) {
         h->vals[v->id].v = LLVMBuildICmp(B, LLVMIntNE, host_load(h, h->cg->i64, box, 8), cg_i64(h->cg, 0), "");
         break;
     case T_FLOAT: h->vals[v->id].v = host_load(h, h->cg->f64, box, 8); break;
-    case T_TENSOR: unbox_tensor(h, v, box); break;
+    case T_TENSOR: unbox_tensor(h, v, box, false); break;
     case T_NONE:
     case T_BOTTOM: break;
     default: h->vals[v->id].v = box;
     }
+}
+
+void host_unbox_maybe(host *h, ir_value *v, V box) {
+    if (v->type->kind == T_TENSOR) unbox_tensor(h, v, box, true);
+    else host_unbox(h, v, box);
 }

@@ -1,6 +1,7 @@
-/* link.c: makes a shared library out of objects with the system's linker.  The result depends on the objects and the
- * name alone.  Undefined names (memcpy, lgammaf ...) stay without a version and are found in libm and libc, which the library
- * names as needed if it has any: stand-ins with those names are linked, so no C development files are asked for. */
+/* link.c: makes a shared library out of objects with the system's linker.  The result depends on the objects
+ * and the name alone.  Undefined names (memcpy, lgammaf ...) stay without a version and are found in libm and
+ * libc, which the library names as needed if it has any: stand-ins with those names are linked, so no C
+ * development files are asked for. */
 #include "codegen/llvm.h"
 
 #include <errno.h>
@@ -29,10 +30,9 @@ static const char *in_path(ir_context *c, const char *name) {
 static const char *const emulations[] = {"elf_x86_64", "aarch64linux", "elf64lriscv"};
 
 bool cg_find_linker(ir_context *c, const cg_target *t, const char **which) {
-    static const char *const candidates[][4] = {
-        {"x86_64-linux-gnu-ld", "ld.lld", "ld.lld-19", NULL},
-        {"aarch64-linux-gnu-ld", "ld.lld", "ld.lld-19", NULL},
-        {"riscv64-linux-gnu-ld", "ld.lld", "ld.lld-19", NULL}};
+    static const char *const candidates[][4] = {{"x86_64-linux-gnu-ld", "ld.lld", "ld.lld-19", NULL},
+                                                {"aarch64-linux-gnu-ld", "ld.lld", "ld.lld-19", NULL},
+                                                {"riscv64-linux-gnu-ld", "ld.lld", "ld.lld-19", NULL}};
     const char *chosen = getenv("JITC_LD");
     if (chosen && *chosen) return (*which = in_path(c, chosen)) != NULL;
     char *native = LLVMGetDefaultTargetTriple();
@@ -59,8 +59,16 @@ typedef struct linking {
 static void add(linking *l, const char *arg) { l->argv[l->argc++] = (char *)arg; }
 
 static void start_arguments(linking *l, const char *out, const char *soname) {
-    static const char *const options[] = {"-shared", "--build-id=none", "--hash-style=gnu", "--eh-frame-hdr", "-z", "noexecstack", "-z", "now",
-                                          "-z", "relro"};
+    static const char *const options[] = {"-shared",
+                                          "--build-id=none",
+                                          "--hash-style=gnu",
+                                          "--eh-frame-hdr",
+                                          "-z",
+                                          "noexecstack",
+                                          "-z",
+                                          "now",
+                                          "-z",
+                                          "relro"};
     l->argc = 0;
     add(l, l->linker);
     add(l, "-m");
@@ -156,7 +164,10 @@ static bool begin(linking *l, int n) {
         return false;
     }
     if (!cg_find_linker(l->c, l->t, &l->linker)) {
-        ir_error(l->c, 0, "no linker for %s: this output needs ld or ld.lld in PATH, or JITC_LD=/path/to/one; a .a does not", l->t->triple);
+        ir_error(l->c, 0,
+                 "no linker for %s: this output needs ld or ld.lld in PATH, or JITC_LD=/path/to/one; a .a "
+                 "does not",
+                 l->t->triple);
         return false;
     }
     snprintf(l->dir, sizeof l->dir, "%s/jitc-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
@@ -165,7 +176,8 @@ static bool begin(linking *l, int n) {
     return false;
 }
 
-bool cg_link_shared(ir_context *c, const cg_target *t, int n, const char *const *objects, const char *soname, const char *out) {
+bool cg_link_shared(ir_context *c, const cg_target *t, int n, const char *const *objects, const char *soname,
+                    const char *out) {
     linking l = {.c = c, .t = t};
     if (!begin(&l, n)) return false;
     bool ok = link_all(&l, n, objects, soname, out);

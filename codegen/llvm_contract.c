@@ -1,6 +1,7 @@
-/* llvm_contract.c: `contract`: a register tile as one phi per vector of accumulators in a loop over k, unrolled by four.
- * In a k step the vectors of B come first, then per row one broadcast of A and its fused multiply-adds.  The tile is
- * read from its buffer before the loop and written after it; sroa then keeps it in registers between statements. */
+/* llvm_contract.c: `contract`: a register tile as one phi per vector of accumulators in a loop over k,
+ * unrolled by four. In a k step the vectors of B come first, then per row one broadcast of A and its fused
+ * multiply-adds.  The tile is read from its buffer before the loop and written after it; sroa then keeps it
+ * in registers between statements. */
 #include "codegen/llvm_gen.h"
 
 enum { UNROLL = 4, MAX_CHUNKS = 64 };
@@ -9,9 +10,10 @@ typedef struct tile {
     gen *g;
     const k_inst *n;
     int m, nchunks, split;
-    int start[MAX_CHUNKS], lanes[MAX_CHUNKS], valid[MAX_CHUNKS]; /* columns; valid < lanes: only those exist */
-    V mask[MAX_CHUNKS];  /* columns to be read of B, NULL: all */
-    V rows[K_MAX_TILE];  /* address of A(i, 0) */
+    int start[MAX_CHUNKS], lanes[MAX_CHUNKS],
+        valid[MAX_CHUNKS]; /* columns; valid < lanes: only those exist */
+    V mask[MAX_CHUNKS];    /* columns to be read of B, NULL: all */
+    V rows[K_MAX_TILE];    /* address of A(i, 0) */
     V B, ka, kb;
     rt_dtype acc, a, b;
 } tile;
@@ -44,7 +46,9 @@ static void make_masks(tile *t) {
             limit = LLVMBuildSelect(g->m->b, less, left, limit, "");
         }
         if (t->lanes[c] == 1) t->mask[c] = LLVMBuildICmp(g->m->b, LLVMIntSLT, cg_i64(g->m, 0), limit, "");
-        else t->mask[c] = LLVMBuildICmp(g->m->b, LLVMIntSLT, gen_iota(g, g->m->i64, t->lanes[c]), gen_splat(g, limit, t->lanes[c]), "");
+        else
+            t->mask[c] = LLVMBuildICmp(g->m->b, LLVMIntSLT, gen_iota(g, g->m->i64, t->lanes[c]),
+                                       gen_splat(g, limit, t->lanes[c]), "");
     }
 }
 
@@ -54,12 +58,15 @@ static void make_rows(tile *t) {
     V stride = n->contract->rows == 1 ? gen_uniform(g, n->in[5]) : NULL;
     for (int i = 0; i < t->m; i++) {
         V index = gen_uniform(g, n->in[stride ? 4 : 4 + i]);
-        if (stride) index = LLVMBuildAdd(g->m->b, index, LLVMBuildMul(g->m->b, stride, cg_i64(g->m, i), ""), "");
+        if (stride)
+            index = LLVMBuildAdd(g->m->b, index, LLVMBuildMul(g->m->b, stride, cg_i64(g->m, i), ""), "");
         t->rows[i] = gen_address(g, n->buffers[1], index);
     }
 }
 
-static T lane_type(T element, int lanes) { return lanes > 1 ? LLVMVectorType(element, (unsigned)lanes) : element; }
+static T lane_type(T element, int lanes) {
+    return lanes > 1 ? LLVMVectorType(element, (unsigned)lanes) : element;
+}
 
 /* ---- the tile in memory */
 
@@ -79,18 +86,21 @@ static V load_chunk(tile *t, int row, int c) {
     }
     V r = LLVMConstNull(vec);
     for (int l = 0; l < t->valid[c]; l++)
-        r = LLVMBuildInsertElement(b, r, LLVMBuildLoad2(b, e, tile_address(t, row, t->start[c] + l), ""), lane_const(t, l), "");
+        r = LLVMBuildInsertElement(b, r, LLVMBuildLoad2(b, e, tile_address(t, row, t->start[c] + l), ""),
+                                   lane_const(t, l), "");
     return r;
 }
 
 static void store_chunk(tile *t, int row, int c, V x) {
     LLVMBuilderRef b = t->g->m->b;
     if (t->valid[c] == t->lanes[c]) {
-        LLVMSetAlignment(LLVMBuildStore(b, x, tile_address(t, row, t->start[c])), (unsigned)rt_dtypes[t->acc].bytes);
+        LLVMSetAlignment(LLVMBuildStore(b, x, tile_address(t, row, t->start[c])),
+                         (unsigned)rt_dtypes[t->acc].bytes);
         return;
     }
     for (int l = 0; l < t->valid[c]; l++)
-        LLVMBuildStore(b, LLVMBuildExtractElement(b, x, lane_const(t, l), ""), tile_address(t, row, t->start[c] + l));
+        LLVMBuildStore(b, LLVMBuildExtractElement(b, x, lane_const(t, l), ""),
+                       tile_address(t, row, t->start[c] + l));
 }
 
 /* ---- one step of k */
@@ -124,7 +134,8 @@ static V multiply_add(tile *t, V a, V b, V c) {
 static void step(tile *t, V k, int u, V *acc) {
     gen *g = t->g;
     LLVMBuilderRef b = g->m->b;
-    V kb[MAX_CHUNKS], at = LLVMBuildAdd(b, LLVMBuildMul(b, k, t->kb, ""), LLVMBuildMul(b, t->kb, cg_i64(g->m, u), ""), "");
+    V kb[MAX_CHUNKS],
+        at = LLVMBuildAdd(b, LLVMBuildMul(b, k, t->kb, ""), LLVMBuildMul(b, t->kb, cg_i64(g->m, u), ""), "");
     V base = LLVMBuildGEP2(b, cg_memory_type(g->m, t->b), t->B, &at, 1, "");
     for (int c = 0; c < t->nchunks; c++) kb[c] = load_b(t, base, c);
     V ka = LLVMBuildMul(b, k, t->ka, ""), ua = LLVMBuildMul(b, t->ka, cg_i64(g->m, u), "");
@@ -173,7 +184,8 @@ static void loop_k(tile *t, V *acc) {
     gen *g = t->g;
     int unroll = t->split > UNROLL ? t->split : UNROLL, n = count(t) * t->split;
     V K = gen_uniform(g, t->n->in[0]);
-    K = LLVMBuildSelect(g->m->b, LLVMBuildICmp(g->m->b, LLVMIntSLT, K, cg_i64(g->m, 0), ""), cg_i64(g->m, 0), K, "");
+    K = LLVMBuildSelect(g->m->b, LLVMBuildICmp(g->m->b, LLVMIntSLT, K, cg_i64(g->m, 0), ""), cg_i64(g->m, 0),
+                        K, "");
     V whole = LLVMBuildAnd(g->m->b, K, cg_i64(g->m, -(int64_t)unroll), "");
     gen_loop l;
     gen_loop_begin(g, &l, cg_i64(g->m, 0), whole, cg_i64(g->m, unroll), n, acc);
@@ -206,8 +218,13 @@ static void write_back(tile *t, V *acc) {
 void gen_contract(gen *g, const k_inst *n) {
     const k_contract *shape = n->contract;
     tile *t = RT_NEW(&g->m->c->arena, tile);
-    *t = (tile){.g = g, .n = n, .m = shape->m, .split = shape->split, .acc = n->buffers[0]->dtype,
-                .a = n->buffers[1]->dtype, .b = n->buffers[2]->dtype};
+    *t = (tile){.g = g,
+                .n = n,
+                .m = shape->m,
+                .split = shape->split,
+                .acc = n->buffers[0]->dtype,
+                .a = n->buffers[1]->dtype,
+                .b = n->buffers[2]->dtype};
     make_chunks(t);
     make_masks(t);
     make_rows(t);
@@ -218,7 +235,8 @@ void gen_contract(gen *g, const k_inst *n) {
     for (int s = 0; s < t->split; s++)
         for (int i = 0; i < count(t); i++) {
             int c = i % t->nchunks;
-            acc[s * count(t) + i] = s ? LLVMConstNull(lane_type(cg_type(g->m, t->acc), t->lanes[c])) : load_chunk(t, i / t->nchunks, c);
+            acc[s * count(t) + i] = s ? LLVMConstNull(lane_type(cg_type(g->m, t->acc), t->lanes[c]))
+                                      : load_chunk(t, i / t->nchunks, c);
         }
     loop_k(t, acc);
     merge_sums(t, acc);

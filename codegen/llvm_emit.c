@@ -1,5 +1,6 @@
-/* llvm_emit.c: a finished module as an object, as assembly or as LLVM text.  The code generator builds the final form, so the only
- * pass is sroa, where register tiles pass through memory between statements (and not at -O0). */
+/* llvm_emit.c: a finished module as an object, as assembly or as LLVM text.  The code generator builds the
+ * final form, so the only pass is sroa, where register tiles pass through memory between statements (and not
+ * at -O0). */
 #include "codegen/llvm.h"
 
 #include <errno.h>

@@ -1,8 +1,9 @@
-/* llvm_gen.h: what the files that turn one kernel into LLVM functions share (llvm_kernel.c, llvm_memory.c, llvm_contract.c).
+/* llvm_gen.h: what the files that turn one kernel into LLVM functions share (llvm_kernel.c, llvm_memory.c,
+ * llvm_contract.c).
  *
- * Inside a vector loop (w > 1) a value is known in one of three forms: the same for all lanes (a scalar), lane 0's
- * value plus a stride (i64 index arithmetic; this is what makes a load contiguous), or a vector.  Outside there are
- * scalars, and lane values as vectors. */
+ * Inside a vector loop (w > 1) a value is known in one of three forms: the same for all lanes (a scalar),
+ * lane 0's value plus a stride (i64 index arithmetic; this is what makes a load contiguous), or a vector.
+ * Outside there are scalars, and lane values as vectors. */
 #ifndef JITC_CODEGEN_LLVM_GEN_H
 #define JITC_CODEGEN_LLVM_GEN_H
 
@@ -23,11 +24,11 @@ typedef struct gen {
     cg_module *m;
     const k_kernel *k;
     V fn;
-    val *vals;   /* by value id */
-    V *bufs;     /* by position of the buffer in the kernel */
-    int w;       /* lanes of the code being written */
-    V mask;      /* <w x i1>: active lanes; NULL: all */
-    bool sure;   /* at least one lane of mask is active */
+    val *vals; /* by value id */
+    V *bufs;   /* by position of the buffer in the kernel */
+    int w;     /* lanes of the code being written */
+    V mask;    /* <w x i1>: active lanes; NULL: all */
+    bool sure; /* at least one lane of mask is active */
     V error, begin, end;
     bool count;  /* writing the count function */
     bool fences; /* non-temporal stores were written */
@@ -35,11 +36,11 @@ typedef struct gen {
 
 /* llvm_kernel.c */
 val gen_val(gen *g, const k_value *v);
-V gen_uniform(gen *g, const k_value *v);      /* the scalar of a uniform value */
-V gen_vector(gen *g, val x);                  /* <w x T>, or the scalar if w == 1 */
-V gen_splat(gen *g, V scalar, int lanes);     /* lanes > 1 */
+V gen_uniform(gen *g, const k_value *v);  /* the scalar of a uniform value */
+V gen_vector(gen *g, val x);              /* <w x T>, or the scalar if w == 1 */
+V gen_splat(gen *g, V scalar, int lanes); /* lanes > 1 */
 V gen_iota(gen *g, T element, int lanes);
-V gen_any(gen *g, V mask);                    /* i1: is a lane active */
+V gen_any(gen *g, V mask); /* i1: is a lane active */
 V gen_const(gen *g, rt_dtype d, int64_t i, double f);
 V gen_merge(gen *g, V a, BB from_a, V c, BB from_c); /* a phi */
 BB gen_block(gen *g, const char *name);

@@ -1,5 +1,5 @@
-/* llvm_jit.c: runs modules in this process through ORC.  A module is compiled to an object by its own target machine (the one
- * path that the artefacts use), so that the JIT and an artefact run the same code. */
+/* llvm_jit.c: runs modules in this process through ORC.  A module is compiled to an object by its own target
+ * machine (the one path that the artefacts use), so that the JIT and an artefact run the same code. */
 #include "codegen/llvm.h"
 
 #include <llvm-c/Error.h>
@@ -23,7 +23,8 @@ static bool failed(ir_context *c, const char *what, LLVMErrorRef e) {
 static bool use_process_symbols(cg_jit *j) {
     LLVMOrcDefinitionGeneratorRef g = NULL;
     char prefix = LLVMOrcLLJITGetGlobalPrefix(j->jit);
-    if (failed(j->c, "symbols", LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&g, prefix, NULL, NULL))) return false;
+    if (failed(j->c, "symbols", LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&g, prefix, NULL, NULL)))
+        return false;
     LLVMOrcJITDylibAddGenerator(LLVMOrcLLJITGetMainJITDylib(j->jit), g);
     return true;
 }
@@ -51,7 +52,8 @@ bool cg_jit_add(cg_jit *j, cg_module *m) {
     bool ok = cg_emit(m, CG_OBJECT, &object);
     if (ok) {
         LLVMMemoryBufferRef buf = LLVMCreateMemoryBufferWithMemoryRangeCopy(object.s, object.n, "kernel");
-        ok = !failed(j->c, "add", LLVMOrcLLJITAddObjectFile(j->jit, LLVMOrcLLJITGetMainJITDylib(j->jit), buf));
+        ok =
+            !failed(j->c, "add", LLVMOrcLLJITAddObjectFile(j->jit, LLVMOrcLLJITGetMainJITDylib(j->jit), buf));
     }
     rt_text_free(&object);
     cg_module_free(m);

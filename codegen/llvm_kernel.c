@@ -1,9 +1,11 @@
-/* llvm_kernel.c: one kernel becomes three LLVM functions: the work itself with plain parameters (so that pointers can be
- * noalias and kernels call each other cheaply), the uniform entry of llvm.h, and the count of the grid loop.
+/* llvm_kernel.c: one kernel becomes three LLVM functions: the work itself with plain parameters (so that
+ * pointers can be noalias and kernels call each other cheaply), the uniform entry of llvm.h, and the count of
+ * the grid loop.
  *
- * The builder emits the final form: phis for carried values, vector instructions for vector loops.  The iterations left
- * over at the end of a vector loop run once more with a mask where the target has masked accesses for
- * the sizes in use, else one by one; both keep each lane's carried values apart, so the results are the same. */
+ * The builder emits the final form: phis for carried values, vector instructions for vector loops.  The
+ * iterations left over at the end of a vector loop run once more with a mask where the target has masked
+ * accesses for the sizes in use, else one by one; both keep each lane's carried values apart, so the results
+ * are the same. */
 #include "codegen/llvm_gen.h"
 
 static void gen_body(gen *g, const k_block *block);
@@ -52,7 +54,8 @@ V gen_iota(gen *g, T element, int lanes) {
 V gen_any(gen *g, V mask) {
     unsigned n = LLVMGetVectorSize(LLVMTypeOf(mask));
     T bits = LLVMIntTypeInContext(g->m->cx, n);
-    return LLVMBuildICmp(g->m->b, LLVMIntNE, LLVMBuildBitCast(g->m->b, mask, bits, ""), LLVMConstNull(bits), "");
+    return LLVMBuildICmp(g->m->b, LLVMIntNE, LLVMBuildBitCast(g->m->b, mask, bits, ""), LLVMConstNull(bits),
+                         "");
 }
 
 V gen_const(gen *g, rt_dtype d, int64_t i, double f) {
@@ -126,7 +129,8 @@ static val libm_prim(gen *g, const k_inst *n, val *in, bool all_uniform) {
     for (int i = 0; i < n->nin; i++) vec[i] = gen_vector(g, in[i]);
     r = LLVMGetPoison(LLVMTypeOf(vec[0]));
     for (int l = 0; l < g->w; l++) {
-        for (int i = 0; i < n->nin; i++) args[i] = LLVMBuildExtractElement(g->m->b, vec[i], i32_const(g, l), "");
+        for (int i = 0; i < n->nin; i++)
+            args[i] = LLVMBuildExtractElement(g->m->b, vec[i], i32_const(g, l), "");
         r = LLVMBuildInsertElement(g->m->b, r, libm_scalar(g, n, args), i32_const(g, l), "");
     }
     return vector(r);
@@ -195,7 +199,9 @@ void gen_loop_end(gen *g, gen_loop *l, V *next) {
 static const k_value *carried(const k_inst *n, int i) { return n->blocks[0]->params.at[1 + i]; }
 
 /* Outside of vector loops as it is (a scalar, or lanes); inside as a vector. */
-static val carry_val(gen *g, const k_value *v) { return g->w > 1 ? vector(gen_vector(g, gen_val(g, v))) : gen_val(g, v); }
+static val carry_val(gen *g, const k_value *v) {
+    return g->w > 1 ? vector(gen_vector(g, gen_val(g, v))) : gen_val(g, v);
+}
 
 /* One copy of the body for `i`, with carried values cur[] (in, out). */
 static void gen_iteration(gen *g, const k_inst *n, val i, val *cur) {
@@ -218,12 +224,15 @@ static V trip_count(gen *g, const k_inst *n) {
     V lo = gen_uniform(g, n->in[0]), hi = gen_uniform(g, n->in[1]), one = i64_const(g, 1);
     V span = LLVMBuildSub(g->m->b, hi, lo, "");
     if (n->step != 1)
-        span = LLVMBuildAdd(g->m->b, LLVMBuildUDiv(g->m->b, LLVMBuildSub(g->m->b, span, one, ""), i64_const(g, n->step), ""), one, "");
+        span = LLVMBuildAdd(
+            g->m->b, LLVMBuildUDiv(g->m->b, LLVMBuildSub(g->m->b, span, one, ""), i64_const(g, n->step), ""),
+            one, "");
     return LLVMBuildSelect(g->m->b, less(g, lo, hi), span, i64_const(g, 0), "");
 }
 
 static V iteration(gen *g, const k_inst *n, V trip) {
-    return LLVMBuildAdd(g->m->b, gen_uniform(g, n->in[0]), LLVMBuildMul(g->m->b, trip, i64_const(g, n->step), ""), "");
+    return LLVMBuildAdd(g->m->b, gen_uniform(g, n->in[0]),
+                        LLVMBuildMul(g->m->b, trip, i64_const(g, n->step), ""), "");
 }
 
 static void gen_unrolled(gen *g, const k_inst *n, int64_t trips, val *cur) {
@@ -233,7 +242,8 @@ static void gen_unrolled(gen *g, const k_inst *n, int64_t trips, val *cur) {
 static void gen_counted(gen *g, const k_inst *n, val *cur, V *tmp) {
     gen_loop l;
     values_of(n->nout, cur, tmp);
-    gen_loop_begin(g, &l, gen_uniform(g, n->in[0]), gen_uniform(g, n->in[1]), i64_const(g, n->step), n->nout, tmp);
+    gen_loop_begin(g, &l, gen_uniform(g, n->in[0]), gen_uniform(g, n->in[1]), i64_const(g, n->step), n->nout,
+                   tmp);
     set_values(n->nout, cur, l.phi);
     gen_iteration(g, n, uniform(l.i), cur);
     values_of(n->nout, cur, tmp);
@@ -246,7 +256,8 @@ static void gen_masked_loop(gen *g, const k_inst *n, val *cur, V *tmp) {
     LLVMBuilderRef b = g->m->b;
     V outer = g->mask, lo = gen_vector(g, gen_val(g, n->in[0])), hi = gen_vector(g, gen_val(g, n->in[1]));
     bool sure = g->sure;
-    BB from = here(g), head = gen_block(g, "while"), body = gen_block(g, "lanes"), after = gen_block(g, "after");
+    BB from = here(g), head = gen_block(g, "while"), body = gen_block(g, "lanes"),
+       after = gen_block(g, "after");
     LLVMBuildBr(b, head);
     gen_at(g, head);
     V i = LLVMBuildPhi(b, LLVMTypeOf(lo), "");
@@ -301,7 +312,8 @@ static void gen_serial(gen *g, const k_inst *n) {
     val lo = gen_val(g, n->in[0]), hi = gen_val(g, n->in[1]);
     for (int k = 0; k < n->nout; k++) cur[k] = carry_val(g, n->in[2 + k]);
     if (lo.form != FORM_UNIFORM || hi.form != FORM_UNIFORM) gen_masked_loop(g, n, cur, tmp);
-    else if (known(trip_count(g, n), &trips) && trips <= (n->kind == KL_UNROLL ? UNROLL_LIMIT : 1)) gen_unrolled(g, n, trips, cur);
+    else if (known(trip_count(g, n), &trips) && trips <= (n->kind == KL_UNROLL ? UNROLL_LIMIT : 1))
+        gen_unrolled(g, n, trips, cur);
     else gen_counted(g, n, cur, tmp);
     for (int k = 0; k < n->nout; k++) set(g, n->out[k], cur[k]);
 }
@@ -395,7 +407,8 @@ static void gen_vector_loop(gen *g, const k_inst *n) {
     val *cur = RT_ARRAY(&g->m->c->arena, val, n->nout);
     V *tmp = RT_ARRAY(&g->m->c->arena, V, n->nout), count = trip_count(g, n), main;
     if (known(count, &trips)) main = i64_const(g, trips - trips % w);
-    else if (w & (w - 1)) main = LLVMBuildSub(g->m->b, count, LLVMBuildURem(g->m->b, count, i64_const(g, w), ""), "");
+    else if (w & (w - 1))
+        main = LLVMBuildSub(g->m->b, count, LLVMBuildURem(g->m->b, count, i64_const(g, w), ""), "");
     else main = LLVMBuildAnd(g->m->b, count, i64_const(g, -(int64_t)w), "");
     g->w = w;
     for (int k = 0; k < n->nout; k++) cur[k] = per_lane(g, gen_vector(g, gen_val(g, n->in[2 + k])));
@@ -413,7 +426,8 @@ static V half(gen *g, V x, int from, int n) {
     V at[K_MAX_WIDTH];
     if (n == 1) return LLVMBuildExtractElement(g->m->b, x, i32_const(g, from), "");
     for (int i = 0; i < n; i++) at[i] = i32_const(g, from + i);
-    return LLVMBuildShuffleVector(g->m->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(at, (unsigned)n), "");
+    return LLVMBuildShuffleVector(g->m->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(at, (unsigned)n),
+                                  "");
 }
 
 static void combine(gen *g, const k_inst *n, V *left, V *right) {
@@ -481,7 +495,8 @@ static void if_uniform(gen *g, const k_inst *n, V cond) {
     for (int a = 0; a < 2; a++) {
         gen_at(g, end[a]);
         for (int i = 0; i < n->nout; i++)
-            if (x[i].form != FORM_UNIFORM || x[n->nout + i].form != FORM_UNIFORM) x[a * n->nout + i].v = gen_vector(g, x[a * n->nout + i]);
+            if (x[i].form != FORM_UNIFORM || x[n->nout + i].form != FORM_UNIFORM)
+                x[a * n->nout + i].v = gen_vector(g, x[a * n->nout + i]);
         LLVMBuildBr(b, join);
     }
     gen_at(g, join);
@@ -513,7 +528,8 @@ static void if_arm(gen *g, const k_inst *n, int a, V mask, V *x) {
     then = here(g);
     LLVMBuildBr(g->m->b, join);
     gen_at(g, join);
-    for (int i = 0; i < n->nout; i++) x[i] = gen_merge(g, x[i], then, LLVMGetPoison(LLVMTypeOf(x[i])), before);
+    for (int i = 0; i < n->nout; i++)
+        x[i] = gen_merge(g, x[i], then, LLVMGetPoison(LLVMTypeOf(x[i])), before);
 }
 
 static void gen_if(gen *g, const k_inst *n) {
@@ -522,14 +538,17 @@ static void gen_if(gen *g, const k_inst *n) {
         if_uniform(g, n, cond.v);
         return;
     }
-    V not = LLVMBuildNot(g->m->b, cond.v, ""), mask[2] = {cond.v, not};
+    V not = LLVMBuildNot(g->m->b, cond.v, ""), mask[2] = {cond.v, not };
     V *x = RT_ARRAY(&g->m->c->arena, V, 2 * n->nout);
     for (int a = 0; a < 2; a++) {
         if (g->mask) mask[a] = LLVMBuildAnd(g->m->b, g->mask, mask[a], "");
         if_arm(g, n, a, mask[a], x + a * n->nout);
     }
-    for (int i = 0; i < n->nout; i++) /* lanes out of the context's mask hold anything: freeze keeps poison from spreading */
-        set(g, n->out[i], vector(LLVMBuildSelect(g->m->b, cond.v, LLVMBuildFreeze(g->m->b, x[i], ""), LLVMBuildFreeze(g->m->b, x[n->nout + i], ""), "")));
+    for (int i = 0; i < n->nout;
+         i++) /* lanes out of the context's mask hold anything: freeze keeps poison from spreading */
+        set(g, n->out[i],
+            vector(LLVMBuildSelect(g->m->b, cond.v, LLVMBuildFreeze(g->m->b, x[i], ""),
+                                   LLVMBuildFreeze(g->m->b, x[n->nout + i], ""), "")));
 }
 
 /* ---- leaving, calling */
@@ -543,7 +562,8 @@ static V first_lane(gen *g) {
     unsigned n = (unsigned)g->w;
     if (!g->mask) return i64_const(g, 0);
     T bits = LLVMIntTypeInContext(g->m->cx, n);
-    V m = LLVMBuildZExt(g->m->b, LLVMBuildBitCast(g->m->b, g->mask, bits, ""), LLVMIntTypeInContext(g->m->cx, n < 64 ? 64 : 128), "");
+    V m = LLVMBuildZExt(g->m->b, LLVMBuildBitCast(g->m->b, g->mask, bits, ""),
+                        LLVMIntTypeInContext(g->m->cx, n < 64 ? 64 : 128), "");
     T t = LLVMTypeOf(m);
     V lane = cg_intrinsic(g->m, "llvm.cttz", 1, &t, 2, (V[]){m, LLVMConstInt(g->m->i1, 0, false)});
     return n < 64 ? lane : LLVMBuildTrunc(g->m->b, lane, g->m->i64, "");
@@ -594,10 +614,12 @@ static void gen_call(gen *g, const k_inst *n) {
 /* There is nothing to overlap with on a CPU: copies at once. */
 static void gen_copy(gen *g, const k_inst *n) {
     const k_buffer *dst = n->buffers[0];
-    V size = i64_const(g, rt_dtypes[dst->dtype].bytes), count = gen_uniform(g, n->in[2]), zero = i64_const(g, 0);
+    V size = i64_const(g, rt_dtypes[dst->dtype].bytes), count = gen_uniform(g, n->in[2]),
+      zero = i64_const(g, 0);
     count = LLVMBuildSelect(g->m->b, less(g, count, zero), zero, count, "");
     LLVMBuildMemMove(g->m->b, gen_address(g, dst, gen_uniform(g, n->in[0])), 1,
-                     gen_address(g, n->buffers[1], gen_uniform(g, n->in[1])), 1, LLVMBuildMul(g->m->b, count, size, ""));
+                     gen_address(g, n->buffers[1], gen_uniform(g, n->in[1])), 1,
+                     LLVMBuildMul(g->m->b, count, size, ""));
 }
 
 static void gen_inst(gen *g, const k_inst *n) {
@@ -616,7 +638,8 @@ static void gen_inst(gen *g, const k_inst *n) {
     case KO_REDUCE: gen_reduce(g, n); break;
     case KO_CONTRACT: gen_contract(g, n); break;
     case KO_ASYNC_COPY: gen_copy(g, n); break;
-    case KO_BARRIER: case KO_ASYNC_WAIT: break;
+    case KO_BARRIER:
+    case KO_ASYNC_WAIT: break;
     }
 }
 
@@ -626,7 +649,9 @@ static void gen_body(gen *g, const k_block *block) {
 
 /* ---- functions */
 
-static const char *suffixed(gen *g, const char *suffix) { return rt_arena_fmt(&g->m->c->arena, "%s%s", g->k->name, suffix); }
+static const char *suffixed(gen *g, const char *suffix) {
+    return rt_arena_fmt(&g->m->c->arena, "%s%s", g->k->name, suffix);
+}
 
 static V make_table(gen *g, const k_buffer *buf) {
     size_t bytes = (size_t)buf->size * (size_t)rt_dtypes[buf->dtype].bytes;
@@ -654,19 +679,23 @@ static void start_function(gen *g, V fn) {
     for (int i = g->k->nargs; i < g->k->buffers.n; i++) {
         const k_buffer *buf = g->k->buffers.at[i];
         if (buf->scope == KS_TABLE) g->bufs[i] = make_table(g, buf);
-        else g->bufs[i] = g->count ? LLVMGetPoison(g->m->ptr) : make_scratch(g, buf); /* nothing writes before the grid loop */
+        else
+            g->bufs[i] = g->count ? LLVMGetPoison(g->m->ptr)
+                                  : make_scratch(g, buf); /* nothing writes before the grid loop */
     }
 }
 
 static void end_function(gen *g) {
-    if (g->fences && g->m->target->arch == CG_X86) cg_intrinsic(g->m, "llvm.x86.sse.sfence", 0, NULL, 0, NULL);
+    if (g->fences && g->m->target->arch == CG_X86)
+        cg_intrinsic(g->m, "llvm.x86.sse.sfence", 0, NULL, 0, NULL);
     return_status(g, i32_const(g, 0));
 }
 
 /* Without a grid loop there is one iteration, number 0. */
 static void gen_single(gen *g) {
     V zero = i64_const(g, 0);
-    V runs = LLVMBuildAnd(g->m->b, LLVMBuildICmp(g->m->b, LLVMIntSLE, g->begin, zero, ""), less(g, zero, g->end), "");
+    V runs = LLVMBuildAnd(g->m->b, LLVMBuildICmp(g->m->b, LLVMIntSLE, g->begin, zero, ""),
+                          less(g, zero, g->end), "");
     BB body = gen_block(g, "body"), skip = gen_block(g, "skip");
     LLVMBuildCondBr(g->m->b, runs, body, skip);
     gen_at(g, skip);
@@ -691,7 +720,9 @@ static void gen_direct(gen *g, cg_kernel *out) {
         if (!k->buffers.at[i]->may_alias) add_noalias(g, (unsigned)i);
         if (k->buffers.at[i]->align) {
             unsigned kind = LLVMGetEnumAttributeKindForName("align", 5);
-            LLVMAddAttributeAtIndex(g->fn, (unsigned)i + 1, LLVMCreateEnumAttribute(g->m->cx, kind, (uint64_t)k->buffers.at[i]->align));
+            LLVMAddAttributeAtIndex(
+                g->fn, (unsigned)i + 1,
+                LLVMCreateEnumAttribute(g->m->cx, kind, (uint64_t)k->buffers.at[i]->align));
         }
     }
     for (int i = 0; i < ns; i++) set(g, k->scalars.at[i], uniform(LLVMGetParam(g->fn, (unsigned)(nb + i))));
@@ -712,7 +743,8 @@ static V scalar_argument(gen *g, V scalars, int i) {
     rt_dtype d = g->k->scalars.at[i]->dtype;
     V bits = slot(g, scalars, g->m->i64, i);
     if (d == DT_F64) return LLVMBuildBitCast(g->m->b, bits, g->m->f64, "");
-    if (d == DT_F32) return LLVMBuildBitCast(g->m->b, LLVMBuildTrunc(g->m->b, bits, g->m->i32, ""), g->m->f32, "");
+    if (d == DT_F32)
+        return LLVMBuildBitCast(g->m->b, LLVMBuildTrunc(g->m->b, bits, g->m->i32, ""), g->m->f32, "");
     return d == DT_I64 ? bits : LLVMBuildTrunc(g->m->b, bits, cg_type(g->m, d), "");
 }
 

@@ -1,6 +1,7 @@
-/* llvm_memory.c: loads and stores of kernels.  Inside a vector loop the form of the index decides: uniform gives one scalar
- * access, stride 1 a vector access, an unknown stride a test at run time, everything else an access per lane.  Scratch
- * buffers have room behind them (see llvm_kernel.c), so that their vector loads need no mask. */
+/* llvm_memory.c: loads and stores of kernels.  Inside a vector loop the form of the index decides: uniform
+ * gives one scalar access, stride 1 a vector access, an unknown stride a test at run time, everything else an
+ * access per lane.  Scratch buffers have room behind them (see llvm_kernel.c), so that their vector loads
+ * need no mask. */
 #include "codegen/llvm_gen.h"
 
 int gen_position(const gen *g, const k_buffer *buf) {
@@ -10,7 +11,8 @@ int gen_position(const gen *g, const k_buffer *buf) {
 }
 
 V gen_address(gen *g, const k_buffer *buf, V index) {
-    return LLVMBuildGEP2(g->m->b, cg_memory_type(g->m, buf->dtype), g->bufs[gen_position(g, buf)], &index, 1, "");
+    return LLVMBuildGEP2(g->m->b, cg_memory_type(g->m, buf->dtype), g->bufs[gen_position(g, buf)], &index, 1,
+                         "");
 }
 
 V gen_from_memory(gen *g, V x, rt_dtype d) {
@@ -51,7 +53,8 @@ typedef struct access {
     const k_inst *n;
     const k_buffer *buf;
     val index;
-    V mask, otherwise; /* mask: of the statement and of the context, NULL: none; otherwise: vector in memory form */
+    V mask, otherwise; /* mask: of the statement and of the context, NULL: none; otherwise: vector in memory
+                          form */
     T type;            /* <w x memory type> */
     int align;
 } access;
@@ -66,7 +69,8 @@ static V whole_mask(gen *g, const k_value *mask) {
 static V lane_index(const access *a, int lane) {
     LLVMBuilderRef b = a->g->m->b;
     if (a->index.form == FORM_UNIFORM) return a->index.v;
-    if (a->index.form == FORM_VECTOR) return LLVMBuildExtractElement(b, a->index.v, i32_const(a->g, lane), "");
+    if (a->index.form == FORM_VECTOR)
+        return LLVMBuildExtractElement(b, a->index.v, i32_const(a->g, lane), "");
     return LLVMBuildAdd(b, a->index.v, LLVMBuildMul(b, a->index.stride, cg_i64(a->g->m, lane), ""), "");
 }
 
@@ -88,7 +92,8 @@ static V load_lanes(const access *a) {
     if (a->mask) return masked_gather(g, a->type, addresses(a), element_align(a->buf), a->mask, a->otherwise);
     V r = LLVMGetPoison(a->type);
     for (int l = 0; l < g->w; l++) {
-        V x = plain_load(g, LLVMGetElementType(a->type), gen_address(g, a->buf, lane_index(a, l)), element_align(a->buf));
+        V x = plain_load(g, LLVMGetElementType(a->type), gen_address(g, a->buf, lane_index(a, l)),
+                         element_align(a->buf));
         r = LLVMBuildInsertElement(g->m->b, r, x, i32_const(g, l), "");
     }
     return r;
@@ -140,7 +145,8 @@ static V both(gen *g, V a, V b) { return !a ? b : !b ? a : LLVMBuildAnd(g->m->b,
 static val load_one(gen *g, const k_inst *n) {
     const k_buffer *buf = n->buffers[0];
     V index = gen_uniform(g, n->in[0]);
-    if (n->nin == 1) return uniform(gen_from_memory(g, load_uniform(g, n, buf, index, context_condition(g)), buf->dtype));
+    if (n->nin == 1)
+        return uniform(gen_from_memory(g, load_uniform(g, n, buf, index, context_condition(g)), buf->dtype));
     val mask = gen_val(g, n->in[1]), other = gen_val(g, n->in[2]);
     if (mask.form == FORM_UNIFORM && other.form == FORM_UNIFORM) {
         V x = load_uniform(g, n, buf, index, both(g, mask.v, context_condition(g)));
@@ -153,8 +159,14 @@ static val load_one(gen *g, const k_inst *n) {
 
 static access prepare(gen *g, const k_inst *n, const k_value *mask) {
     const k_buffer *buf = n->buffers[0];
-    return (access){g, n, buf, gen_val(g, n->in[0]), whole_mask(g, mask), NULL,
-                    LLVMVectorType(cg_memory_type(g->m, buf->dtype), (unsigned)g->w), n->align ? n->align : element_align(buf)};
+    return (access){g,
+                    n,
+                    buf,
+                    gen_val(g, n->in[0]),
+                    whole_mask(g, mask),
+                    NULL,
+                    LLVMVectorType(cg_memory_type(g->m, buf->dtype), (unsigned)g->w),
+                    n->align ? n->align : element_align(buf)};
 }
 
 void gen_load(gen *g, const k_inst *n) {
@@ -164,7 +176,8 @@ void gen_load(gen *g, const k_inst *n) {
         return;
     }
     access a = prepare(g, n, n->nin == 3 ? n->in[1] : NULL);
-    a.otherwise = n->nin == 3 ? to_memory(g, gen_vector(g, gen_val(g, n->in[2])), a.buf->dtype) : LLVMConstNull(a.type);
+    a.otherwise =
+        n->nin == 3 ? to_memory(g, gen_vector(g, gen_val(g, n->in[2])), a.buf->dtype) : LLVMConstNull(a.type);
     V x = index.form == FORM_AFFINE ? load_strided(&a) : load_lanes(&a);
     *out = vector(gen_from_memory(g, x, a.buf->dtype));
 }

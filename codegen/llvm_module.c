@@ -1,4 +1,5 @@
-/* llvm_module.c: an LLVM module under construction: types, constants, functions with the attributes of the target. */
+/* llvm_module.c: an LLVM module under construction: types, constants, functions with the attributes of the
+ * target. */
 #include "codegen/llvm.h"
 
 static void make_types(cg_module *m) {
@@ -39,8 +40,11 @@ void cg_module_free(cg_module *m) {
 LLVMTypeRef cg_type(cg_module *m, rt_dtype d) {
     switch (d) {
     case DT_BOOL: return m->i1;
-    case DT_U8: case DT_I8: return m->i8;
-    case DT_I16: case DT_F16: case DT_BF16: return m->i16;
+    case DT_U8:
+    case DT_I8: return m->i8;
+    case DT_I16:
+    case DT_F16:
+    case DT_BF16: return m->i16;
     case DT_I32: return m->i32;
     case DT_F32: return m->f32;
     case DT_F64: return m->f64;
@@ -69,8 +73,9 @@ static void add_attribute(cg_module *m, LLVMValueRef f, const char *name) {
 }
 
 static void add_text_attribute(cg_module *m, LLVMValueRef f, const char *name, const char *value) {
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex,
-                            LLVMCreateStringAttribute(m->cx, name, (unsigned)strlen(name), value, (unsigned)strlen(value)));
+    LLVMAddAttributeAtIndex(
+        f, LLVMAttributeFunctionIndex,
+        LLVMCreateStringAttribute(m->cx, name, (unsigned)strlen(name), value, (unsigned)strlen(value)));
 }
 
 LLVMValueRef cg_function(cg_module *m, const char *name, LLVMTypeRef type, bool exported) {

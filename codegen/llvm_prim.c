@@ -1,6 +1,7 @@
-/* llvm_prim.c: the basic scalar primitives as LLVM instructions, on scalars and vectors alike.  Each agrees bit for bit with
- * ir_prim_eval, NaN payloads aside: nothing traps, nothing is poison, no flag allows reassociation.
- * f16 and bf16 values are i16: LLVM would call library functions for them on targets without such conversions. */
+/* llvm_prim.c: the basic scalar primitives as LLVM instructions, on scalars and vectors alike.  Each agrees
+ * bit for bit with ir_prim_eval, NaN payloads aside: nothing traps, nothing is poison, no flag allows
+ * reassociation. f16 and bf16 values are i16: LLVM would call library functions for them on targets without
+ * such conversions. */
 #include "codegen/llvm.h"
 
 typedef LLVMValueRef V;
@@ -35,7 +36,8 @@ static V float_like(V v, double x) {
 V cg_intrinsic(cg_module *m, const char *name, int ntypes, T *types, int n, V *args) {
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
     V f = LLVMGetIntrinsicDeclaration(m->mod, id, types, (size_t)ntypes);
-    return LLVMBuildCall2(m->b, LLVMIntrinsicGetType(m->cx, id, types, (size_t)ntypes), f, args, (unsigned)n, "");
+    return LLVMBuildCall2(m->b, LLVMIntrinsicGetType(m->cx, id, types, (size_t)ntypes), f, args, (unsigned)n,
+                          "");
 }
 
 static V unary(cg_module *m, const char *name, V a) {
@@ -54,7 +56,8 @@ static V half_bits_to_f32(cg_module *m, V h) {
     V special = LLVMBuildICmp(b, LLVMIntUGE, em, int_like(u, 0x7c00), "");
     V bias = LLVMBuildSelect(b, special, int_like(u, 224 << 23), int_like(u, 112 << 23), "");
     V normal = LLVMBuildAdd(b, wide, bias, "");
-    V tiny = LLVMBuildFMul(b, LLVMBuildSIToFP(b, em, tf, ""), splat_const(LLVMConstReal(m->f32, 0x1p-24), lanes_of(h)), "");
+    V tiny = LLVMBuildFMul(b, LLVMBuildSIToFP(b, em, tf, ""),
+                           splat_const(LLVMConstReal(m->f32, 0x1p-24), lanes_of(h)), "");
     V small = LLVMBuildICmp(b, LLVMIntULT, em, int_like(u, 0x400), "");
     V bits = LLVMBuildSelect(b, small, LLVMBuildBitCast(b, tiny, ti, ""), normal, "");
     return LLVMBuildBitCast(b, LLVMBuildOr(b, bits, sign, ""), tf, "");
@@ -71,7 +74,8 @@ static V f32_to_half_bits(cg_module *m, V f) {
     V sum = LLVMBuildFAdd(b, LLVMBuildBitCast(b, a, LLVMTypeOf(f), ""), float_like(f, 0.5), "");
     V tiny = LLVMBuildSub(b, LLVMBuildBitCast(b, sum, ti, ""), int_like(u, 126 << 23), "");
     V odd = LLVMBuildAnd(b, LLVMBuildLShr(b, a, int_like(u, 13), ""), int_like(u, 1), "");
-    V rounded = LLVMBuildAdd(b, LLVMBuildAdd(b, a, int_like(u, ((15 - 127) * (1 << 23)) + 0xfff), ""), odd, "");
+    V rounded =
+        LLVMBuildAdd(b, LLVMBuildAdd(b, a, int_like(u, ((15 - 127) * (1 << 23)) + 0xfff), ""), odd, "");
     V r = LLVMBuildLShr(b, rounded, int_like(u, 13), "");
     r = LLVMBuildSelect(b, LLVMBuildICmp(b, LLVMIntULT, a, int_like(u, 113 << 23), ""), tiny, r, "");
     r = LLVMBuildSelect(b, LLVMBuildICmp(b, LLVMIntUGE, a, int_like(u, 143 << 23), ""), large, r, "");
@@ -80,7 +84,8 @@ static V f32_to_half_bits(cg_module *m, V f) {
 
 static V f32_to_bf16_bits(cg_module *m, V f) {
     LLVMBuilderRef b = m->b;
-    V u = LLVMBuildBitCast(b, f, shaped(m->i32, lanes_of(f)), ""), high = LLVMBuildLShr(b, u, int_like(u, 16), "");
+    V u = LLVMBuildBitCast(b, f, shaped(m->i32, lanes_of(f)), ""),
+      high = LLVMBuildLShr(b, u, int_like(u, 16), "");
     V bias = LLVMBuildAdd(b, LLVMBuildAnd(b, high, int_like(u, 1), ""), int_like(u, 0x7fff), "");
     V r = LLVMBuildLShr(b, LLVMBuildAdd(b, u, bias, ""), int_like(u, 16), "");
     V nan = LLVMBuildFCmp(b, LLVMRealUNO, f, f, "");
@@ -130,7 +135,8 @@ static V float_to_i64(cg_module *m, V a) {
     return LLVMBuildSelect(b, fits, r, int_like(r, INT64_MIN), "");
 }
 
-/* The low 32 bits of float_to_i64, by 32-bit vector operations: a float from 2^31 on is an integer, mantissa << e. */
+/* The low 32 bits of float_to_i64, by 32-bit vector operations: a float from 2^31 on is an integer, mantissa
+ * << e. */
 static V f32_to_i32(cg_module *m, V a) {
     LLVMBuilderRef b = m->b;
     T ti = shaped(m->i32, lanes_of(a));
@@ -173,7 +179,8 @@ static V cast(cg_module *m, V a, rt_dtype from, rt_dtype to) {
         a = widen(m, a, from);
         if (to == DT_BOOL) return LLVMBuildFCmp(m->b, LLVMRealUNE, a, float_like(a, 0), "");
         if (to == DT_I64) return float_to_i64(m, a);
-        return from == DT_F64 ? resize_int(m, float_to_i64(m, a), DT_I64, to) : resize_int(m, f32_to_i32(m, a), DT_I32, to);
+        return from == DT_F64 ? resize_int(m, float_to_i64(m, a), DT_I64, to)
+                              : resize_int(m, f32_to_i32(m, a), DT_I32, to);
     }
     if (to == DT_BOOL) return LLVMBuildICmp(m->b, LLVMIntNE, a, int_like(a, 0), "");
     return resize_int(m, a, from, to);
@@ -228,7 +235,9 @@ static V float_prim(cg_module *m, ir_prim p, V *a) {
 
 /* ---- integers */
 
-typedef struct division { V q, r; } division;
+typedef struct division {
+    V q, r;
+} division;
 
 /* A divisor of 0 or -1 is handled apart, so that the instruction cannot trap: q = 0 and -a, r = 0. */
 static division divide(cg_module *m, bool is_signed, V a, V d) {
@@ -273,8 +282,10 @@ static V shift(cg_module *m, bool left, bool is_signed, int bits, V a, V by) {
 }
 
 static V int_compare(cg_module *m, ir_prim p, bool is_signed, V a, V c) {
-    static const LLVMIntPredicate of_signed[] = {LLVMIntEQ, LLVMIntNE, LLVMIntSLT, LLVMIntSLE, LLVMIntSGT, LLVMIntSGE};
-    static const LLVMIntPredicate of_unsigned[] = {LLVMIntEQ, LLVMIntNE, LLVMIntULT, LLVMIntULE, LLVMIntUGT, LLVMIntUGE};
+    static const LLVMIntPredicate of_signed[] = {LLVMIntEQ,  LLVMIntNE,  LLVMIntSLT,
+                                                 LLVMIntSLE, LLVMIntSGT, LLVMIntSGE};
+    static const LLVMIntPredicate of_unsigned[] = {LLVMIntEQ,  LLVMIntNE,  LLVMIntULT,
+                                                   LLVMIntULE, LLVMIntUGT, LLVMIntUGE};
     return LLVMBuildICmp(m->b, (is_signed ? of_signed : of_unsigned)[p - K_EQ], a, c, "");
 }
 
@@ -305,7 +316,12 @@ static V int_prim(cg_module *m, ir_prim p, rt_dtype d, V *a) {
     case K_NOT: return LLVMBuildNot(b, a[0], "");
     case K_SHL: return shift(m, true, is_signed, rt_dtypes[d].bits, a[0], a[1]);
     case K_SHR: return shift(m, false, is_signed, rt_dtypes[d].bits, a[0], a[1]);
-    case K_EQ: case K_NE: case K_LT: case K_LE: case K_GT: case K_GE: return int_compare(m, p, is_signed, a[0], a[1]);
+    case K_EQ:
+    case K_NE:
+    case K_LT:
+    case K_LE:
+    case K_GT:
+    case K_GE: return int_compare(m, p, is_signed, a[0], a[1]);
     default: return NULL;
     }
 }
@@ -320,6 +336,7 @@ V cg_prim(cg_module *m, ir_prim p, rt_dtype result, rt_dtype operand, V *args) {
     }
     r = rt_dtypes[operand].kind == 'F' ? float_prim(m, p, args) : int_prim(m, p, operand, args);
     if (r) return r;
-    ir_error(m->c, 0, "internal: no code for the primitive %s of %s", ir_prims[p].name, rt_dtypes[operand].name);
+    ir_error(m->c, 0, "internal: no code for the primitive %s of %s", ir_prims[p].name,
+             rt_dtypes[operand].name);
     return LLVMGetPoison(shaped(cg_type(m, result), lanes_of(args[0])));
 }

@@ -1,4 +1,5 @@
-/* llvm_target.c: from the name of a target to LLVM's target machine and the few facts that kernels depend on. */
+/* llvm_target.c: from the name of a target to LLVM's target machine and the few facts that kernels depend on.
+ */
 #include "codegen/llvm.h"
 
 #include <stdlib.h>
@@ -16,8 +17,10 @@ static const level levels[] = {
     {"x86-64-v2", linux_x86, "x86-64-v2", "", CG_X86, 4, 16, false, false, false, false},
     {"x86-64-v3", linux_x86, "x86-64-v3", "", CG_X86, 8, 16, true, true, true, false},
     {"x86-64-v4", linux_x86, "x86-64-v4", "", CG_X86, 16, 32, true, true, true, true},
-    {"aarch64", "aarch64-unknown-linux-gnu", "generic", "+neon,+fp-armv8", CG_AARCH64, 4, 32, true, true, false, false},
-    {"riscv64", "riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", CG_RISCV, 4, 32, true, false, false, false},
+    {"aarch64", "aarch64-unknown-linux-gnu", "generic", "+neon,+fp-armv8", CG_AARCH64, 4, 32, true, true,
+     false, false},
+    {"riscv64", "riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", CG_RISCV, 4, 32, true, false,
+     false, false},
 };
 
 static const char *arch_names[] = {"x86_64", "aarch64", "riscv64"};
@@ -58,7 +61,8 @@ static void host_facts(level *l, const char *features) {
 }
 
 static bool host_level(ir_context *c, level *l) {
-    char *triple = LLVMGetDefaultTargetTriple(), *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
+    char *triple = LLVMGetDefaultTargetTriple(), *cpu = LLVMGetHostCPUName(),
+         *features = LLVMGetHostCPUFeatures();
     int arch = host_arch(triple);
     bool found = false;
     for (size_t i = 0; i < RT_COUNT(levels) && !found; i++)
@@ -80,13 +84,17 @@ static bool host_level(ir_context *c, level *l) {
 
 /* What added or removed features mean for the facts that kernels depend on; the width stays the level's. */
 static void adjust(level *l, const char *features) {
-    static const struct { const char *name; size_t at; } facts[] = {
+    static const struct {
+        const char *name;
+        size_t at;
+    } facts[] = {
         {"fma", offsetof(level, fma)}, {"f16c", offsetof(level, f16)}, {"avx2", offsetof(level, masked)}};
     if (l->arch != CG_X86) return;
     for (size_t i = 0; i < RT_COUNT(facts); i++)
         for (const char *s = features; *s; s += strcspn(s, ",") + (strchr(s, ',') != NULL)) {
             size_t n = strlen(facts[i].name);
-            if (!strncmp(s + 1, facts[i].name, n) && (s[1 + n] == 0 || s[1 + n] == ',')) ((char *)l)[facts[i].at] = *s == '+';
+            if (!strncmp(s + 1, facts[i].name, n) && (s[1 + n] == 0 || s[1 + n] == ','))
+                ((char *)l)[facts[i].at] = *s == '+';
         }
 }
 
@@ -125,8 +133,8 @@ static const char *join_features(ir_context *c, const char *a, const char *b) {
 }
 
 static LLVMTargetMachineRef make_machine(ir_context *c, const level *l, const char *features, int opt) {
-    static const LLVMCodeGenOptLevel opts[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess, LLVMCodeGenLevelDefault,
-                                               LLVMCodeGenLevelDefault};
+    static const LLVMCodeGenOptLevel opts[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
+                                               LLVMCodeGenLevelDefault, LLVMCodeGenLevelDefault};
     LLVMTargetRef target;
     char *why = NULL;
     if (LLVMGetTargetFromTriple(l->triple, &target, &why)) {
@@ -153,15 +161,28 @@ cg_target *cg_target_new(ir_context *c, const char *spec, int opt) {
     if (!spec) spec = "host";
     const char *name = split_features(c, spec, &more);
     if (!find_level(c, name, &l)) {
-        ir_error(c, 0, "unknown target '%s'; the targets are host, x86-64, x86-64-v2, x86-64-v3, x86-64-v4, aarch64, riscv64 and "
-                 "LLVM triples of these architectures", spec);
+        ir_error(c, 0,
+                 "unknown target '%s'; the targets are host, x86-64, x86-64-v2, x86-64-v3, x86-64-v4, "
+                 "aarch64, riscv64 and "
+                 "LLVM triples of these architectures",
+                 spec);
         return NULL;
     }
     adjust(&l, more);
     cg_target *t = RT_NEW(&c->arena, cg_target);
-    *t = (cg_target){.spec = ir_intern(c, spec), .triple = l.triple, .cpu = l.cpu, .features = join_features(c, l.features, more),
-                     .opt = opt, .arch = l.arch, .width = l.width, .registers = l.registers, .fma = l.fma, .f16 = l.f16,
-                     .masked = l.masked, .masked_all = l.masked_all, .host = !strcmp(l.name, "host")};
+    *t = (cg_target){.spec = ir_intern(c, spec),
+                     .triple = l.triple,
+                     .cpu = l.cpu,
+                     .features = join_features(c, l.features, more),
+                     .opt = opt,
+                     .arch = l.arch,
+                     .width = l.width,
+                     .registers = l.registers,
+                     .fma = l.fma,
+                     .f16 = l.f16,
+                     .masked = l.masked,
+                     .masked_all = l.masked_all,
+                     .host = !strcmp(l.name, "host")};
     t->machine = make_machine(c, &l, t->features, opt);
     return t->machine ? t : NULL;
 }

@@ -1,6 +1,6 @@
 /* infer.c: types and shapes of the results of an op, by class; MOVE and OPAQUE rows have a rule of their own
- * (rules.c, views.c).  Type promotion is torch.result_type's: tensors with dims over zero-dim tensors over numbers,
- * a lower category counting only if its kind is higher. */
+ * (rules.c, views.c).  Type promotion is torch.result_type's: tensors with dims over zero-dim tensors over
+ * numbers, a lower category counting only if its kind is higher. */
 #include "ir/infer_shapes.h"
 
 #include <assert.h>
@@ -19,7 +19,8 @@ bool ir_fail(ir_infer *x, const char *cls, const char *fmt, ...) {
     return false;
 }
 
-static bool require(ir_infer *x, ir_truth t, int rel, const ir_dim *a, const ir_dim *b, const char *fmt, va_list ap) {
+static bool require(ir_infer *x, ir_truth t, int rel, const ir_dim *a, const ir_dim *b, const char *fmt,
+                    va_list ap) {
     if (t == IR_YES) return true;
     const char *why = rt_arena_vfmt(&C->arena, fmt, ap);
     if (t == IR_NO) return ir_fail(x, "RuntimeError", "%s", why);
@@ -66,8 +67,11 @@ static bool broadcast_dim(ir_infer *x, const ir_dim **into, const ir_dim *d, int
     if (!*into || is_const(*into, 1)) return *into = d, true;
     if (is_const(d, 1)) return true;
     int64_t k;
-    if (!ir_require_eq(x, *into, d, "The size of tensor a (%s) must match the size of tensor b (%s) at non-singleton dimension %d",
-                       ir_dims_text(C, 1, into), ir_dims_text(C, 1, &d), axis)) return false;
+    if (!ir_require_eq(
+            x, *into, d,
+            "The size of tensor a (%s) must match the size of tensor b (%s) at non-singleton dimension %d",
+            ir_dims_text(C, 1, into), ir_dims_text(C, 1, &d), axis))
+        return false;
     if (ir_dim_is_const(d, &k)) *into = d; /* the known size of the two */
     return true;
 }
@@ -94,7 +98,9 @@ static bool is_float(rt_dtype d) { return d != DT_NONE && rt_dtypes[d].kind == '
 
 rt_dtype ir_compute_dtype(rt_dtype d) { return d == DT_F16 || d == DT_BF16 ? DT_F32 : d; }
 
-static rt_dtype join(rt_dtype a, rt_dtype b) { return a == DT_NONE ? b : b == DT_NONE ? a : rt_promote(a, b); }
+static rt_dtype join(rt_dtype a, rt_dtype b) {
+    return a == DT_NONE ? b : b == DT_NONE ? a : rt_promote(a, b);
+}
 
 static rt_dtype combine(rt_dtype higher, rt_dtype lower) {
     if (is_float(higher)) return higher;
@@ -123,7 +129,9 @@ static bool number_promotes(const char *name) {
     return is_one_of(name, names);
 }
 
-struct categories { rt_dtype dim, zero, wrapped; };
+struct categories {
+    rt_dtype dim, zero, wrapped;
+};
 
 static void count_tensor(struct categories *r, const ir_arg *a) {
     rt_dtype d = a->type->dtype;
@@ -150,7 +158,8 @@ rt_dtype ir_promoted_type(const ir_infer *x) {
 static rt_dtype first_dtype(const ir_infer *x) {
     for (int i = 0; i < x->nargs; i++) {
         const ir_arg *a = &x->args[i];
-        if (a->kind == A_TENSOR && !ir_param_is_condition(x->op->schema->params[i].name)) return a->type->dtype;
+        if (a->kind == A_TENSOR && !ir_param_is_condition(x->op->schema->params[i].name))
+            return a->type->dtype;
         if (a->kind == A_LIST && a->n && a->at[0].kind == A_TENSOR) return a->at[0].type->dtype;
     }
     return DT_NONE;
@@ -169,7 +178,8 @@ static bool given_dtype(ir_infer *x, const char *word, rt_dtype *out) {
     const ir_arg *a = ir_arg_given(x, "dtype");
     int64_t code;
     if (a) {
-        if (a->kind != A_INT || !ir_dim_is_const(a->dim, &code)) return ir_missing(x, "%s with a dtype that is not constant", x->op->name);
+        if (a->kind != A_INT || !ir_dim_is_const(a->dim, &code))
+            return ir_missing(x, "%s with a dtype that is not constant", x->op->name);
         *out = rt_dtype_by_c10(code);
         return *out != DT_NONE || ir_missing(x, "%s: dtype number %lld", x->op->name, (long long)code);
     }
@@ -198,8 +208,11 @@ static bool promote(ir_infer *x, rt_dtype *result) {
         if (!given_dtype(x, rule + 6, result)) return false;
         d = *result;
         if (!strcmp(rule, "dtype/mean") && !is_float(d))
-            return ir_fail(x, "RuntimeError", "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype.");
-    } else if (!strcmp(rule, "self") || !strcmp(rule, "sum") || !strcmp(rule, "selfbool") || !strcmp(rule, "selfi64")) {
+            return ir_fail(x, "RuntimeError",
+                           "mean(): could not infer output dtype. Input dtype must be either a floating "
+                           "point or complex dtype.");
+    } else if (!strcmp(rule, "self") || !strcmp(rule, "sum") || !strcmp(rule, "selfbool") ||
+               !strcmp(rule, "selfi64")) {
         d = first_dtype(x);
         if (!strcmp(rule, "sum") && !is_float(d)) d = DT_I64;
         if (!strcmp(rule, "selfbool")) *result = DT_BOOL;
@@ -227,14 +240,16 @@ static bool number_double(const ir_arg *a, double *out) {
     return false;
 }
 
-static bool arange_float(ir_infer *x, const ir_arg *start, const ir_arg *end, const ir_arg *step, const ir_dim **n) {
+static bool arange_float(ir_infer *x, const ir_arg *start, const ir_arg *end, const ir_arg *step,
+                         const ir_dim **n) {
     double a = 0, b, s = 1;
     if ((start && !number_double(start, &a)) || !number_double(end, &b) || (step && !number_double(step, &s)))
         return ir_missing(x, "arange with float bounds that are known at run time only");
     if (s == 0 || isnan(s)) return ir_fail(x, "RuntimeError", "step must be nonzero");
     if (!isfinite(a) || !isfinite(b)) return ir_fail(x, "RuntimeError", "unsupported range: %g -> %g", a, b);
     double size = ceil((b - a) / s);
-    if (size < 0) return ir_fail(x, "RuntimeError", "upper bound and lower bound inconsistent with step sign");
+    if (size < 0)
+        return ir_fail(x, "RuntimeError", "upper bound and lower bound inconsistent with step sign");
     if (!(size < 0x1p62)) return ir_fail(x, "RuntimeError", "invalid size, possible overflow?");
     *n = ir_dim_const(C, (int64_t)size);
     return true;
@@ -250,12 +265,15 @@ static bool arange_int(ir_infer *x, const ir_dim *a, const ir_dim *b, const ir_d
     int64_t m = s > 0 ? s : -s, lo, hi;
     *n = ir_dim_floordiv(C, ir_dim_add(C, span, ir_dim_const(C, m - 1)), ir_dim_const(C, m));
     ir_dim_range(C, *n, &lo, &hi);
-    if (lo < 0) return ir_require_le(x, ir_dim_const(C, 0), span, "upper bound and lower bound inconsistent with step sign");
+    if (lo < 0)
+        return ir_require_le(x, ir_dim_const(C, 0), span,
+                             "upper bound and lower bound inconsistent with step sign");
     return true;
 }
 
 static bool arange_size(ir_infer *x, const ir_dim **n) {
-    const ir_arg *start = ir_arg_given(x, "start"), *end = ir_arg_given(x, "end"), *step = ir_arg_given(x, "step");
+    const ir_arg *start = ir_arg_given(x, "start"), *end = ir_arg_given(x, "end"),
+                 *step = ir_arg_given(x, "step");
     const ir_dim *zero = ir_dim_const(C, 0), *one = ir_dim_const(C, 1);
     if ((!start || start->kind == A_INT) && end->kind == A_INT && (!step || step->kind == A_INT))
         return arange_int(x, start ? start->dim : zero, end->dim, step ? step->dim : one, n);
@@ -264,8 +282,10 @@ static bool arange_size(ir_infer *x, const ir_dim **n) {
 
 static bool non_negative(ir_infer *x, int n, const ir_dim *const *dims) {
     for (int i = 0; i < n; i++)
-        if (!ir_require_le(x, ir_dim_const(C, 0), dims[i], "Trying to create tensor with negative dimension %s",
-                           ir_dims_text(C, 1, &dims[i]))) return false;
+        if (!ir_require_le(x, ir_dim_const(C, 0), dims[i],
+                           "Trying to create tensor with negative dimension %s",
+                           ir_dims_text(C, 1, &dims[i])))
+            return false;
     return true;
 }
 
@@ -312,9 +332,13 @@ static bool infer_pointwise(ir_infer *x) {
     if (!n && !creation_dims(x, &rank, dims)) return false;
     if (n && !ir_broadcast_dims(x, n, types, &rank, dims)) return false;
     if (n && keeps_shape(x->op)) {
-        if (rank > types[0]->rank) return ir_fail(x, "RuntimeError", "%s: the source has more dimensions than the destination", x->op->name);
+        if (rank > types[0]->rank)
+            return ir_fail(x, "RuntimeError", "%s: the source has more dimensions than the destination",
+                           x->op->name);
         for (int i = 0; i < rank; i++)
-            if (!ir_require_eq(x, dims[i], types[0]->dims[i], "%s: the source cannot be broadcast to the destination", x->op->name)) return false;
+            if (!ir_require_eq(x, dims[i], types[0]->dims[i],
+                               "%s: the source cannot be broadcast to the destination", x->op->name))
+                return false;
     }
     return ir_result(x, result, rank, dims);
 }
@@ -337,7 +361,8 @@ static bool check_not_empty(ir_infer *x, const ir_type *self, uint32_t set) {
     if (!strchr(x->op->dims, '!')) return true;
     for (int d = 0; d < self->rank; d++)
         if ((set >> d & 1) && is_const(self->dims[d], 0))
-            return ir_fail(x, "IndexError", "%s(): Expected reduction dim %d to have non-zero size.", x->op->name, d);
+            return ir_fail(x, "IndexError", "%s(): Expected reduction dim %d to have non-zero size.",
+                           x->op->name, d);
     return true;
 }
 
@@ -406,8 +431,10 @@ static bool infer_inplace(ir_infer *x) {
         return ir_fail(x, "RuntimeError", "output with shape %s doesn't match the broadcast shape %s",
                        ir_dims_text(C, self->rank, self->dims), ir_dims_text(C, r->rank, r->dims));
     for (int d = 0; d < r->rank; d++)
-        if (!ir_require_eq(x, r->dims[d], self->dims[d], "output with shape %s doesn't match the broadcast shape %s",
-                           ir_dims_text(C, self->rank, self->dims), ir_dims_text(C, r->rank, r->dims))) return false;
+        if (!ir_require_eq(x, r->dims[d], self->dims[d],
+                           "output with shape %s doesn't match the broadcast shape %s",
+                           ir_dims_text(C, self->rank, self->dims), ir_dims_text(C, r->rank, r->dims)))
+            return false;
     if (is_float(r->dtype) && !is_float(self->dtype))
         return ir_fail(x, "RuntimeError", "result type %s can't be cast to the desired output type %s",
                        rt_dtypes[r->dtype].name, rt_dtypes[self->dtype].name);
@@ -421,7 +448,8 @@ bool ir_infer_op(ir_infer *x) {
     case OP_POINTWISE: return infer_pointwise(x);
     case OP_REDUCE: return infer_reduce(x);
     case OP_CONTRACT: return ir_infer_contract(x);
-    case OP_MOVE: case OP_OPAQUE: return infer_rule(x);
+    case OP_MOVE:
+    case OP_OPAQUE: return infer_rule(x);
     default: return ir_missing(x, "%s has no shape rule: it is not an op on tensors", x->op->full);
     }
 }

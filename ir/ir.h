@@ -85,7 +85,7 @@ void ir_diags_print(const ir_context *c, rt_text *out, bool colour);
 typedef struct ir_symbol {
     const char *name;
     int64_t lo, hi; /* inclusive; default 1 .. 2^31-1 for sizes; ints that are no sizes may be negative */
-    int64_t hint;   /* its value in the first example, 0: not known */
+    int64_t hint;   /* its value in the first example (1 if any example has 1), 0: not known */
 } ir_symbol;
 
 const ir_dim *ir_dim_const(ir_context *c, int64_t x);

@@ -81,7 +81,9 @@ const ir_expr *ir_x_float(ir_exprs *x, rt_dtype dtype, double f) {
     return intern(x, (ir_expr){.op = X_CONST, .dtype = dtype, .f = rounded(dtype, f)});
 }
 
-const ir_expr *ir_x_index(ir_exprs *x, int i) { return intern(x, (ir_expr){.op = X_INDEX, .dtype = DT_I64, .i = i}); }
+const ir_expr *ir_x_index(ir_exprs *x, int i) {
+    return intern(x, (ir_expr){.op = X_INDEX, .dtype = DT_I64, .i = i});
+}
 
 const ir_expr *ir_x_dim(ir_exprs *x, const ir_dim *d) {
     int64_t k;
@@ -90,7 +92,8 @@ const ir_expr *ir_x_dim(ir_exprs *x, const ir_dim *d) {
 }
 
 const ir_expr *ir_x_load(ir_exprs *x, int operand, rt_dtype dtype, int n, const ir_expr *const *index) {
-    return intern(x, (ir_expr){.op = X_LOAD, .dtype = dtype, .i = operand, .n = n, .args = (const ir_expr **)index});
+    return intern(
+        x, (ir_expr){.op = X_LOAD, .dtype = dtype, .i = operand, .n = n, .args = (const ir_expr **)index});
 }
 
 const ir_expr *ir_x_scalar(ir_exprs *x, int operand, rt_dtype dtype) {
@@ -103,8 +106,12 @@ const ir_expr *ir_x_param(ir_exprs *x, int i, rt_dtype dtype) {
 
 /* ---- folding */
 
-static bool is_int(const ir_expr *e, int64_t k) { return e->op == X_CONST && !is_float(e->dtype) && e->k == k; }
-static bool is_one(const ir_expr *e) { return e->op == X_CONST && (is_float(e->dtype) ? e->f == 1.0 : e->k == 1); }
+static bool is_int(const ir_expr *e, int64_t k) {
+    return e->op == X_CONST && !is_float(e->dtype) && e->k == k;
+}
+static bool is_one(const ir_expr *e) {
+    return e->op == X_CONST && (is_float(e->dtype) ? e->f == 1.0 : e->k == 1);
+}
 
 static const ir_expr *constant(ir_exprs *x, ir_prim op, rt_dtype dtype, int n, const ir_expr *const *args) {
     ir_scalar s[3], r;
@@ -134,7 +141,8 @@ static const ir_expr *fold_dims(ir_exprs *x, ir_prim op, const ir_dim *a, const 
     case K_MUL: return ir_x_dim(x, ir_dim_mul(c, a, b));
     case K_MIN: return ir_x_dim(x, ir_dim_min(c, a, b));
     case K_MAX: return ir_x_dim(x, ir_dim_max(c, a, b));
-    case K_FLOORDIV: case K_MOD:
+    case K_FLOORDIV:
+    case K_MOD:
         ir_dim_range(c, b, &lo, &hi);
         if (lo <= 0) return NULL;
         return ir_x_dim(x, op == K_MOD ? ir_dim_mod(c, a, b) : ir_dim_floordiv(c, a, b));
@@ -150,10 +158,18 @@ static const ir_expr *fold_dims(ir_exprs *x, ir_prim op, const ir_dim *a, const 
 
 static const ir_expr *fold_equal(ir_exprs *x, ir_prim op, const ir_expr *a) {
     switch (op) {
-    case K_MIN: case K_MAX: case K_AND: case K_OR: return a;
-    case K_SUB: case K_XOR: return ir_x_int(x, a->dtype, 0);
-    case K_EQ: case K_LE: case K_GE: return ir_x_int(x, DT_BOOL, 1);
-    case K_NE: case K_LT: case K_GT: return ir_x_int(x, DT_BOOL, 0);
+    case K_MIN:
+    case K_MAX:
+    case K_AND:
+    case K_OR: return a;
+    case K_SUB:
+    case K_XOR: return ir_x_int(x, a->dtype, 0);
+    case K_EQ:
+    case K_LE:
+    case K_GE: return ir_x_int(x, DT_BOOL, 1);
+    case K_NE:
+    case K_LT:
+    case K_GT: return ir_x_int(x, DT_BOOL, 0);
     default: return NULL;
     }
 }
@@ -167,15 +183,18 @@ static const ir_expr *fold_int2(ir_exprs *x, ir_prim op, const ir_expr *a, const
     case K_ADD: return is_int(a, 0) ? b : is_int(b, 0) ? a : NULL;
     case K_SUB: return is_int(b, 0) ? a : NULL;
     case K_MUL: return is_int(a, 0) || is_int(b, 1) ? a : is_int(b, 0) || is_int(a, 1) ? b : NULL;
-    case K_DIV: case K_FLOORDIV: return is_int(b, 1) || is_int(a, 0) ? a : NULL;
-    case K_REM: case K_MOD: return is_int(b, 1) || is_int(a, 0) ? ir_x_int(x, a->dtype, 0) : NULL;
+    case K_DIV:
+    case K_FLOORDIV: return is_int(b, 1) || is_int(a, 0) ? a : NULL;
+    case K_REM:
+    case K_MOD: return is_int(b, 1) || is_int(a, 0) ? ir_x_int(x, a->dtype, 0) : NULL;
     case K_AND:
         if (is_int(a, 0) || is_int(b, 0)) return ir_x_int(x, a->dtype, 0);
         return logical && is_int(a, 1) ? b : logical && is_int(b, 1) ? a : NULL;
     case K_OR:
         if (logical && (is_int(a, 1) || is_int(b, 1))) return ir_x_int(x, DT_BOOL, 1);
         return is_int(a, 0) ? b : is_int(b, 0) ? a : NULL;
-    case K_SHL: case K_SHR: return is_int(b, 0) ? a : NULL;
+    case K_SHL:
+    case K_SHR: return is_int(b, 0) ? a : NULL;
     default: return NULL;
     }
 }
@@ -247,8 +266,8 @@ static const ir_expr *subst(struct subst *s, const ir_expr *e) {
     return s->memo[e->id] = r;
 }
 
-const ir_expr *ir_x_subst(ir_exprs *x, const ir_expr *e, const ir_expr *(*leaf)(void *env, const ir_expr *leaf),
-                          void *env) {
+const ir_expr *ir_x_subst(ir_exprs *x, const ir_expr *e,
+                          const ir_expr *(*leaf)(void *env, const ir_expr *leaf), void *env) {
     struct subst s = {x, leaf, env, RT_ARRAY(&x->c->arena, const ir_expr *, e->id + 1)};
     return subst(&s, e);
 }

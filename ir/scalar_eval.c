@@ -1,7 +1,7 @@
 /* scalar_eval.c: what the scalar primitives mean, exactly: the oracle that every backend agrees with.
  *
- * Floats are computed in double and rounded once to the result's dtype (exact for + - * / sqrt: 53 >= 2*24 + 2);
- * integers wrap to their width.  Nothing traps: integer division by zero gives 0. */
+ * Floats are computed in double and rounded once to the result's dtype (exact for + - * / sqrt: 53 >= 2*24 +
+ * 2); integers wrap to their width.  Nothing traps: integer division by zero gives 0. */
 #include "ir/scalar.h"
 
 #include <math.h>
@@ -56,8 +56,9 @@ static double erfinv(double y) {
 
 /* Recurrence up to 10, then the asymptotic series; reflection below zero. */
 static double digamma(double x) {
-    static const double a[] = {8.33333333333333333333E-2, -2.10927960927960927961E-2, 7.57575757575757575758E-3,
-                               -4.16666666666666666667E-3, 3.96825396825396825397E-3, -8.33333333333333333333E-3,
+    static const double a[] = {8.33333333333333333333E-2, -2.10927960927960927961E-2,
+                               7.57575757575757575758E-3, -4.16666666666666666667E-3,
+                               3.96825396825396825397E-3, -8.33333333333333333333E-3,
                                8.33333333333333333333E-2};
     double r = 0;
     if (x == 0) return copysign(INFINITY, -x);
@@ -170,7 +171,9 @@ static int64_t shift_right(rt_dtype d, int64_t a, int64_t b) {
     return a >> b;
 }
 
-static int64_t int_div(int64_t a, int64_t b) { return b == 0 ? 0 : b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b; }
+static int64_t int_div(int64_t a, int64_t b) {
+    return b == 0 ? 0 : b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
+}
 static int64_t int_rem(int64_t a, int64_t b) { return b == 0 || b == -1 ? 0 : a % b; }
 static int64_t int_mod(int64_t a, int64_t b) {
     int64_t r = int_rem(a, b);
@@ -253,14 +256,23 @@ ir_scalar ir_prim_eval(ir_prim op, rt_dtype result, rt_dtype operand, const ir_s
     case K_SELECT: return args[args[0].i ? 1 : 2];
     case K_CAST: return cast(result, operand, args[0]);
     case K_BITCAST: return bitcast(result, args[0]);
-    case K_FMA: 
-        if (result == DT_F32) return (ir_scalar){.f = fmaf((float)args[0].f, (float)args[1].f, (float)args[2].f)};
+    case K_FMA:
+        if (result == DT_F32)
+            return (ir_scalar){.f = fmaf((float)args[0].f, (float)args[1].f, (float)args[2].f)};
         return (ir_scalar){.f = rounded(result, fma(args[0].f, args[1].f, args[2].f))};
-    case K_EQ: case K_NE: case K_LT: case K_LE: case K_GT: case K_GE:
-        return (ir_scalar){.i = f ? compare_float(op, args[0].f, args[1].f) : compare_int(op, args[0].i, args[1].i)};
+    case K_EQ:
+    case K_NE:
+    case K_LT:
+    case K_LE:
+    case K_GT:
+    case K_GE:
+        return (ir_scalar){.i = f ? compare_float(op, args[0].f, args[1].f)
+                                  : compare_int(op, args[0].i, args[1].i)};
     default: break;
     }
     bool two = ir_prims[op].arity == 2;
-    if (f) return (ir_scalar){.f = rounded(result, two ? float2(op, result, args[0].f, args[1].f) : float1(op, args[0].f))};
+    if (f)
+        return (ir_scalar){
+            .f = rounded(result, two ? float2(op, result, args[0].f, args[1].f) : float1(op, args[0].f))};
     return (ir_scalar){.i = wrap(result, int_op(op, operand, args[0].i, two ? args[1].i : 0))};
 }

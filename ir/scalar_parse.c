@@ -26,7 +26,11 @@ typedef struct parser {
     const char *const *names;
     const ir_expr *const *values;
     const ir_expr *const *index;
-    struct { const char *s; size_t len; const ir_expr *e; } local[MAX_NAMES];
+    struct {
+        const char *s;
+        size_t len;
+        const ir_expr *e;
+    } local[MAX_NAMES];
     bool failed;
 } parser;
 
@@ -39,7 +43,8 @@ static term literal_real(double f) { return (term){.real = true, .f = f, .k = (i
 
 static term fail(parser *p, const char *what) {
     if (!p->failed)
-        ir_error(p->x->c, 0, "scalar body \"%s\": %s at \"%.20s\"", p->text, what, *p->at ? p->at : "the end");
+        ir_error(p->x->c, 0, "scalar body \"%s\": %s at \"%.20s\"", p->text, what,
+                 *p->at ? p->at : "the end");
     p->failed = true;
     return literal_int(0);
 }
@@ -68,7 +73,9 @@ static size_t identifier(const char *s) {
     return n;
 }
 
-static bool same(const char *s, size_t n, const char *word) { return strlen(word) == n && !memcmp(s, word, n); }
+static bool same(const char *s, size_t n, const char *word) {
+    return strlen(word) == n && !memcmp(s, word, n);
+}
 
 /* ---- typing */
 
@@ -110,7 +117,8 @@ static term binary(parser *p, ir_prim op, term a, term b) {
         if (d == DT_BOOL) op = on_bools(op);
         if (d == DT_BOOL && !strchr(ir_prims[op].kinds, 'B')) d = DT_I64;
     }
-    if (!is_float(d) && !strchr(kinds, 'I') && !strchr(kinds, 'B')) d = is_float(p->compute) ? p->compute : DT_F32;
+    if (!is_float(d) && !strchr(kinds, 'I') && !strchr(kinds, 'B'))
+        d = is_float(p->compute) ? p->compute : DT_F32;
     if (is_float(d) && !strchr(kinds, 'F')) return fail(p, "this operator has no floats");
     return of(ir_x2(p->x, op, typed(p, a, d), typed(p, b, d)));
 }
@@ -275,10 +283,14 @@ static term prefix(parser *p) {
 
 /* ---- binary operators by level, the loosest first */
 
-static const struct { const char *text; ir_prim op; int level; } operators[] = {
-    {"|", K_OR, 2}, {"^", K_XOR, 3}, {"&", K_AND, 4},
-    {"==", K_EQ, 5}, {"!=", K_NE, 5}, {"<=", K_LE, 5}, {">=", K_GE, 5}, {"<<", K_SHL, 6}, {">>", K_SHR, 6},
-    {"<", K_LT, 5}, {">", K_GT, 5}, {"+", K_ADD, 7}, {"-", K_SUB, 7}, {"*", K_MUL, 8}, {"/", K_DIV, 8}, {"%", K_REM, 8},
+static const struct {
+    const char *text;
+    ir_prim op;
+    int level;
+} operators[] = {
+    {"|", K_OR, 2},  {"^", K_XOR, 3},  {"&", K_AND, 4},  {"==", K_EQ, 5}, {"!=", K_NE, 5}, {"<=", K_LE, 5},
+    {">=", K_GE, 5}, {"<<", K_SHL, 6}, {">>", K_SHR, 6}, {"<", K_LT, 5},  {">", K_GT, 5},  {"+", K_ADD, 7},
+    {"-", K_SUB, 7}, {"*", K_MUL, 8},  {"/", K_DIV, 8},  {"%", K_REM, 8},
 };
 enum { TIGHTEST = 8 };
 
@@ -359,10 +371,18 @@ static bool take_binding(parser *p) {
     return true;
 }
 
-const ir_expr *ir_scalar_parse(ir_exprs *x, const char *text, rt_dtype compute, int n, const char *const *names,
-                               const ir_expr *const *values, int nindex, const ir_expr *const *index) {
-    parser p = {.x = x, .text = text, .at = text, .compute = compute, .n = n, .names = names, .values = values,
-                .nindex = nindex, .index = index};
+const ir_expr *ir_scalar_parse(ir_exprs *x, const char *text, rt_dtype compute, int n,
+                               const char *const *names, const ir_expr *const *values, int nindex,
+                               const ir_expr *const *index) {
+    parser p = {.x = x,
+                .text = text,
+                .at = text,
+                .compute = compute,
+                .n = n,
+                .names = names,
+                .values = values,
+                .nindex = nindex,
+                .index = index};
     if (!choose_alternative(&p)) return fail(&p, "there is no alternative for this dtype"), NULL;
     while (!p.failed && take_binding(&p)) continue;
     term t = expression(&p);

@@ -1,9 +1,9 @@
 /* apply.c: lower_apply: one op on concrete values.
  *
- * Shapes come from ir_infer_op with all sizes constant; results from the comprehension, from a view of the storage,
- * from a host function or from the interpreted body of a composite.  Comprehensions are kept by op and signature.
- * They, and the types and sizes that inference makes, live in a context of their own, which starts afresh when it
- * has grown large: a loop that runs for ever does not fill the memory. */
+ * Shapes come from ir_infer_op with all sizes constant; results from the comprehension, from a view of the
+ * storage, from a host function or from the interpreted body of a composite.  Comprehensions are kept by op
+ * and signature. They, and the types and sizes that inference makes, live in a context of their own, which
+ * starts afresh when it has grown large: a loop that runs for ever does not fill the memory. */
 #include "ir/infer_shapes.h"
 #include "lower/eval.h"
 
@@ -94,14 +94,16 @@ static void key_value(rt_text *t, rt_value v, bool strides) {
     char tag = (char)v.tag;
     key_bytes(t, &tag, 1);
     switch (v.tag) {
-    case V_BOOL: case V_INT: key_bytes(t, &v.i, sizeof v.i); break;
+    case V_BOOL:
+    case V_INT: key_bytes(t, &v.i, sizeof v.i); break;
     case V_FLOAT: key_bytes(t, &v.f, sizeof v.f); break;
     case V_STR:
         key_bytes(t, &v.str->n, sizeof v.str->n);
         key_bytes(t, v.str->s, v.str->n);
         break;
     case V_TENSOR: key_tensor(t, v.tensor, strides); break;
-    case V_LIST: case V_TUPLE:
+    case V_LIST:
+    case V_TUPLE:
         key_bytes(t, &v.list->n, sizeof v.list->n);
         for (int64_t i = 0; i < v.list->n; i++) key_value(t, v.list->at[i], strides);
         break;
@@ -126,21 +128,32 @@ static ir_arg tensor_arg(ir_context *c, const rt_tensor *t) {
 static ir_arg to_arg(ir_context *c, rt_value v, int *operand) {
     ir_arg a = {.kind = A_OTHER};
     switch (v.tag) {
-    case V_NONE: a.kind = A_NONE; a.type = ir_type_simple(c, T_NONE); break;
-    case V_BOOL: a = (ir_arg){.kind = A_BOOL, .known = true, .i = v.i, .type = ir_type_simple(c, T_BOOL)}; break;
+    case V_NONE:
+        a.kind = A_NONE;
+        a.type = ir_type_simple(c, T_NONE);
+        break;
+    case V_BOOL:
+        a = (ir_arg){.kind = A_BOOL, .known = true, .i = v.i, .type = ir_type_simple(c, T_BOOL)};
+        break;
     case V_INT:
         a = (ir_arg){.kind = A_INT, .known = true, .dim = ir_dim_const(c, v.i)};
         a.type = ir_type_int(c, a.dim);
         break;
-    case V_FLOAT: a = (ir_arg){.kind = A_FLOAT, .known = true, .f = v.f, .type = ir_type_simple(c, T_FLOAT)}; break;
+    case V_FLOAT:
+        a = (ir_arg){.kind = A_FLOAT, .known = true, .f = v.f, .type = ir_type_simple(c, T_FLOAT)};
+        break;
     case V_STR:
-        a = (ir_arg){.kind = A_STR, .known = true, .s = ir_internn(c, v.str->s, v.str->n), .type = ir_type_simple(c, T_STR)};
+        a = (ir_arg){.kind = A_STR,
+                     .known = true,
+                     .s = ir_internn(c, v.str->s, v.str->n),
+                     .type = ir_type_simple(c, T_STR)};
         break;
     case V_TENSOR:
         a = tensor_arg(c, v.tensor);
         a.operand = (*operand)++;
         break;
-    case V_LIST: case V_TUPLE: {
+    case V_LIST:
+    case V_TUPLE: {
         ir_arg *at = RT_ARRAY(&c->arena, ir_arg, v.list->n);
         for (int64_t i = 0; i < v.list->n; i++) at[i] = to_arg(c, v.list->at[i], operand);
         a = (ir_arg){.kind = A_LIST, .n = (int)v.list->n, .at = at};
@@ -264,7 +277,8 @@ static bool sizes_of(int n, const ir_dim *const *dims, int64_t *out) {
 static bool apply_view(call *x, rt_value *out) {
     ir_infer f;
     int64_t shape[RT_MAX_RANK], strides[RT_MAX_RANK], offset = 0;
-    if (x->args[0].tag != V_TENSOR) return rt_raise(x->env, "TypeError", "%s: expected a tensor", x->op->full);
+    if (x->args[0].tag != V_TENSOR)
+        return rt_raise(x->env, "TypeError", "%s: expected a tensor", x->op->full);
     rt_tensor *base = x->args[0].tensor;
     if (!infer(x, &f)) return raise_infer(x, &f);
     const ir_type *t = f.res[0];
@@ -312,7 +326,9 @@ static built *build_body(call *x) {
     }
     b->body = ir_scalar_parse(&exprs, x->op->body, host_dtype(x), x->nargs, names, values, 0, NULL);
     c->nerrors = 0;
-    if (!b->body) return rt_raise(x->env, "RuntimeError", "%s cannot be computed on these arguments", x->op->full), NULL;
+    if (!b->body)
+        return rt_raise(x->env, "RuntimeError", "%s cannot be computed on these arguments", x->op->full),
+               NULL;
     keep_built(x, b);
     return b;
 }
@@ -331,7 +347,8 @@ static ir_scalar eval_body(const ir_expr *e, const rt_value *args) {
     ir_scalar s[3];
     if (e->op == X_CONST && rt_dtypes[e->dtype].kind == 'F') return (ir_scalar){.f = e->f};
     if (e->op == X_CONST) return (ir_scalar){.i = e->k};
-    if (e->op == X_SCALAR) return args[e->i].tag == V_FLOAT ? (ir_scalar){.f = args[e->i].f} : (ir_scalar){.i = args[e->i].i};
+    if (e->op == X_SCALAR)
+        return args[e->i].tag == V_FLOAT ? (ir_scalar){.f = args[e->i].f} : (ir_scalar){.i = args[e->i].i};
     if (e->op == K_SELECT) return eval_body(e->args[eval_body(e->args[0], args).i ? 1 : 2], args);
     for (int i = 0; i < e->n; i++) s[i] = eval_body(e->args[i], args);
     return ir_prim_eval(e->op, e->dtype, e->args[0]->dtype, s);
@@ -376,12 +393,14 @@ static bool apply_composite(lower_interp *in, call *x, rt_value *out) {
 }
 
 static bool assign(call *x, rt_value dst, rt_value src) {
-    if (dst.tag != V_TENSOR || src.tag != V_TENSOR) return rt_raise(x->env, "TypeError", "%s: expected a tensor", x->op->full);
+    if (dst.tag != V_TENSOR || src.tag != V_TENSOR)
+        return rt_raise(x->env, "TypeError", "%s: expected a tensor", x->op->full);
     if (rt_dtypes[src.tensor->dtype].kind == 'F' && rt_dtypes[dst.tensor->dtype].kind != 'F')
         return rt_raise(x->env, "RuntimeError", "result type %s can't be cast to the desired output type %s",
                         rt_dtypes[src.tensor->dtype].name, rt_dtypes[dst.tensor->dtype].name);
     if (rt_tensor_assign(dst.tensor, src.tensor)) return true;
-    return rt_raise(x->env, "RuntimeError", "%s: the result has another shape than the tensor that it is written to", x->op->full);
+    return rt_raise(x->env, "RuntimeError",
+                    "%s: the result has another shape than the tensor that it is written to", x->op->full);
 }
 
 /* name_(self, ...) and name.out(..., out): the op, then a write. */
@@ -389,13 +408,15 @@ static bool apply_derived(lower_interp *in, call *x, rt_value *out) {
     const ir_op *base = x->op->inplace_of;
     rt_value r[MAX_RESULTS];
     int n = base->schema->nresults, nout = x->op->out_params;
-    if (n > MAX_RESULTS || n < 1) return rt_raise(x->env, "NotImplementedError", "op '%s' is not supported", x->op->full);
+    if (n > MAX_RESULTS || n < 1)
+        return rt_raise(x->env, "NotImplementedError", "op '%s' is not supported", x->op->full);
     if (!lower_apply(in, base, x->args, r, x->env)) return false;
     bool ok = true;
     int targets = nout ? nout : 1, first = nout ? x->nargs - nout : 0;
     for (int i = 0; i < targets && i < n; i++) ok = ok && assign(x, x->args[first + i], r[i]);
     for (int i = 0; i < n; i++) rt_release(r[i]);
-    for (int i = 0; ok && i < x->op->schema->nresults; i++) out[i] = rt_retain(x->args[first + (i < targets ? i : 0)]);
+    for (int i = 0; ok && i < x->op->schema->nresults; i++)
+        out[i] = rt_retain(x->args[first + (i < targets ? i : 0)]);
     return ok;
 }
 
@@ -403,8 +424,11 @@ static bool apply_derived(lower_interp *in, call *x, rt_value *out) {
 
 static bool dispatch(call *x, rt_value *out) {
     switch (x->op->cls) {
-    case OP_HOST: case OP_OPAQUE: return apply_host(x, out);
-    case OP_POINTWISE: case OP_REDUCE: case OP_CONTRACT: return apply_comp(x, out);
+    case OP_HOST:
+    case OP_OPAQUE: return apply_host(x, out);
+    case OP_POINTWISE:
+    case OP_REDUCE:
+    case OP_CONTRACT: return apply_comp(x, out);
     case OP_MOVE: return x->op->view ? apply_view(x, out) : apply_comp(x, out);
     default: return rt_raise(x->env, "NotImplementedError", "op '%s' is not supported", x->op->full);
     }
@@ -426,7 +450,8 @@ static void gather_operands(call *x) {
 }
 
 bool lower_apply(lower_interp *in, const ir_op *op, const rt_value *args, rt_value *out, rt_env *env) {
-    call x = {.a = lower_interp_applier(in), .op = op, .args = args, .nargs = op->schema->nparams, .env = env};
+    call x = {
+        .a = lower_interp_applier(in), .op = op, .args = args, .nargs = op->schema->nparams, .env = env};
     rt_value few[MAX_OPERANDS];
     if (op->inplace_of) return apply_derived(in, &x, out);
     if (op->cls == OP_COMPOSITE) return apply_composite(in, &x, out);

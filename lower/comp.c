@@ -1,6 +1,7 @@
 /* comp.c: from one application of an op to its comprehension: dispatch by class, and POINTWISE rows.
  *
- * A POINTWISE body is computed in x->compute (f32 for f16 and bf16) and converted once, to the result's dtype. */
+ * A POINTWISE body is computed in x->compute (f32 for f16 and bf16) and converted once, to the result's
+ * dtype. */
 #include "ir/infer_shapes.h"
 #include "lower/comp.h"
 
@@ -60,8 +61,8 @@ static double largest(rt_dtype d) {
     return d == DT_F16 ? 65504.0 : d == DT_BF16 ? 0x1.fep127 : d == DT_F64 ? DBL_MAX : FLT_MAX;
 }
 
-/* The dtype that a parameter is given to the body in: conditions and ints keep theirs, and where there are no tensors to
- * compute with so do Scalars. */
+/* The dtype that a parameter is given to the body in: conditions and ints keep theirs, and where there are no
+ * tensors to compute with so do Scalars. */
 static rt_dtype bound_dtype(const ir_infer *x, int i, bool creates) {
     const ir_param *p = &x->op->schema->params[i];
     ir_kind kind = p->type->kind == T_OPTIONAL ? p->type->elem[0]->kind : p->type->kind;
@@ -79,9 +80,11 @@ static void bind_params(comp *k, ir_infer *x, struct binding *b) {
     for (int i = 0; i < x->nargs; i++) {
         const ir_arg *a = &x->args[i];
         bind(b, s->params[i].name, comp_param(k, x, i, bound_dtype(x, i, creates)));
-        if (a->kind == A_STR && a->known) bind(b, ir_fmt(C, "%s.%s", s->params[i].name, a->s), ir_x_int(&k->x, DT_BOOL, 1));
+        if (a->kind == A_STR && a->known)
+            bind(b, ir_fmt(C, "%s.%s", s->params[i].name, a->s), ir_x_int(&k->x, DT_BOOL, 1));
     }
-    if (rt_dtypes[x->compute].kind == 'F') bind(b, "result_max", ir_x_float(&k->x, x->compute, largest(x->res[0]->dtype)));
+    if (rt_dtypes[x->compute].kind == 'F')
+        bind(b, "result_max", ir_x_float(&k->x, x->compute, largest(x->res[0]->dtype)));
 }
 
 /* Integer division raises on a zero divisor: a check per division that is evaluated. */
@@ -106,7 +109,8 @@ static bool comp_pointwise(comp *k, ir_infer *x) {
     for (int i = 0; i < x->nargs; i++) /* the text of a string parameter must be there to choose by */
         if (x->args[i].kind == A_STR && !x->args[i].known)
             return ir_missing(x, "%s with a string that is known at run time only", x->op->name);
-    const ir_expr *e = ir_scalar_parse(&k->x, x->op->body, x->compute, b.n, b.names, b.values, k->ndims, index);
+    const ir_expr *e =
+        ir_scalar_parse(&k->x, x->op->body, x->compute, b.n, b.names, b.values, k->ndims, index);
     if (!e) return ir_missing(x, "%s on %s", x->op->full, rt_dtypes[x->compute].name);
     k->nout = 1;
     k->out_dtype[0] = x->res[0]->dtype;

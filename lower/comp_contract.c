@@ -15,7 +15,9 @@ static ex both(comp *k, ex a, ex b) { return ir_x2(&k->x, K_AND, a, b); }
 
 static rt_dtype sum_dtype(rt_dtype d) { return rt_dtypes[d].kind == 'F' ? ir_compute_dtype(d) : DT_I64; }
 
-static ex zero(comp *k, rt_dtype d) { return rt_dtypes[d].kind == 'F' ? ir_x_float(&k->x, d, 0) : ir_x_int(&k->x, d, 0); }
+static ex zero(comp *k, rt_dtype d) {
+    return rt_dtypes[d].kind == 'F' ? ir_x_float(&k->x, d, 0) : ir_x_int(&k->x, d, 0);
+}
 
 static void finish(comp *k, ir_infer *x, ex product, ex bias) {
     rt_dtype sum = product->dtype;
@@ -73,8 +75,9 @@ static ex place(comp *k, ir_infer *x, const ir_conv *v, int i, ex o, ex r, ex *g
         return at;
     }
     ex at = sub(k, add(k, mul(k, o, num(k, v->stride[i])), step), num(k, v->pad[i]));
-    const ir_dim *last = ir_dim_add(C, ir_dim_mul(C, ir_dim_sub(C, v->dims[i + 2], one), ir_dim_const(C, v->stride[i])),
-                                    ir_dim_mul(C, ir_dim_sub(C, v->weight->dims[i + 2], one), ir_dim_const(C, v->dilation[i])));
+    const ir_dim *last = ir_dim_add(
+        C, ir_dim_mul(C, ir_dim_sub(C, v->dims[i + 2], one), ir_dim_const(C, v->stride[i])),
+        ir_dim_mul(C, ir_dim_sub(C, v->weight->dims[i + 2], one), ir_dim_const(C, v->dilation[i])));
     if (v->pad[i] != 0 || ir_dim_lt(C, last, size) != IR_YES) *guard = both(k, *guard, inside(k, at, size));
     return at;
 }
@@ -87,7 +90,8 @@ static bool contract_conv(comp *k, ir_infer *x) {
     rt_dtype sum = sum_dtype(v.input->dtype);
     const ir_arg *input = named(x, "input"), *weight = named(x, "weight"), *bias = named(x, "bias");
     ex in[RT_MAX_RANK], w[RT_MAX_RANK], guard = ir_x_int(&k->x, DT_BOOL, 1);
-    ex oc = ir_x_index(&k->x, 1), ic = ir_x_index(&k->x, k->ndims), per_out = ir_x_dim(&k->x, v.out_per_group);
+    ex oc = ir_x_index(&k->x, 1), ic = ir_x_index(&k->x, k->ndims),
+       per_out = ir_x_dim(&k->x, v.out_per_group);
     k->nrdims = v.n + 1;
     k->rdims = ir_dims_new(C, k->nrdims);
     k->rdims[0] = v.in_per_group;

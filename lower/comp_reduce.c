@@ -1,7 +1,7 @@
 /* comp_reduce.c: comprehensions of REDUCE rows: over dims, as a scan, over windows.
  *
- * Out-of-bounds elements of a window are guarded by a select whose other arm is the identity of the combination, so
- * that kernels may load nothing there. */
+ * Out-of-bounds elements of a window are guarded by a select whose other arm is the identity of the
+ * combination, so that kernels may load nothing there. */
 #include "ir/infer_shapes.h"
 #include "lower/comp.h"
 
@@ -42,7 +42,8 @@ static bool split(ir_infer *x, struct body *b) {
         if (*item && b->n[section] < COMP_MAX_STATE) b->item[section][b->n[section]++] = item;
         begin = s + 1;
         if (!*s) break;
-        if (bar && ++section == NSECTIONS) return ir_missing(x, "%s: a row with too many sections", x->op->full);
+        if (bar && ++section == NSECTIONS)
+            return ir_missing(x, "%s: a row with too many sections", x->op->full);
     }
     return section == NSECTIONS - 1 || ir_missing(x, "%s: a row with too few sections", x->op->full);
 }
@@ -94,7 +95,8 @@ static bool parse_finish(comp *k, ir_infer *x, const struct body *b, ex count) {
     static const char *const names[] = {"a", "b", "c", "d", "count"};
     ex values[COMP_MAX_STATE + 1];
     int n = b->n[FINISH] ? b->n[FINISH] : k->nstate;
-    for (int i = 0; i < COMP_MAX_STATE; i++) values[i] = i < k->nstate ? ir_x_param(&k->x, i, k->state_dtype[i]) : NULL;
+    for (int i = 0; i < COMP_MAX_STATE; i++)
+        values[i] = i < k->nstate ? ir_x_param(&k->x, i, k->state_dtype[i]) : NULL;
     values[COMP_MAX_STATE] = count ? ir_x_cast(&k->x, count, x->compute) : NULL;
     k->nout = x->nres;
     for (int i = 0; i < k->nout; i++) {
@@ -169,9 +171,14 @@ static bool over_scan(comp *k, ir_infer *x, const struct body *b) {
 /* ------------------------------------------------------------------ over windows */
 
 /* Of spatial dim i of a pooling: bounds of the window of output `o`, and the place that step `r` reads. */
-struct span { ex begin, at, inside, count; const ir_dim *steps; };
+struct span {
+    ex begin, at, inside, count;
+    const ir_dim *steps;
+};
 
-static ex floordiv_up(comp *k, ex a, ex b) { return op2(k, K_FLOORDIV, add(k, a, op2(k, K_SUB, b, num(k, 1))), b); }
+static ex floordiv_up(comp *k, ex a, ex b) {
+    return op2(k, K_FLOORDIV, add(k, a, op2(k, K_SUB, b, num(k, 1))), b);
+}
 
 static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
 
@@ -207,7 +214,8 @@ static struct span adaptive_span(comp *k, ir_infer *x, const ir_window *w, int i
 /* Does every window of dim i lie inside the input? */
 static bool never_outside(ir_infer *x, const ir_window *w, int i) {
     int64_t reach = w->dilation[i] * (w->kernel[i] - 1);
-    const ir_dim *last = ir_dim_mul(C, ir_dim_sub(C, w->out[i], ir_dim_const(C, 1)), ir_dim_const(C, w->stride[i]));
+    const ir_dim *last =
+        ir_dim_mul(C, ir_dim_sub(C, w->out[i], ir_dim_const(C, 1)), ir_dim_const(C, w->stride[i]));
     return w->pad[i] == 0 && ir_dim_lt(C, ir_dim_add(C, last, ir_dim_const(C, reach)), w->size[i]) == IR_YES;
 }
 
@@ -223,7 +231,8 @@ static struct span kernel_span(comp *k, ir_infer *x, const ir_window *w, int i, 
     }
     s.inside = op2(k, K_AND, op2(k, K_GE, s.at, zero), op2(k, K_LT, s.at, size));
     /* Of averages: what lies beyond the right pad never counts, the pads only if asked for. */
-    ex end = op2(k, K_MIN, add(k, s.begin, num(k, w->kernel[i])), add(k, size, num(k, w->count_pad ? w->pad[i] : 0)));
+    ex end = op2(k, K_MIN, add(k, s.begin, num(k, w->kernel[i])),
+                 add(k, size, num(k, w->count_pad ? w->pad[i] : 0)));
     s.count = op2(k, K_SUB, end, w->count_pad ? s.begin : op2(k, K_MAX, s.begin, zero));
     return s;
 }

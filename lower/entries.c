@@ -177,8 +177,12 @@ static const ir_dim *varying_dim(builder *b, const char *path, int index, int n,
     for (int i = 0; i < b->dims.n; i++)
         if (!memcmp(b->dims.at[i].sizes, sizes, (size_t)n * sizeof *sizes)) return b->dims.at[i].dim;
     const char *name = fresh_name(b, ir_fmt(b->c, "%s_%d", path, index));
-    for (int i = 0; i < n; i++)
-        if (sizes[i] == 0) ir_symbol_get(b->c, name)->lo = 0;
+    ir_symbol *s = ir_symbol_get(b->c, name);
+    s->hint = sizes[0];
+    for (int i = 0; i < n; i++) {
+        if (sizes[i] == 0) s->lo = 0;
+        if (sizes[i] == 1) s->hint = 1;
+    }
     varying x = {sizes, ir_dim_symbol(b->c, name)};
     RT_PUSH(&b->c->arena, &b->dims, x);
     return x.dim;

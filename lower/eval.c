@@ -1,8 +1,9 @@
 /* eval.c: runs the loops of a comprehension on concrete tensors.  See eval_int.h for the machine below.
  *
- * Four ways: plain (no state), reduction with the outputs as lanes, reduction with the reduced points as lanes and a
- * tree over them (many steps, few outputs), and products of two factors as a GEMM over packed factors; scatters
- * write in order.  All give the values that the comprehension defines, up to the association of associative sums. */
+ * Four ways: plain (no state), reduction with the outputs as lanes, reduction with the reduced points as
+ * lanes and a tree over them (many steps, few outputs), and products of two factors as a GEMM over packed
+ * factors; scatters write in order.  All give the values that the comprehension defines, up to the
+ * association of associative sums. */
 #include "lower/eval_int.h"
 
 #include <setjmp.h>
@@ -17,9 +18,9 @@ typedef struct job {
     rt_arena *a;
     rt_env *env;
     int64_t ext[EV_MAX_VARS];
-    const int64_t *like;          /* order of the results' dims in memory, or NULL */
+    const int64_t *like; /* order of the results' dims in memory, or NULL */
     rt_tensor **out;
-    void **heap;                  /* a packed buffer that must be freed */
+    void **heap; /* a packed buffer that must be freed */
 } job;
 
 /* ------------------------------------------------------------------ shared */
@@ -52,14 +53,18 @@ static bool check(ev *x, ev_node **nodes, const int64_t *sizes, uint64_t vars) {
     return true;
 }
 
-struct checks { ev_node **nodes; int64_t *sizes; };
+struct checks {
+    ev_node **nodes;
+    int64_t *sizes;
+};
 
 static bool compile_checks(ev *x, struct checks *c) {
     int n = x->k->checks.n;
     c->nodes = RT_ARRAY(x->a, ev_node *, n);
     c->sizes = RT_ARRAY(x->a, int64_t, n);
     for (int i = 0; i < n; i++)
-        if (!(c->nodes[i] = ev_compile(x, x->k->checks.at[i].index)) || !ev_size(x, x->k->checks.at[i].size, &c->sizes[i]))
+        if (!(c->nodes[i] = ev_compile(x, x->k->checks.at[i].index)) ||
+            !ev_size(x, x->k->checks.at[i].size, &c->sizes[i]))
             return false;
     return true;
 }
@@ -95,7 +100,8 @@ static void store(ev *x, const ev_affine *place, rt_tensor *t, const void *col, 
     for (int i = 0; i < x->nruns && x->runs[i].lane < lanes; i++) {
         const ev_run *r = &x->runs[i];
         int n = r->n < lanes - r->lane ? r->n : lanes - r->lane;
-        ev_store(t->storage->data, t->dtype, t->offset + ev_place(x, place, r), step, (const char *)col + r->lane * size, n);
+        ev_store(t->storage->data, t->dtype, t->offset + ev_place(x, place, r), step,
+                 (const char *)col + r->lane * size, n);
     }
 }
 
@@ -129,7 +135,8 @@ static bool run_plain(job *j) {
     struct checks c;
     ev_affine place, *uses[] = {&place};
     int vars[EV_MAX_VARS], n = output_lanes(j, vars);
-    if (!begin(j, &x) || !compile_checks(&x, &c) || !compile_all(&x, j->k->nout, j->k->out, out)) return false;
+    if (!begin(j, &x) || !compile_checks(&x, &c) || !compile_all(&x, j->k->nout, j->k->out, out))
+        return false;
     output_places(j, &place);
     int64_t total = ev_lanes(&x, n, vars, 1, uses);
     for (int64_t i = 0; i < total; i += EV_LANES) {
@@ -145,16 +152,17 @@ static bool run_plain(job *j) {
 typedef struct state {
     int n;
     ev_node *init[COMP_MAX_STATE], *elem[COMP_MAX_STATE], *combine[COMP_MAX_STATE], *out[COMP_MAX_OUT];
-    size_t size[COMP_MAX_STATE];  /* bytes of a value */
+    size_t size[COMP_MAX_STATE]; /* bytes of a value */
     void *now[COMP_MAX_STATE], *next[COMP_MAX_STATE], *total[COMP_MAX_STATE];
-    const ir_expr *simple;        /* the combination is this primitive of state and element */
+    const ir_expr *simple; /* the combination is this primitive of state and element */
 } state;
 
 static bool compile_state(ev *x, state *s) {
     const comp *k = x->k;
     s->n = k->nstate;
     if (!compile_all(x, s->n, k->init, s->init) || !compile_all(x, s->n, k->elem, s->elem) ||
-        !compile_all(x, s->n, k->combine, s->combine) || !compile_all(x, k->nout, k->out, s->out)) return false;
+        !compile_all(x, s->n, k->combine, s->combine) || !compile_all(x, k->nout, k->out, s->out))
+        return false;
     for (int i = 0; i < s->n; i++) {
         s->size[i] = (size_t)ev_rep_size(ev_rep_of(k->state_dtype[i]));
         s->now[i] = rt_arena_array(x->a, EV_LANES, s->size[i]);
@@ -162,14 +170,15 @@ static bool compile_state(ev *x, state *s) {
         s->total[i] = rt_arena_array(x->a, EV_LANES, s->size[i]);
     }
     const ir_expr *e = k->combine[0];
-    bool simple = s->n == 1 && e->op < K_COUNT && e->n == 2 && e->args[0]->op == X_PARAM && e->args[0]->i == 0 &&
-                  e->args[1]->op == X_PARAM && e->args[1]->i == 1;
+    bool simple = s->n == 1 && e->op < K_COUNT && e->n == 2 && e->args[0]->op == X_PARAM &&
+                  e->args[0]->i == 0 && e->args[1]->op == X_PARAM && e->args[1]->i == 1;
     s->simple = simple ? e : NULL;
     return true;
 }
 
 static void set_init(ev *x, state *s, int lanes) {
-    for (int i = 0; i < s->n; i++) memcpy(s->now[i], ev_column(x, s->init[i], lanes), (size_t)lanes * s->size[i]);
+    for (int i = 0; i < s->n; i++)
+        memcpy(s->now[i], ev_column(x, s->init[i], lanes), (size_t)lanes * s->size[i]);
 }
 
 /* now = combine(now, by) */
@@ -184,7 +193,8 @@ static void merge(ev *x, state *s, void *const *by, int lanes) {
         x->param[s->n + i] = by[i];
     }
     ev_invalidate(x, EV_PARAMS);
-    for (int i = 0; i < s->n; i++) memcpy(s->next[i], ev_column(x, s->combine[i], lanes), (size_t)lanes * s->size[i]);
+    for (int i = 0; i < s->n; i++)
+        memcpy(s->next[i], ev_column(x, s->combine[i], lanes), (size_t)lanes * s->size[i]);
     for (int i = 0; i < s->n; i++) {
         void *t = s->now[i];
         s->now[i] = s->next[i];
@@ -307,7 +317,8 @@ static void fold_lanes(ev *x, state *s, int lanes) {
             merge(x, s, by, half);
             if (lanes & 1) /* the middle lane stays */
                 for (int i = 0; i < s->n; i++)
-                    memcpy((char *)s->now[i] + (size_t)half * s->size[i], (char *)before[i] + (size_t)half * s->size[i], s->size[i]);
+                    memcpy((char *)s->now[i] + (size_t)half * s->size[i],
+                           (char *)before[i] + (size_t)half * s->size[i], s->size[i]);
         }
         lanes -= half;
     }
@@ -326,7 +337,8 @@ static bool reduce_point(job *j, reduction *r) {
             add_element(x, &r->s, x->n);
             for (int q = 0; q < r->s.n; q++)
                 if (r->s.now[q] != rest[q])
-                    memcpy((char *)r->s.now[q] + (size_t)x->n * r->s.size[q], (char *)rest[q] + (size_t)x->n * r->s.size[q],
+                    memcpy((char *)r->s.now[q] + (size_t)x->n * r->s.size[q],
+                           (char *)rest[q] + (size_t)x->n * r->s.size[q],
                            (size_t)(width - x->n) * r->s.size[q]);
         } else {
             add_element(x, &r->s, x->n);
@@ -356,11 +368,11 @@ static bool run_by_steps(job *j) {
 /* ------------------------------------------------------------------ products of two factors */
 
 typedef struct gemm {
-    int nb, nm, nn, nk;            /* variables of both factors, of the rows, of the columns, reduced */
+    int nb, nm, nn, nk; /* variables of both factors, of the rows, of the columns, reduced */
     int b[EV_MAX_VARS], m[EV_MAX_VARS], n[EV_MAX_VARS], k[EV_MAX_VARS];
     int64_t B, M, N, K;
-    int64_t group;                 /* the columns are the same for so many batches: those give more rows */
-    const ir_expr *rows, *cols;    /* the factors */
+    int64_t group;              /* the columns are the same for so many batches: those give more rows */
+    const ir_expr *rows, *cols; /* the factors */
     rt_dtype dtype;
     ev_rep rep;
     int size;
@@ -388,7 +400,8 @@ static bool is_product(const comp *k) {
            c->args[0] != c->args[1] && (d == DT_F32 || d == DT_F64 || d == DT_I64);
 }
 
-/* Does e read variable v only as floordiv(v, *by)?  (Groups of a convolution.)  *by is 0 until one was seen. */
+/* Does e read variable v only as floordiv(v, *by)?  (Groups of a convolution.)  *by is 0 until one was seen.
+ */
 static bool only_divided(const ir_expr *e, int v, int64_t *by, bool *seen) {
     if (seen[e->id]) return true;
     seen[e->id] = true;
@@ -409,7 +422,8 @@ static void find_group(const job *j, gemm *g) {
     for (int i = 0; i < g->nb; i++) {
         int64_t by = 0;
         int v = g->b[i];
-        if (!only_divided(g->cols, v, &by, RT_ARRAY(j->a, bool, j->k->x.n + 1)) || by < 2 || j->ext[v] % by) continue;
+        if (!only_divided(g->cols, v, &by, RT_ARRAY(j->a, bool, j->k->x.n + 1)) || by < 2 || j->ext[v] % by)
+            continue;
         g->group = by;
         memmove(&g->b[i], &g->b[i + 1], (size_t)(g->nb - i - 1) * sizeof *g->b);
         g->b[g->nb - 1] = v;
@@ -467,7 +481,12 @@ static int append(int *to, int n, const int *vars, int count) {
     return n + count;
 }
 
-struct packing { ev rows, cols; ev_node *row, *col; char *a, *b, *c; int64_t slab; };
+struct packing {
+    ev rows, cols;
+    ev_node *row, *col;
+    char *a, *b, *c;
+    int64_t slab;
+};
 
 /* rows: [batch][m][k]; cols: [batch][k][n], in slabs of some k. */
 static bool begin_packing(job *j, gemm *g, struct packing *p) {
@@ -483,8 +502,9 @@ static bool begin_packing(job *j, gemm *g, struct packing *p) {
     if (p->slab < 1) p->slab = 1;
     if (p->slab > g->K) p->slab = g->K;
     if (!rt_mul_size((size_t)(g->B * g->N), (size_t)g->M, &bytes) ||
-        !rt_add_size(bytes, (size_t)(g->group * g->M * g->K + p->slab * g->N), &bytes) || !rt_mul_size(bytes, (size_t)g->size, &bytes) ||
-        !(p->c = *j->heap = rt_malloc(bytes))) return out_of_memory(j->env);
+        !rt_add_size(bytes, (size_t)(g->group * g->M * g->K + p->slab * g->N), &bytes) ||
+        !rt_mul_size(bytes, (size_t)g->size, &bytes) || !(p->c = *j->heap = rt_malloc(bytes)))
+        return out_of_memory(j->env);
     p->a = p->c + g->B * g->M * g->N * g->size;
     p->b = p->a + g->group * g->M * g->K * g->size;
     memset(p->c, 0, (size_t)(g->B * g->M * g->N * g->size));
@@ -537,7 +557,7 @@ typedef struct scatter {
     ev x;
     ev_node *elem, *combine, *at[RT_MAX_RANK];
     struct checks c;
-    bool simple;               /* a primitive of the old value and the new */
+    bool simple; /* a primitive of the old value and the new */
 } scatter;
 
 /* The place of a lane in the result, or -1. */
@@ -546,8 +566,8 @@ static int64_t scatter_place(scatter *s, const rt_tensor *t, const int64_t *cons
     for (int d = 0; d < t->ndim; d++) {
         int64_t i = at[d][lane];
         if (i < 0 || i >= t->shape[d]) {
-            rt_raise(s->x.env, "IndexError", "index %lld is out of bounds for dimension %d with size %lld", (long long)i, d,
-                     (long long)t->shape[d]);
+            rt_raise(s->x.env, "IndexError", "index %lld is out of bounds for dimension %d with size %lld",
+                     (long long)i, d, (long long)t->shape[d]);
             return -1;
         }
         off += i * t->strides[d];
@@ -600,12 +620,15 @@ static bool run_scatter(job *j) {
     scatter *s = RT_NEW(j->a, scatter);
     int vars[EV_MAX_VARS];
     for (int v = 0; v < k->ndims; v++) vars[v] = v;
-    if (k->nat != j->out[0]->ndim) return rt_raise(j->env, "RuntimeError", "a scatter with a wrong number of indices");
+    if (k->nat != j->out[0]->ndim)
+        return rt_raise(j->env, "RuntimeError", "a scatter with a wrong number of indices");
     if (!begin(j, &s->x) || !compile_checks(&s->x, &s->c) || !compile_all(&s->x, k->nat, k->at, s->at) ||
-        !(s->elem = ev_compile(&s->x, k->elem[0]))) return false;
+        !(s->elem = ev_compile(&s->x, k->elem[0])))
+        return false;
     const ir_expr *e = k->combine[0];
     if (e && !(s->combine = ev_compile(&s->x, e))) return false;
-    s->simple = e && e->op < K_COUNT && e->n == 2 && e->args[0]->op == X_PARAM && e->args[1]->op == X_PARAM && e->args[0]->i == 0;
+    s->simple = e && e->op < K_COUNT && e->n == 2 && e->args[0]->op == X_PARAM && e->args[1]->op == X_PARAM &&
+                e->args[0]->i == 0;
     int64_t total = ev_lanes(&s->x, k->ndims, vars, 0, NULL);
     for (int64_t i = 0; i < total; i += EV_LANES) {
         ev_chunk(&s->x, i, total - i < EV_LANES ? (int)(total - i) : EV_LANES);
@@ -660,7 +683,8 @@ static bool make_results(job *j) {
         return j->out[0] || out_of_memory(j->env);
     }
     for (int i = 0; i < k->nout; i++)
-        if (!(j->out[i] = new_result(k->out_dtype[i], k->ndims, j->ext, j->like))) return out_of_memory(j->env);
+        if (!(j->out[i] = new_result(k->out_dtype[i], k->ndims, j->ext, j->like)))
+            return out_of_memory(j->env);
     return true;
 }
 
@@ -668,7 +692,8 @@ static bool sizes(job *j) {
     ev x;
     ev_init(&x, j->k, j->in, j->a, j->env);
     for (int v = 0; v < j->k->ndims + j->k->nrdims; v++) {
-        if (!ev_size(&x, v < j->k->ndims ? j->k->dims[v] : j->k->rdims[v - j->k->ndims], &j->ext[v])) return false;
+        if (!ev_size(&x, v < j->k->ndims ? j->k->dims[v] : j->k->rdims[v - j->k->ndims], &j->ext[v]))
+            return false;
         if (j->ext[v] < 0) return rt_raise(j->env, "RuntimeError", "negative size");
     }
     return true;

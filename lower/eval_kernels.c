@@ -15,46 +15,46 @@ static void apply_any(const ir_expr *e, void *dst, const void *const *args, int 
     }
 }
 
-#define LOOP(T, expr)                                                     \
-    {                                                                     \
-        const T *a = args[0], *b = e->n > 1 ? args[1] : args[0];          \
-        T *r = dst;                                                       \
-        for (int l = 0; l < n; l++) {                                     \
-            T x = a[l], y = b[l];                                         \
-            (void)y;                                                      \
-            r[l] = (T)(expr);                                             \
-        }                                                                 \
-        return true;                                                      \
+#define LOOP(T, expr)                                                                                        \
+    {                                                                                                        \
+        const T *a = args[0], *b = e->n > 1 ? args[1] : args[0];                                             \
+        T *r = dst;                                                                                          \
+        for (int l = 0; l < n; l++) {                                                                        \
+            T x = a[l], y = b[l];                                                                            \
+            (void)y;                                                                                         \
+            r[l] = (T)(expr);                                                                                \
+        }                                                                                                    \
+        return true;                                                                                         \
     }
-#define COMPARE(T, op)                                                    \
-    {                                                                     \
-        const T *a = args[0], *b = args[1];                               \
-        int64_t *r = dst;                                                 \
-        for (int l = 0; l < n; l++) r[l] = a[l] op b[l];                  \
-        return true;                                                      \
+#define COMPARE(T, op)                                                                                       \
+    {                                                                                                        \
+        const T *a = args[0], *b = args[1];                                                                  \
+        int64_t *r = dst;                                                                                    \
+        for (int l = 0; l < n; l++) r[l] = a[l] op b[l];                                                     \
+        return true;                                                                                         \
     }
-#define COMPARISONS(T)                                                    \
-    case K_EQ: COMPARE(T, ==)                                             \
-    case K_NE: COMPARE(T, !=)                                             \
-    case K_LT: COMPARE(T, <)                                              \
-    case K_LE: COMPARE(T, <=)                                             \
-    case K_GT: COMPARE(T, >)                                              \
-    case K_GE: COMPARE(T, >=)
-#define FLOATS(name, T, SQRT, FABS)                                       \
-    static bool name(const ir_expr *e, void *dst, const void *const *args, int n) { \
-        switch (e->op) {                                                  \
-        case K_ADD: LOOP(T, x + y)                                        \
-        case K_SUB: LOOP(T, x - y)                                        \
-        case K_MUL: LOOP(T, x * y)                                        \
-        case K_DIV: LOOP(T, x / y)                                        \
-        case K_NEG: LOOP(T, -x)                                           \
-        case K_ABS: LOOP(T, FABS(x))                                      \
-        case K_SQRT: LOOP(T, SQRT(x))                                     \
-        case K_MAX: LOOP(T, x > y ? x : x != x ? x : y)                   \
-        case K_MIN: LOOP(T, x < y ? x : x != x ? x : y)                   \
-        COMPARISONS(T)                                                    \
-        default: return false;                                            \
-        }                                                                 \
+#define COMPARISONS(T)                                                                                       \
+    case K_EQ: COMPARE(T, ==)                                                                                \
+    case K_NE: COMPARE(T, !=)                                                                                \
+    case K_LT: COMPARE(T, <)                                                                                 \
+    case K_LE: COMPARE(T, <=)                                                                                \
+    case K_GT: COMPARE(T, >)                                                                                 \
+    case K_GE:                                                                                               \
+        COMPARE(T, >=)
+#define FLOATS(name, T, SQRT, FABS)                                                                          \
+    static bool name(const ir_expr *e, void *dst, const void *const *args, int n) {                          \
+        switch (e->op) {                                                                                     \
+        case K_ADD: LOOP(T, x + y)                                                                           \
+        case K_SUB: LOOP(T, x - y)                                                                           \
+        case K_MUL: LOOP(T, x *y)                                                                            \
+        case K_DIV: LOOP(T, x / y)                                                                           \
+        case K_NEG: LOOP(T, -x)                                                                              \
+        case K_ABS: LOOP(T, FABS(x))                                                                         \
+        case K_SQRT: LOOP(T, SQRT(x))                                                                        \
+        case K_MAX: LOOP(T, x > y ? x : x != x ? x : y)                                                      \
+        case K_MIN: LOOP(T, x < y ? x : x != x ? x : y) COMPARISONS(T)                                       \
+        default: return false;                                                                               \
+        }                                                                                                    \
     }
 FLOATS(apply_f32, float, sqrtf, fabsf)
 FLOATS(apply_f64, double, sqrt, fabs)
@@ -88,17 +88,17 @@ static bool apply_i64(const ir_expr *e, void *dst, const void *const *args, int 
     case K_MOD:
         if (!divides(args[1], n)) return false;
         LOOP(int64_t, x - quotient(x, y) * y)
-    COMPARISONS(int64_t)
+        COMPARISONS(int64_t)
     default: return false;
     }
 }
 
-#define BLEND(T)                                                                \
-    {                                                                           \
-        const int64_t *c = args[0];                                             \
-        const T *a = args[1], *b = args[2];                                     \
-        T *r = dst;                                                             \
-        for (int l = 0; l < n; l++) r[l] = c[l] ? a[l] : b[l];                  \
+#define BLEND(T)                                                                                             \
+    {                                                                                                        \
+        const int64_t *c = args[0];                                                                          \
+        const T *a = args[1], *b = args[2];                                                                  \
+        T *r = dst;                                                                                          \
+        for (int l = 0; l < n; l++) r[l] = c[l] ? a[l] : b[l];                                               \
     }
 
 static void apply_select(ev_rep rep, void *dst, const void *const *args, int n) {
@@ -107,12 +107,12 @@ static void apply_select(ev_rep rep, void *dst, const void *const *args, int n) 
     else BLEND(int64_t)
 }
 
-#define CONVERT(S, D)                                                           \
-    {                                                                           \
-        const S *a = args[0];                                                   \
-        D *r = dst;                                                             \
-        for (int l = 0; l < n; l++) r[l] = (D)a[l];                             \
-        return true;                                                            \
+#define CONVERT(S, D)                                                                                        \
+    {                                                                                                        \
+        const S *a = args[0];                                                                                \
+        D *r = dst;                                                                                          \
+        for (int l = 0; l < n; l++) r[l] = (D)a[l];                                                          \
+        return true;                                                                                         \
     }
 
 /* Conversions into f32, f64 and i64 that need no further rounding. */
@@ -131,12 +131,24 @@ static void narrow(rt_dtype d, void *col, int n) {
     int64_t *i = col;
     float *f = col;
     switch (d) {
-    case DT_U8: for (int l = 0; l < n; l++) i[l] = (uint8_t)i[l]; break;
-    case DT_I8: for (int l = 0; l < n; l++) i[l] = (int8_t)i[l]; break;
-    case DT_I16: for (int l = 0; l < n; l++) i[l] = (int16_t)i[l]; break;
-    case DT_I32: for (int l = 0; l < n; l++) i[l] = (int32_t)i[l]; break;
-    case DT_F16: for (int l = 0; l < n; l++) f[l] = rt_f16_to_f32(rt_f32_to_f16(f[l])); break;
-    case DT_BF16: for (int l = 0; l < n; l++) f[l] = rt_bf16_to_f32(rt_f32_to_bf16(f[l])); break;
+    case DT_U8:
+        for (int l = 0; l < n; l++) i[l] = (uint8_t)i[l];
+        break;
+    case DT_I8:
+        for (int l = 0; l < n; l++) i[l] = (int8_t)i[l];
+        break;
+    case DT_I16:
+        for (int l = 0; l < n; l++) i[l] = (int16_t)i[l];
+        break;
+    case DT_I32:
+        for (int l = 0; l < n; l++) i[l] = (int32_t)i[l];
+        break;
+    case DT_F16:
+        for (int l = 0; l < n; l++) f[l] = rt_f16_to_f32(rt_f32_to_f16(f[l]));
+        break;
+    case DT_BF16:
+        for (int l = 0; l < n; l++) f[l] = rt_bf16_to_f32(rt_f32_to_bf16(f[l]));
+        break;
     default: break;
     }
 }
@@ -186,15 +198,15 @@ void ev_fill(void *dst, ev_rep rep, const void *value, int n) {
     }
 }
 
-#define LOAD(S, D, conv)                                                          \
-    {                                                                             \
-        const S *p = (const S *)data + off;                                       \
-        D *d = dst;                                                               \
-        if (step == 1)                                                            \
-            for (int l = 0; l < n; l++) d[l] = (D)conv(p[l]);                     \
-        else                                                                      \
-            for (int l = 0; l < n; l++) d[l] = (D)conv(p[l * step]);              \
-    }                                                                             \
+#define LOAD(S, D, conv)                                                                                     \
+    {                                                                                                        \
+        const S *p = (const S *)data + off;                                                                  \
+        D *d = dst;                                                                                          \
+        if (step == 1)                                                                                       \
+            for (int l = 0; l < n; l++) d[l] = (D)conv(p[l]);                                                \
+        else                                                                                                 \
+            for (int l = 0; l < n; l++) d[l] = (D)conv(p[l * step]);                                         \
+    }                                                                                                        \
     break;
 
 void ev_load(void *dst, const void *data, rt_dtype dtype, int64_t off, int64_t step, int n) {
@@ -213,12 +225,12 @@ void ev_load(void *dst, const void *data, rt_dtype dtype, int64_t off, int64_t s
     }
 }
 
-#define STORE(S, D, conv)                                                         \
-    {                                                                             \
-        const S *s = src;                                                         \
-        D *p = (D *)data + off;                                                   \
-        for (int l = 0; l < n; l++) p[l * step] = (D)conv(s[l]);                  \
-    }                                                                             \
+#define STORE(S, D, conv)                                                                                    \
+    {                                                                                                        \
+        const S *s = src;                                                                                    \
+        D *p = (D *)data + off;                                                                              \
+        for (int l = 0; l < n; l++) p[l * step] = (D)conv(s[l]);                                             \
+    }                                                                                                        \
     break;
 
 void ev_store(void *data, rt_dtype dtype, int64_t off, int64_t step, const void *src, int n) {
@@ -241,42 +253,45 @@ void ev_store(void *data, rt_dtype dtype, int64_t off, int64_t step, const void 
 
 enum { MR = 4, NR = 8, KC = 512 };
 
-/* One tile of MR x NR sums over a panel b[k][NR]; rows beyond mr and columns beyond nr are computed and dropped. */
-#define GEMM(name, T, U)                                                                                        \
-    static void tile_##name(int mr, int nr, int64_t k, const T *a, int64_t lda, const T *b, T *c, int64_t ldc) { \
-        U acc[MR][NR];                                                                                          \
-        const T *row[MR];                                                                                       \
-        for (int i = 0; i < MR; i++) {                                                                          \
-            row[i] = a + (i < mr ? i : 0) * lda;                                                                \
-            for (int j = 0; j < NR; j++) acc[i][j] = i < mr && j < nr ? (U)c[i * ldc + j] : 0;                  \
-        }                                                                                                       \
-        for (int64_t p = 0; p < k; p++)                                                                         \
-            for (int i = 0; i < MR; i++) {                                                                      \
-                U x = (U)row[i][p];                                                                             \
-                for (int j = 0; j < NR; j++) acc[i][j] += x * (U)b[p * NR + j];                                 \
-            }                                                                                                   \
-        for (int i = 0; i < mr; i++)                                                                            \
-            for (int j = 0; j < nr; j++) c[i * ldc + j] = (T)acc[i][j];                                         \
-    }                                                                                                           \
-    static void gemm_##name(int64_t m, int64_t n, int64_t k, const T *a, int64_t lda, const T *b, T *c) {       \
-        T panel[KC * NR];                                                                                       \
-        for (int64_t p = 0; p < k; p += KC) {                                                                   \
-            int64_t kc = k - p < KC ? k - p : KC;                                                               \
-            for (int64_t j = 0; j < n; j += NR) {                                                               \
-                int nr = n - j < NR ? (int)(n - j) : NR;                                                        \
-                for (int64_t q = 0; q < kc; q++)                                                                \
-                    for (int t = 0; t < NR; t++) panel[q * NR + t] = t < nr ? b[(p + q) * n + j + t] : 0;       \
-                for (int64_t i = 0; i < m; i += MR)                                                             \
-                    tile_##name(m - i < MR ? (int)(m - i) : MR, nr, kc, a + i * lda + p, lda, panel,            \
-                                c + i * n + j, n);                                                              \
-            }                                                                                                   \
-        }                                                                                                       \
+/* One tile of MR x NR sums over a panel b[k][NR]; rows beyond mr and columns beyond nr are computed and
+ * dropped. */
+#define GEMM(name, T, U)                                                                                     \
+    static void tile_##name(int mr, int nr, int64_t k, const T *a, int64_t lda, const T *b, T *c,            \
+                            int64_t ldc) {                                                                   \
+        U acc[MR][NR];                                                                                       \
+        const T *row[MR];                                                                                    \
+        for (int i = 0; i < MR; i++) {                                                                       \
+            row[i] = a + (i < mr ? i : 0) * lda;                                                             \
+            for (int j = 0; j < NR; j++) acc[i][j] = i < mr && j < nr ? (U)c[i * ldc + j] : 0;               \
+        }                                                                                                    \
+        for (int64_t p = 0; p < k; p++)                                                                      \
+            for (int i = 0; i < MR; i++) {                                                                   \
+                U x = (U)row[i][p];                                                                          \
+                for (int j = 0; j < NR; j++) acc[i][j] += x * (U)b[p * NR + j];                              \
+            }                                                                                                \
+        for (int i = 0; i < mr; i++)                                                                         \
+            for (int j = 0; j < nr; j++) c[i * ldc + j] = (T)acc[i][j];                                      \
+    }                                                                                                        \
+    static void gemm_##name(int64_t m, int64_t n, int64_t k, const T *a, int64_t lda, const T *b, T *c) {    \
+        T panel[KC * NR];                                                                                    \
+        for (int64_t p = 0; p < k; p += KC) {                                                                \
+            int64_t kc = k - p < KC ? k - p : KC;                                                            \
+            for (int64_t j = 0; j < n; j += NR) {                                                            \
+                int nr = n - j < NR ? (int)(n - j) : NR;                                                     \
+                for (int64_t q = 0; q < kc; q++)                                                             \
+                    for (int t = 0; t < NR; t++) panel[q * NR + t] = t < nr ? b[(p + q) * n + j + t] : 0;    \
+                for (int64_t i = 0; i < m; i += MR)                                                          \
+                    tile_##name(m - i < MR ? (int)(m - i) : MR, nr, kc, a + i * lda + p, lda, panel,         \
+                                c + i * n + j, n);                                                           \
+            }                                                                                                \
+        }                                                                                                    \
     }
 GEMM(f32, float, float)
 GEMM(f64, double, double)
 GEMM(i64, int64_t, uint64_t)
 
-void ev_gemm(ev_rep rep, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, const void *b, void *c) {
+void ev_gemm(ev_rep rep, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, const void *b,
+             void *c) {
     if (rep == EV_F32) gemm_f32(m, n, k, a, lda, b, c);
     else if (rep == EV_F64) gemm_f64(m, n, k, a, lda, b, c);
     else gemm_i64(m, n, k, a, lda, b, c);

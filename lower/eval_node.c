@@ -42,8 +42,11 @@ static bool affine(ev *x, const ir_expr *e, ev_affine *out) {
     case X_CONST: out->base = e->k; return true;
     case X_INDEX: out->coef[e->i] = 1; return true;
     case X_DIM: return ev_size(x, e->dim, &out->base);
-    case K_ADD: return affine(x, e->args[0], &a) && affine(x, e->args[1], &b) && affine_sum(out, &a, &b, 1, x->nvars);
-    case K_SUB: return affine(x, e->args[0], &a) && affine(x, e->args[1], &b) && affine_sum(out, &a, &b, -1, x->nvars);
+    case K_ADD:
+        return affine(x, e->args[0], &a) && affine(x, e->args[1], &b) && affine_sum(out, &a, &b, 1, x->nvars);
+    case K_SUB:
+        return affine(x, e->args[0], &a) && affine(x, e->args[1], &b) &&
+               affine_sum(out, &a, &b, -1, x->nvars);
     case K_MUL:
         if (!affine(x, e->args[0], &a) || !affine(x, e->args[1], &b)) return false;
         if (is_affine_const(&b, x->nvars)) return affine_sum(out, out, &a, b.base, x->nvars);
@@ -113,7 +116,9 @@ static bool compile_load(ev *x, ev_node *n) {
 }
 
 static void set_buffer(ev *x, ev_node *n) {
-    if (!n->buf) n->buf = rt_arena_array(x->a, (size_t)(x->cap ? x->cap : 1), (size_t)ev_rep_size(ev_rep_of(n->e->dtype)));
+    if (!n->buf)
+        n->buf =
+            rt_arena_array(x->a, (size_t)(x->cap ? x->cap : 1), (size_t)ev_rep_size(ev_rep_of(n->e->dtype)));
     n->col = n->buf;
 }
 
@@ -277,9 +282,13 @@ static int64_t place_run(const ev *x, const ev_affine *f, const ev_run *r) {
     return off;
 }
 
-int64_t ev_place(const ev *x, const ev_affine *f, const ev_run *r) { return place_outer(x, f) + place_run(x, f, r); }
+int64_t ev_place(const ev *x, const ev_affine *f, const ev_run *r) {
+    return place_outer(x, f) + place_run(x, f, r);
+}
 
-static int64_t inner_step(const ev *x, const ev_affine *f) { return x->nlane ? f->coef[x->lane[x->nlane - 1]] : 0; }
+static int64_t inner_step(const ev *x, const ev_affine *f) {
+    return x->nlane ? f->coef[x->lane[x->nlane - 1]] : 0;
+}
 
 static void load_safe(ev *x, ev_node *n, int lanes) {
     int size = ev_rep_size(ev_rep_of(n->dtype));
@@ -298,7 +307,8 @@ static void load_safe(ev *x, ev_node *n, int lanes) {
     for (int i = 0; i < x->nruns; i++) {
         const ev_run *r = &x->runs[i];
         if (r->lane >= lanes) break;
-        ev_load((char *)n->col + r->lane * size, n->data, n->dtype, outer + place_run(x, &n->flat, r), step, r->n);
+        ev_load((char *)n->col + r->lane * size, n->data, n->dtype, outer + place_run(x, &n->flat, r), step,
+                r->n);
     }
 }
 
@@ -333,7 +343,8 @@ static void load_clipped(ev *x, ev_node *n, char *dst, const ev_run *r, int lane
         }
         clip(begin, step, n->size[d], &lo, &hi);
     }
-    int64_t off = place_outer(x, &n->flat) + (r ? place_run(x, &n->flat, r) : 0), step = r ? inner_step(x, &n->flat) : 0;
+    int64_t off = place_outer(x, &n->flat) + (r ? place_run(x, &n->flat, r) : 0),
+            step = r ? inner_step(x, &n->flat) : 0;
     if (hi - lo < lanes) memset(dst, 0, (size_t)lanes * (size_t)size);
     if (hi > lo) ev_load(dst + lo * size, n->data, n->dtype, off + lo * step, step, (int)(hi - lo));
 }
@@ -439,7 +450,8 @@ void *ev_column(ev *x, ev_node *n, int lanes) {
         int fill = n->vars ? lanes : x->cap;
         char first[8];
         memcpy(first, n->col, (size_t)ev_rep_size(rep));
-        if (n->filled == 1 && n->col == n->buf && !n->vars) n->buf = NULL; /* a constant was made before cap was known */
+        if (n->filled == 1 && n->col == n->buf && !n->vars)
+            n->buf = NULL; /* a constant was made before cap was known */
         set_buffer(x, n);
         ev_fill(n->col, rep, first, fill > lanes ? fill : lanes);
         n->filled = fill > lanes ? fill : lanes;

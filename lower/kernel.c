@@ -8,7 +8,8 @@
 
 static const char *unique_name(k_kernel *k, const char *hint) {
     const char *name = ir_intern(k->c, hint);
-    for (intptr_t i = 1; rt_map_get(&k->names, name); i++) name = ir_intern(k->c, ir_fmt(k->c, "%s.%d", hint, (int)i));
+    for (intptr_t i = 1; rt_map_get(&k->names, name); i++)
+        name = ir_intern(k->c, ir_fmt(k->c, "%s.%d", hint, (int)i));
     rt_map_put(&k->c->arena, &k->names, name, (void *)name);
     return name;
 }
@@ -80,7 +81,12 @@ void k_name(k_builder *b, k_value *v, const char *hint) { v->name = unique_name(
 /* ---- constants */
 
 static k_value *constant(k_builder *b, rt_dtype dtype, int64_t i, double f) {
-    struct { rt_dtype dtype; int pad; int64_t i; uint64_t f; } key = {.dtype = dtype, .i = i};
+    struct {
+        rt_dtype dtype;
+        int pad;
+        int64_t i;
+        uint64_t f;
+    } key = {.dtype = dtype, .i = i};
     memcpy(&key.f, &f, sizeof f);
     k_value *v = rt_map_getn(&b->k->constants, (const char *)&key, sizeof key);
     if (v) return v;
@@ -113,7 +119,9 @@ static double round_float(rt_dtype dtype, double x) {
 }
 
 k_value *k_int(k_builder *b, rt_dtype dtype, int64_t x) { return constant(b, dtype, wrap_int(dtype, x), 0); }
-k_value *k_float(k_builder *b, rt_dtype dtype, double x) { return constant(b, dtype, 0, round_float(dtype, x)); }
+k_value *k_float(k_builder *b, rt_dtype dtype, double x) {
+    return constant(b, dtype, 0, round_float(dtype, x));
+}
 k_value *k_i64(k_builder *b, int64_t x) { return k_int(b, DT_I64, x); }
 
 /* ---- statements */
@@ -188,7 +196,9 @@ static bool fold_i64(ir_prim p, int64_t a, int64_t c, int64_t *r) {
     }
 }
 
-static bool is_int(const k_value *v, int64_t x) { return v->constant && rt_dtypes[v->dtype].kind != 'F' && v->i == x; }
+static bool is_int(const k_value *v, int64_t x) {
+    return v->constant && rt_dtypes[v->dtype].kind != 'F' && v->i == x;
+}
 
 /* x+0, x-0, x*1, x*0, x/1 and logic with a constant; NULL: none applies. */
 static k_value *fold_identity(k_builder *b, ir_prim p, k_value *a, k_value *c) {
@@ -212,7 +222,8 @@ static k_value *fold(k_builder *b, ir_prim p, rt_dtype result, int n, k_value *c
     if (p == K_CAST && in[0]->dtype == result) return in[0];
     if (p == K_CAST && in[0]->constant && integer)
         return rt_dtypes[result].kind == 'F' ? NULL : k_int(b, result, in[0]->i);
-    if (p == K_NEG && in[0]->constant && in[0]->dtype == DT_I64) return k_i64(b, (int64_t)(0 - (uint64_t)in[0]->i));
+    if (p == K_NEG && in[0]->constant && in[0]->dtype == DT_I64)
+        return k_i64(b, (int64_t)(0 - (uint64_t)in[0]->i));
     if (p == K_NOT && in[0]->constant && in[0]->dtype == DT_BOOL) return k_int(b, DT_BOOL, !in[0]->i);
     if (n != 2 || !integer) return NULL;
     if (in[0]->constant && in[1]->constant && in[0]->dtype == DT_I64 && fold_i64(p, in[0]->i, in[1]->i, &r))
@@ -243,7 +254,9 @@ k_value *k_3(k_builder *b, ir_prim p, k_value *a, k_value *c, k_value *d) {
 
 k_value *k_cast(k_builder *b, k_value *a, rt_dtype to) { return k_prim(b, K_CAST, to, 1, &a); }
 k_value *k_bitcast(k_builder *b, k_value *a, rt_dtype to) { return k_prim(b, K_BITCAST, to, 1, &a); }
-k_value *k_select(k_builder *b, k_value *cond, k_value *a, k_value *c) { return k_3(b, K_SELECT, cond, a, c); }
+k_value *k_select(k_builder *b, k_value *cond, k_value *a, k_value *c) {
+    return k_3(b, K_SELECT, cond, a, c);
+}
 k_value *k_add(k_builder *b, k_value *a, k_value *c) { return k_2(b, K_ADD, a, c); }
 k_value *k_sub(k_builder *b, k_value *a, k_value *c) { return k_2(b, K_SUB, a, c); }
 k_value *k_mul(k_builder *b, k_value *a, k_value *c) { return k_2(b, K_MUL, a, c); }
@@ -269,7 +282,9 @@ k_value *k_load_if(k_builder *b, k_buffer *buf, k_value *index, k_value *mask, k
     return one_out(b, n, buf->dtype);
 }
 
-k_inst *k_store(k_builder *b, k_buffer *buf, k_value *index, k_value *v) { return k_store_if(b, buf, index, v, NULL); }
+k_inst *k_store(k_builder *b, k_buffer *buf, k_value *index, k_value *v) {
+    return k_store_if(b, buf, index, v, NULL);
+}
 
 k_inst *k_store_if(k_builder *b, k_buffer *buf, k_value *index, k_value *v, k_value *mask) {
     if (mask && is_int(mask, 1)) mask = NULL;
@@ -307,7 +322,8 @@ k_value *k_carry(k_builder *b, k_inst *loop, k_value *init) {
     for (int i = 0; i < loop->nin; i++) in[i] = loop->in[i];
     for (int i = 0; i < loop->nout; i++) out[i] = loop->out[i];
     in[loop->nin++] = init;
-    k_value *r = out[loop->nout] = new_value(b->k, init->dtype), *p = block_param(b, loop->blocks[0], init->dtype);
+    k_value *r = out[loop->nout] = new_value(b->k, init->dtype),
+            *p = block_param(b, loop->blocks[0], init->dtype);
     r->def = loop;
     r->index = loop->nout++;
     loop->in = in;
@@ -344,7 +360,9 @@ void k_else(k_builder *b, int n, k_value *const *results) {
     b->at = owner->blocks[1];
 }
 
-void k_raise(k_builder *b, int code, int n, k_value *const *args) { new_inst(b, KO_RAISE, n, args)->code = code; }
+void k_raise(k_builder *b, int code, int n, k_value *const *args) {
+    new_inst(b, KO_RAISE, n, args)->code = code;
+}
 
 k_value *k_reduce(k_builder *b, ir_prim p, k_value *acc) {
     k_inst *n = new_inst(b, KO_REDUCE, 1, &acc);
@@ -365,7 +383,8 @@ k_inst *k_reduce_block(k_builder *b, int n, k_value *const *acc, k_value **left,
     return inst;
 }
 
-k_inst *k_call(k_builder *b, k_kernel *callee, k_buffer *const *buffers, k_value *const *offsets, k_value *const *scalars) {
+k_inst *k_call(k_builder *b, k_kernel *callee, k_buffer *const *buffers, k_value *const *offsets,
+               k_value *const *scalars) {
     int nb = callee->nargs, ns = callee->scalars.n;
     k_value **in = RT_ARRAY(&b->k->c->arena, k_value *, nb + ns);
     for (int i = 0; i < nb; i++) in[i] = offsets[i];
@@ -380,9 +399,9 @@ k_inst *k_call(k_builder *b, k_kernel *callee, k_buffer *const *buffers, k_value
     return n;
 }
 
-k_inst *k_contract_tile(k_builder *b, k_buffer *acc, int m, int n, k_value *K, k_buffer *A, int rows, k_value *const *a_index,
-                        k_value *row_stride, k_value *a_kstride, k_buffer *B, k_value *b_index, k_value *b_kstride,
-                        k_value *cols, int split) {
+k_inst *k_contract_tile(k_builder *b, k_buffer *acc, int m, int n, k_value *K, k_buffer *A, int rows,
+                        k_value *const *a_index, k_value *row_stride, k_value *a_kstride, k_buffer *B,
+                        k_value *b_index, k_value *b_kstride, k_value *cols, int split) {
     k_value *in[K_MAX_TILE + 8] = {K, b_index, b_kstride, a_kstride};
     int nin = 4;
     for (int i = 0; i < rows && i < K_MAX_TILE; i++) in[nin++] = a_index[i];
@@ -425,7 +444,12 @@ k_memo *k_memo_new(k_kernel *k) {
     return m;
 }
 
-typedef struct lowering { k_builder *b; k_memo *memo; k_leaf *leaf; void *env; } lowering;
+typedef struct lowering {
+    k_builder *b;
+    k_memo *memo;
+    k_leaf *leaf;
+    void *env;
+} lowering;
 
 static bool has_load(k_memo *m, const ir_expr *x) {
     static const char yes[] = "yes", no[] = "no";
@@ -439,7 +463,9 @@ static bool has_load(k_memo *m, const ir_expr *x) {
 
 static k_value *lower_expr(lowering *l, const ir_expr *x, k_value *mask);
 
-static k_value *and_mask(k_builder *b, k_value *mask, k_value *cond) { return mask ? k_2(b, K_AND, mask, cond) : cond; }
+static k_value *and_mask(k_builder *b, k_value *mask, k_value *cond) {
+    return mask ? k_2(b, K_AND, mask, cond) : cond;
+}
 
 static k_value *lower_select(lowering *l, const ir_expr *x, k_value *mask) {
     k_value *cond = lower_expr(l, x->args[0], mask), *arm[2];
@@ -462,7 +488,9 @@ static k_value *lower_node(lowering *l, const ir_expr *x, k_value *mask) {
 }
 
 static k_value *lower_expr(lowering *l, const ir_expr *x, k_value *mask) {
-    struct { const void *block, *x, *mask; } key = {l->b->at, x, has_load(l->memo, x) ? mask : NULL};
+    struct {
+        const void *block, *x, *mask;
+    } key = {l->b->at, x, has_load(l->memo, x) ? mask : NULL};
     for (const k_block *at = l->b->at; at; at = at->owner ? at->owner->block : NULL) {
         key.block = at;
         k_value *v = rt_map_getn(&l->memo->values, (const char *)&key, sizeof key);
@@ -483,7 +511,7 @@ k_value *k_expr(k_builder *b, k_memo *memo, const ir_expr *x, k_leaf *leaf, void
 
 typedef struct copying {
     k_builder b;
-    k_value **map;                /* by id of the original */
+    k_value **map; /* by id of the original */
     const k_kernel *from;
     k_value *(*prim)(k_builder *b, const k_inst *n, k_value *const *in);
 } copying;
@@ -542,7 +570,8 @@ static void copy_block(copying *c, const k_block *from, k_block *to) {
         RT_PUSH(&c->b.k->c->arena, &to->params, p);
     }
     for (const k_inst *n = from->first; n; n = n->next) copy_inst(c, n);
-    for (int i = 0; i < from->yields.n; i++) RT_PUSH(&c->b.k->c->arena, &to->yields, copied(c, from->yields.at[i]));
+    for (int i = 0; i < from->yields.n; i++)
+        RT_PUSH(&c->b.k->c->arena, &to->yields, copied(c, from->yields.at[i]));
     c->b.at = outer;
 }
 

@@ -1,7 +1,8 @@
 /* kernel_eval.c: the interpreter of the kernel IR, on raw memory: the reference for code generation.
  *
  * Every value has one slot per lane; outside of vector loops only lane 0 is in use, except for lane values.
- * Inside, statements act on the lanes that are `active`, in lockstep and in lane order.  Slow and plain on purpose. */
+ * Inside, statements act on the lanes that are `active`, in lockstep and in lane order.  Slow and plain on
+ * purpose. */
 #include "lower/kernel.h"
 
 #include <math.h>
@@ -10,13 +11,13 @@ typedef struct interp {
     const k_kernel *k;
     int width, target; /* slots per value; lanes of a loop of width 0 */
     ir_scalar *slots, *temp;
-    bool *wide;        /* by value id: does it differ by lane */
-    char **memory;     /* by position of the buffer in the kernel */
-    int64_t *sizes;    /* elements, INT64_MAX if not known */
+    bool *wide;     /* by value id: does it differ by lane */
+    char **memory;  /* by position of the buffer in the kernel */
+    int64_t *sizes; /* elements, INT64_MAX if not known */
     int lanes;
     bool active[K_MAX_WIDTH];
     int64_t begin, end, *error;
-    bool counting;     /* stop at the grid loop and give its count */
+    bool counting; /* stop at the grid loop and give its count */
     int64_t count;
     int status;
 } interp;
@@ -98,9 +99,12 @@ static void exec_copy(interp *in, const k_inst *n) {
     int dst = position(in, n->buffers[0]), src = position(in, n->buffers[1]);
     for (int l = 0; l < in->lanes; l++) {
         int64_t di = get(in, n->in[0], l).i, si = get(in, n->in[1], l).i, count = get(in, n->in[2], l).i;
-        if (!in->active[l] || count <= 0 || !accessible(in, dst, di, count) || !accessible(in, src, si, count)) continue;
+        if (!in->active[l] || count <= 0 || !accessible(in, dst, di, count) ||
+            !accessible(in, src, si, count))
+            continue;
         size_t size = (size_t)rt_dtypes[n->buffers[0]->dtype].bytes;
-        memmove(in->memory[dst] + (size_t)di * size, in->memory[src] + (size_t)si * size, (size_t)count * size);
+        memmove(in->memory[dst] + (size_t)di * size, in->memory[src] + (size_t)si * size,
+                (size_t)count * size);
     }
 }
 
@@ -123,7 +127,8 @@ static ir_scalar madd(rt_dtype d, ir_scalar a, ir_scalar b, ir_scalar c) {
     return ir_prim_eval(K_ADD, d, d, (ir_scalar[]){p, c});
 }
 
-static ir_scalar contract_element(interp *in, const k_inst *n, const int *buf, int64_t ai, int64_t bi, ir_scalar first) {
+static ir_scalar contract_element(interp *in, const k_inst *n, const int *buf, int64_t ai, int64_t bi,
+                                  ir_scalar first) {
     rt_dtype d = n->buffers[0]->dtype;
     int split = n->contract->split;
     int64_t K = get(in, n->in[0], 0).i, kb = get(in, n->in[2], 0).i, ka = get(in, n->in[3], 0).i;
@@ -200,7 +205,8 @@ static bool exec_vector(interp *in, const k_inst *n) {
     copy_values(in, carried, body->params.at + 1, n->in + 2);
     for (int64_t t = 0; t < count && !in->status; t += w) {
         for (int l = 0; l < w; l++) in->active[l] = t + l < count;
-        for (int l = 0; l < w && t + l < count; l++) set(in, body->params.at[0], l, (ir_scalar){.i = lo + (t + l) * n->step});
+        for (int l = 0; l < w && t + l < count; l++)
+            set(in, body->params.at[0], l, (ir_scalar){.i = lo + (t + l) * n->step});
         if (!exec_block(in, body)) break;
         copy_values(in, carried, body->params.at + 1, body->yields.at);
     }
@@ -216,7 +222,8 @@ static bool exec_for(interp *in, const k_inst *n) {
     int64_t t[K_MAX_WIDTH] = {0}, end[K_MAX_WIDTH] = {0};
     bool grid = n->kind == KL_GRID && n->block == in->k->body;
     memcpy(outer, in->active, sizeof outer);
-    for (int l = 0; l < in->lanes; l++) end[l] = trips(get(in, n->in[0], l).i, get(in, n->in[1], l).i, n->step);
+    for (int l = 0; l < in->lanes; l++)
+        end[l] = trips(get(in, n->in[0], l).i, get(in, n->in[1], l).i, n->step);
     if (grid && in->counting) {
         in->count = end[0];
         return false;
@@ -230,7 +237,8 @@ static bool exec_for(interp *in, const k_inst *n) {
         for (int l = 0; l < in->lanes; l++) in->active[l] = outer[l] && t[l] < end[l];
         if (!any_active(in)) break;
         for (int l = 0; l < in->lanes; l++)
-            if (in->active[l]) set(in, body->params.at[0], l, (ir_scalar){.i = get(in, n->in[0], l).i + t[l]++ * n->step});
+            if (in->active[l])
+                set(in, body->params.at[0], l, (ir_scalar){.i = get(in, n->in[0], l).i + t[l]++ * n->step});
         if (!exec_block(in, body)) break;
         copy_values(in, n->nout, body->params.at + 1, body->yields.at);
     }
@@ -298,7 +306,8 @@ static void exec_call(interp *in, const k_inst *n) {
         buffers[i] = in->memory[buf] + offset * rt_dtypes[n->buffers[i]->dtype].bytes;
         sizes[i] = in->sizes[buf] == INT64_MAX ? INT64_MAX : in->sizes[buf] - offset;
     }
-    for (int i = 0; scalars && i < ns; i++) scalars[i] = scalar_bits(n->in[nb + i]->dtype, get(in, n->in[nb + i], 0));
+    for (int i = 0; scalars && i < ns; i++)
+        scalars[i] = scalar_bits(n->in[nb + i]->dtype, get(in, n->in[nb + i], 0));
     if (!buffers || !sizes || !scalars) in->status = K_NO_MEMORY;
     else in->status = k_eval(n->callee, in->target, buffers, sizes, scalars, 0, INT64_MAX, in->error);
     rt_free(buffers);
@@ -321,7 +330,8 @@ static bool exec_block(interp *in, const k_block *block) {
         case KO_REDUCE: exec_reduce(in, n); break;
         case KO_CONTRACT: exec_contract(in, n); break;
         case KO_ASYNC_COPY: exec_copy(in, n); break;
-        case KO_BARRIER: case KO_ASYNC_WAIT: break;
+        case KO_BARRIER:
+        case KO_ASYNC_WAIT: break;
         }
     }
     return !in->status;
@@ -377,7 +387,8 @@ static bool start(interp *in, void *const *buffers, const int64_t *sizes, const 
     }
     in->lanes = 1;
     in->active[0] = true;
-    for (int i = 0; i < k->scalars.n; i++) set(in, k->scalars.at[i], 0, scalar_value(k->scalars.at[i]->dtype, scalars[i]));
+    for (int i = 0; i < k->scalars.n; i++)
+        set(in, k->scalars.at[i], 0, scalar_value(k->scalars.at[i]->dtype, scalars[i]));
     return scratch_memory(in);
 }
 
@@ -389,8 +400,8 @@ static int run(interp *in, void *const *buffers, const int64_t *sizes, const int
     return in->status;
 }
 
-int k_eval(const k_kernel *k, int target_width, void *const *buffers, const int64_t *sizes, const int64_t *scalars,
-           int64_t begin, int64_t end, int64_t error[K_MAX_RAISE]) {
+int k_eval(const k_kernel *k, int target_width, void *const *buffers, const int64_t *sizes,
+           const int64_t *scalars, int64_t begin, int64_t end, int64_t error[K_MAX_RAISE]) {
     interp in = {.k = k_expand_math(k), .target = target_width, .begin = begin, .end = end, .error = error};
     if (!k_grid(k) && (begin > 0 || end <= 0)) return 0;
     return run(&in, buffers, sizes, scalars);

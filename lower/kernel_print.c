@@ -1,5 +1,5 @@
-/* kernel_print.c: the text form of the kernel IR (grammar: kernel_read.c).  Values without a name are numbered in the
- * order in which they appear, so that a text that was read prints as it stood. */
+/* kernel_print.c: the text form of the kernel IR (grammar: kernel_read.c).  Values without a name are
+ * numbered in the order in which they appear, so that a text that was read prints as it stood. */
 #include "lower/kernel.h"
 
 #include <math.h>
@@ -73,7 +73,8 @@ static void put_prim(printer *p, const k_inst *n) {
     rt_dtype in = n->in[0]->dtype, shown = n->prim == K_SELECT ? n->out[0]->dtype : in;
     rt_text_fmt(p->out, "%s%s %s ", n->libm ? "libm." : "", ir_prims[n->prim].name, rt_dtypes[shown].name);
     put_values(p, n->nin, n->in);
-    if (n->prim == K_CAST || n->prim == K_BITCAST) rt_text_fmt(p->out, " to %s", rt_dtypes[n->out[0]->dtype].name);
+    if (n->prim == K_CAST || n->prim == K_BITCAST)
+        rt_text_fmt(p->out, " to %s", rt_dtypes[n->out[0]->dtype].name);
 }
 
 static void put_access_flags(printer *p, const k_inst *n) {
@@ -105,7 +106,8 @@ static void put_store(printer *p, const k_inst *n) {
     put_access_flags(p, n);
 }
 
-static const char *const loop_names[KL_COUNT] = {"grid", "block", "warp", "lane", "serial", "unroll", "vector"};
+static const char *const loop_names[KL_COUNT] = {"grid",   "block",  "warp",  "lane",
+                                                 "serial", "unroll", "vector"};
 
 static void put_for(printer *p, const k_inst *n) {
     const k_block *body = n->blocks[0];
@@ -131,7 +133,8 @@ static void put_for(printer *p, const k_inst *n) {
 
 static void put_if(printer *p, const k_inst *n) {
     put(p, "if ");
-    for (int i = 0; i < n->nout; i++) rt_text_fmt(p->out, "%s%s", i ? ", " : "(", rt_dtypes[n->out[i]->dtype].name);
+    for (int i = 0; i < n->nout; i++)
+        rt_text_fmt(p->out, "%s%s", i ? ", " : "(", rt_dtypes[n->out[i]->dtype].name);
     if (n->nout) put(p, ") ");
     put_value(p, n->in[0]);
     put(p, " ");

@@ -2,15 +2,14 @@
  *
  *   kernel @name(%x: f32[] [align 64] [alias], ..., %n: i64, ...) { {scratch} {statement} }
  *   scratch   = (local | shared | register) %b: f32[96] [align 64]  |  table %t: i32[3] = {1, 2, 3}
- *   statement = %v = add f32 %a, %b          the dtype of the operands (of the arms: where); cast and bitcast: ... to i32
- *             | %v = load %b[%i] [mask %m else %z] [align 32] [nt]
- *             | store %b[%i], %v [mask %m] [align 32] [nt]
- *             | [%r, ... =] for KIND[(width)] %i = lo to hi [step 4] [carry (%a: f32 = 0.0, ...)] { ... yield %x, ... }
- *             | [%r, ... =] if [(f32, ...)] %c { ... yield ... } [else { ... yield ... }]
- *             | %s = lane_reduce add %acc  |  %s, ... = lane_reduce %a, ... by (%l, ..., %r, ...) { ... yield ... }
- *             | contract %acc 6x16 += %A[%i] row %lda k %ka, %B[%j] k %kb for %K [cols %n] [split 4]     %A[%i0, ...]: one per row
- *             | raise 3 (%i, ...) | call @f(%b[%i], ...; %n, ...) | barrier | async_copy %d[%i], %s[%j], %n | async_wait 1
- * An operand is %name or a literal of the dtype that its place asks for.  # begins a comment. */
+ *   statement = %v = add f32 %a, %b          the dtype of the operands (of the arms: where); cast and
+ * bitcast: ... to i32 | %v = load %b[%i] [mask %m else %z] [align 32] [nt] | store %b[%i], %v [mask %m]
+ * [align 32] [nt] | [%r, ... =] for KIND[(width)] %i = lo to hi [step 4] [carry (%a: f32 = 0.0, ...)] { ...
+ * yield %x, ... } | [%r, ... =] if [(f32, ...)] %c { ... yield ... } [else { ... yield ... }] | %s =
+ * lane_reduce add %acc  |  %s, ... = lane_reduce %a, ... by (%l, ..., %r, ...) { ... yield ... } | contract
+ * %acc 6x16 += %A[%i] row %lda k %ka, %B[%j] k %kb for %K [cols %n] [split 4]     %A[%i0, ...]: one per row
+ *             | raise 3 (%i, ...) | call @f(%b[%i], ...; %n, ...) | barrier | async_copy %d[%i], %s[%j], %n |
+ * async_wait 1 An operand is %name or a literal of the dtype that its place asks for.  # begins a comment. */
 #include "lower/kernel.h"
 
 #include <ctype.h>
@@ -20,16 +19,19 @@
 
 enum { MAX_NAMES = 64, MAX_DEPTH = 64 };
 
-typedef struct binding { const char *name; k_value *v; } binding;
+typedef struct binding {
+    const char *name;
+    k_value *v;
+} binding;
 
 typedef struct reader {
     ir_context *c;
     const char *file, *text, *at, *end;
     k_builder b;
-    RT_VEC(binding) scope;    /* innermost last */
+    RT_VEC(binding) scope; /* innermost last */
     RT_VEC(k_kernel *) kernels;
     int depth;
-    jmp_buf failed;           /* the first error ends the reading */
+    jmp_buf failed; /* the first error ends the reading */
 } reader;
 
 /* ---- tokens */
@@ -50,7 +52,8 @@ static _Noreturn void fail(reader *r, const char *what, const char *more) {
 
 static void skip(reader *r) {
     while (r->at < r->end) {
-        if (*r->at == '#') while (r->at < r->end && *r->at != '\n') r->at++;
+        if (*r->at == '#')
+            while (r->at < r->end && *r->at != '\n') r->at++;
         else if (isspace((unsigned char)*r->at)) r->at++;
         else return;
     }
@@ -139,7 +142,8 @@ static k_value *literal(reader *r, rt_dtype d) {
     if (accept(r, "true")) return k_int(&r->b, d, 1);
     if (accept(r, "false")) return k_int(&r->b, d, 0);
     if (rt_dtypes[d].kind != 'F') return k_int(&r->b, d, integer(r));
-    for (const char *s = r->at; s < r->end && n < 63 && (word_char(*s) || *s == '-' || *s == '+'); s++) buf[n++] = *s;
+    for (const char *s = r->at; s < r->end && n < 63 && (word_char(*s) || *s == '-' || *s == '+'); s++)
+        buf[n++] = *s;
     buf[n] = 0;
     double x = d == DT_F64 ? strtod(buf, &stop) : (double)strtof(buf, &stop);
     if (stop == buf) fail(r, "expected ", "a value");
@@ -156,7 +160,8 @@ static k_value *operand(reader *r, rt_dtype d) { /* DT_NONE: a name only */
             if (r->scope.at[i].name != name) continue;
             if (d != DT_NONE && v->dtype != d) {
                 r->at = start;
-                fail(r, ir_fmt(r->c, "%%%s is %s, expected ", name, rt_dtypes[v->dtype].name), rt_dtypes[d].name);
+                fail(r, ir_fmt(r->c, "%%%s is %s, expected ", name, rt_dtypes[v->dtype].name),
+                     rt_dtypes[d].name);
             }
             return v;
         }
@@ -195,7 +200,10 @@ static k_buffer *element(reader *r, k_value **index) {
 
 /* ---- statements */
 
-typedef struct names { int n; const char *at[MAX_NAMES]; } names;
+typedef struct names {
+    int n;
+    const char *at[MAX_NAMES];
+} names;
 
 static void statements(reader *r);
 
@@ -209,7 +217,8 @@ static void yields(reader *r, int n, const rt_dtype *d, k_value **v) {
 }
 
 static void bind_outs(reader *r, const names *outs, const k_inst *n) {
-    if (outs->n != n->nout) fail(r, ir_fmt(r->c, "the statement has %d results, not %d", n->nout, outs->n), "");
+    if (outs->n != n->nout)
+        fail(r, ir_fmt(r->c, "the statement has %d results, not %d", n->nout, outs->n), "");
     for (int i = 0; i < n->nout; i++) bind(r, outs->at[i], n->out[i]);
 }
 
@@ -227,7 +236,8 @@ static int block(reader *r, int n, const rt_dtype *d, k_value **v) {
 static void close_scope(reader *r, int scope) { r->scope.n = scope; }
 
 static k_loop loop_kind(reader *r) {
-    static const char *const words[KL_COUNT] = {"grid", "block", "warp", "lane", "serial", "unroll", "vector"};
+    static const char *const words[KL_COUNT] = {"grid",   "block",  "warp",  "lane",
+                                                "serial", "unroll", "vector"};
     for (int i = 0; i < KL_COUNT; i++)
         if (accept(r, words[i])) return (k_loop)i;
     fail(r, "expected ", "a kind of loop");
@@ -502,8 +512,10 @@ static void table_data(reader *r, k_buffer *buf) {
 }
 
 static bool scratch(reader *r) {
-    static const struct { const char *word; k_scope scope; } scopes[] = {
-        {"local", KS_LOCAL}, {"shared", KS_SHARED}, {"register", KS_REGISTER}, {"table", KS_TABLE}};
+    static const struct {
+        const char *word;
+        k_scope scope;
+    } scopes[] = {{"local", KS_LOCAL}, {"shared", KS_SHARED}, {"register", KS_REGISTER}, {"table", KS_TABLE}};
     for (size_t i = 0; i < RT_COUNT(scopes); i++) {
         if (!accept(r, scopes[i].word)) continue;
         const char *name = sigil_name(r, "%");

@@ -1,14 +1,14 @@
-/* kernel_verify.c: checks a kernel against the rules of kernel.h: types of operands, scopes of values, what may stand
- * inside vector loops, where the grid loop is, sizes of scratch, tiles. */
+/* kernel_verify.c: checks a kernel against the rules of kernel.h: types of operands, scopes of values, what
+ * may stand inside vector loops, where the grid loop is, sizes of scratch, tiles. */
 #include "lower/kernel.h"
 
 typedef struct verifier {
     const k_kernel *k;
     bool ok;
-    bool *visible;      /* by value id */
-    bool vector;        /* inside a vector or lane loop */
+    bool *visible;          /* by value id */
+    bool vector;            /* inside a vector or lane loop */
     const k_block *combine; /* inside a combine block */
-    bool grid;          /* the kernel has a grid loop at top level */
+    bool grid;              /* the kernel has a grid loop at top level */
 } verifier;
 
 static bool bad(verifier *v, const char *fmt, ...) RT_PRINTF(2, 3);
@@ -29,7 +29,8 @@ static const char *shown(const verifier *v, const k_value *x) {
 
 static bool want(verifier *v, const char *where, const k_value *x, rt_dtype d) {
     if (x->dtype == d) return true;
-    return bad(v, "%s: %s is %s, expected %s", where, shown(v, x), rt_dtypes[x->dtype].name, rt_dtypes[d].name);
+    return bad(v, "%s: %s is %s, expected %s", where, shown(v, x), rt_dtypes[x->dtype].name,
+               rt_dtypes[d].name);
 }
 
 static bool stored_only(rt_dtype d) { return d == DT_F16 || d == DT_BF16; }
@@ -56,10 +57,12 @@ static void check_prim(verifier *v, const k_inst *n) {
     if (n->prim == K_SELECT) want(v, name, n->in[0], DT_BOOL);
     for (int i = n->prim == K_SELECT; i < n->nin; i++) want(v, name, n->in[i], d);
     if (!kind_allowed(ir_prims[n->prim].kinds, d)) bad(v, "%s of %s", name, rt_dtypes[d].name);
-    if (stored_only(d) && n->prim != K_SELECT && n->prim != K_CAST) bad(v, "%s of %s", name, rt_dtypes[d].name);
+    if (stored_only(d) && n->prim != K_SELECT && n->prim != K_CAST)
+        bad(v, "%s of %s", name, rt_dtypes[d].name);
     if (n->prim == K_CAST) return;
     if (n->prim == K_BITCAST) {
-        if (!bitcast_allowed(d, result)) bad(v, "bitcast of %s to %s", rt_dtypes[d].name, rt_dtypes[result].name);
+        if (!bitcast_allowed(d, result))
+            bad(v, "bitcast of %s to %s", rt_dtypes[d].name, rt_dtypes[result].name);
         return;
     }
     want(v, name, n->out[0], ir_prims[n->prim].result == 'B' ? DT_BOOL : d);
@@ -78,7 +81,8 @@ static void check_access(verifier *v, const k_inst *n) {
     if (store && buf->scope == KS_TABLE) bad(v, "store to the table %%%s", buf->name);
     if (buf->scope == KS_ARG || !n->in[0]->constant) return;
     if (n->in[0]->i < 0 || n->in[0]->i >= buf->size)
-        bad(v, "index %lld is outside of %%%s[%lld]", (long long)n->in[0]->i, buf->name, (long long)buf->size);
+        bad(v, "index %lld is outside of %%%s[%lld]", (long long)n->in[0]->i, buf->name,
+            (long long)buf->size);
 }
 
 static void check_contract(verifier *v, const k_inst *n) {
@@ -91,14 +95,16 @@ static void check_contract(verifier *v, const k_inst *n) {
         return;
     }
     for (int i = 0; i < n->nin; i++) want(v, "contract", n->in[i], DT_I64);
-    if (acc->scope != KS_REGISTER && acc->scope != KS_LOCAL) bad(v, "contract: %%%s is not a register tile", acc->name);
+    if (acc->scope != KS_REGISTER && acc->scope != KS_LOCAL)
+        bad(v, "contract: %%%s is not a register tile", acc->name);
     if (acc->size < (int64_t)t->m * t->n) bad(v, "contract: %%%s is smaller than the tile", acc->name);
     if (t->split < 1 || (t->split & (t->split - 1))) bad(v, "contract: split is not a power of two");
     if (acc->dtype != DT_F32 && acc->dtype != DT_F64 && acc->dtype != DT_I32 && acc->dtype != DT_I64)
         bad(v, "contract into %s", rt_dtypes[acc->dtype].name);
     for (int i = 1; i < 3; i++) {
         rt_dtype d = n->buffers[i]->dtype;
-        if ((rt_dtypes[d].kind == 'F') != (rt_dtypes[acc->dtype].kind == 'F') || d == DT_BOOL || rt_dtypes[d].bytes > rt_dtypes[acc->dtype].bytes)
+        if ((rt_dtypes[d].kind == 'F') != (rt_dtypes[acc->dtype].kind == 'F') || d == DT_BOOL ||
+            rt_dtypes[d].bytes > rt_dtypes[acc->dtype].bytes)
             bad(v, "contract of %s into %s", rt_dtypes[d].name, rt_dtypes[acc->dtype].name);
     }
 }
@@ -113,7 +119,8 @@ static void check_call(verifier *v, const k_inst *n) {
     }
     for (int i = 0; i < f->nargs; i++) {
         want(v, "call", n->in[i], DT_I64);
-        if (n->buffers[i]->dtype != f->buffers.at[i]->dtype) bad(v, "call of @%s: argument %d has another dtype", f->name, i);
+        if (n->buffers[i]->dtype != f->buffers.at[i]->dtype)
+            bad(v, "call of @%s: argument %d has another dtype", f->name, i);
     }
     for (int i = 0; i < f->scalars.n; i++) want(v, "call", n->in[f->nargs + i], f->scalars.at[i]->dtype);
 }
@@ -147,8 +154,10 @@ static void check_for(verifier *v, const k_inst *n) {
     if (vector && v->combine) bad(v, "a vector loop inside a combine block");
     if (n->width && !vector) bad(v, "only vector and lane loops have a width");
     if (n->width > K_MAX_WIDTH) bad(v, "the width of a loop is larger than %d", K_MAX_WIDTH);
-    if (vector && n->nout && (n->width & (n->width - 1))) bad(v, "a vector loop with carried values needs a power of two as its width");
-    if (n->kind == KL_UNROLL && !(n->in[0]->constant && n->in[1]->constant)) bad(v, "the bounds of an unrolled loop must be constants");
+    if (vector && n->nout && (n->width & (n->width - 1)))
+        bad(v, "a vector loop with carried values needs a power of two as its width");
+    if (n->kind == KL_UNROLL && !(n->in[0]->constant && n->in[1]->constant))
+        bad(v, "the bounds of an unrolled loop must be constants");
     if (n->kind == KL_GRID && n->nout) bad(v, "a grid loop carries no values");
     if (body->params.n != n->nin - 1 || n->nout != n->nin - 2) {
         bad(v, "malformed loop");
@@ -156,7 +165,8 @@ static void check_for(verifier *v, const k_inst *n) {
     }
     for (int i = 0; i < n->nout; i++) {
         want(v, "carry", n->in[2 + i], n->out[i]->dtype);
-        if (n->in[2 + i]->lanes && vector && n->in[2 + i]->width != n->width) bad(v, "carry: lane value of another width");
+        if (n->in[2 + i]->lanes && vector && n->in[2 + i]->width != n->width)
+            bad(v, "carry: lane value of another width");
     }
     bool outer = v->vector;
     v->vector |= vector;
@@ -170,7 +180,8 @@ static void check_reduce(verifier *v, const k_inst *n) {
     bool block = n->prim == K_COUNT;
     if (n->nin != n->nout || n->nin < 1) bad(v, "malformed lane_reduce");
     for (int i = 0; i < n->nin; i++)
-        if (!n->in[i]->lanes || n->in[i]->width != n->width) bad(v, "lane_reduce: %s is not a lane value of this width", shown(v, n->in[i]));
+        if (!n->in[i]->lanes || n->in[i]->width != n->width)
+            bad(v, "lane_reduce: %s is not a lane value of this width", shown(v, n->in[i]));
     if (!block) {
         rt_dtype d = n->in[0]->dtype;
         if (n->prim > K_COUNT || ir_prims[n->prim].arity != 2 || ir_prims[n->prim].result != 'S' ||
@@ -198,11 +209,14 @@ static void check_inst(verifier *v, const k_inst *n) {
         if (x->lanes && !takes_lanes(n, i)) bad(v, "the lane value %s needs a lane_reduce", shown(v, x));
     }
     if (v->combine && n->op != KO_PRIM && n->op != KO_IF) bad(v, "a combine block holds primitives only");
-    bool effect = n->op == KO_STORE || n->op == KO_RAISE || n->op == KO_CALL || n->op == KO_CONTRACT || n->op == KO_ASYNC_COPY;
-    if (v->grid && effect && n->block == v->k->body) bad(v, "a statement with an effect beside the grid loop");
+    bool effect = n->op == KO_STORE || n->op == KO_RAISE || n->op == KO_CALL || n->op == KO_CONTRACT ||
+                  n->op == KO_ASYNC_COPY;
+    if (v->grid && effect && n->block == v->k->body)
+        bad(v, "a statement with an effect beside the grid loop");
     switch (n->op) {
     case KO_PRIM: check_prim(v, n); break;
-    case KO_LOAD: case KO_STORE: check_access(v, n); break;
+    case KO_LOAD:
+    case KO_STORE: check_access(v, n); break;
     case KO_FOR: check_for(v, n); break;
     case KO_IF:
         want(v, "if", n->in[0], DT_BOOL);
@@ -223,7 +237,8 @@ static void check_inst(verifier *v, const k_inst *n) {
         for (int i = 0; i < 3; i++) want(v, "async_copy", n->in[i], DT_I64);
         if (n->buffers[0]->dtype != n->buffers[1]->dtype) bad(v, "async_copy between different dtypes");
         break;
-    case KO_BARRIER: case KO_ASYNC_WAIT: break;
+    case KO_BARRIER:
+    case KO_ASYNC_WAIT: break;
     }
 }
 
@@ -255,10 +270,13 @@ static void check_grid(verifier *v) {
 static void check_buffers(verifier *v) {
     for (int i = 0; i < v->k->buffers.n; i++) {
         const k_buffer *buf = v->k->buffers.at[i];
-        if ((buf->scope == KS_ARG) != (i < v->k->nargs)) bad(v, "%%%s: arguments come before scratch", buf->name);
-        if (buf->scope != KS_ARG && (buf->size < 0 || buf->size > 1 << 24)) bad(v, "%%%s: impossible size", buf->name);
+        if ((buf->scope == KS_ARG) != (i < v->k->nargs))
+            bad(v, "%%%s: arguments come before scratch", buf->name);
+        if (buf->scope != KS_ARG && (buf->size < 0 || buf->size > 1 << 24))
+            bad(v, "%%%s: impossible size", buf->name);
         if (buf->scope == KS_TABLE && buf->size && !buf->data) bad(v, "%%%s: table without data", buf->name);
-        if (buf->align < 0 || (buf->align & (buf->align - 1))) bad(v, "%%%s: alignment is not a power of two", buf->name);
+        if (buf->align < 0 || (buf->align & (buf->align - 1)))
+            bad(v, "%%%s: alignment is not a power of two", buf->name);
     }
 }
 

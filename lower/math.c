@@ -1,10 +1,10 @@
 /* math.c: the primitives that a processor lacks, as sequences of those that it has.
  *
- * The functions that models spend time in (exp, log, tanh, erf of f32) are written in f32; the other f32 functions go
- * through short series in f64 and are rounded once at the end.  f64 functions are calls of libm, except those that
- * libm lacks.  Every backend gets these same sequences, so that all agree bit for bit.  Errors against the exact
- * value, measured by tests/unit/test_kernel.c: below 2 ULP in f32.  Arguments out of the domain, infinities, zeros of both signs
- * and subnormals give what C's Annex F says. */
+ * The functions that models spend time in (exp, log, tanh, erf of f32) are written in f32; the other f32
+ * functions go through short series in f64 and are rounded once at the end.  f64 functions are calls of libm,
+ * except those that libm lacks.  Every backend gets these same sequences, so that all agree bit for bit.
+ * Errors against the exact value, measured by tests/unit/test_kernel.c: below 2 ULP in f32.  Arguments out of
+ * the domain, infinities, zeros of both signs and subnormals give what C's Annex F says. */
 #include "lower/kernel.h"
 
 #include <float.h>
@@ -25,14 +25,24 @@ typedef struct function {
     double (*call2)(double, double);
 } function;
 
-#define F1(p, name) {p, 1, #name "f", #name, name##f, name, NULL, NULL}
-#define F2(p, name) {p, 2, #name "f", #name, NULL, NULL, name##f, name}
+#define F1(p, name)                                                                                          \
+    { p, 1, #name "f", #name, name##f, name, NULL, NULL }
+#define F2(p, name)                                                                                          \
+    { p, 2, #name "f", #name, NULL, NULL, name##f, name }
 static const function functions[] = {
-    F1(K_EXP, exp), F1(K_EXP2, exp2), F1(K_EXPM1, expm1), F1(K_LOG, log), F1(K_LOG2, log2), F1(K_LOG10, log10),
-    F1(K_LOG1P, log1p), F1(K_SIN, sin), F1(K_COS, cos), F1(K_TAN, tan), F1(K_ASIN, asin), F1(K_ACOS, acos),
-    F1(K_ATAN, atan), F1(K_SINH, sinh), F1(K_COSH, cosh), F1(K_TANH, tanh), F1(K_ASINH, asinh), F1(K_ACOSH, acosh),
-    F1(K_ATANH, atanh), F1(K_ERF, erf), F1(K_ERFC, erfc), F1(K_LGAMMA, lgamma), F2(K_REM, fmod), F2(K_ATAN2, atan2),
-    F2(K_POW, pow), F2(K_NEXTAFTER, nextafter),
+    F1(K_EXP, exp),     F1(K_EXP2, exp2),
+    F1(K_EXPM1, expm1), F1(K_LOG, log),
+    F1(K_LOG2, log2),   F1(K_LOG10, log10),
+    F1(K_LOG1P, log1p), F1(K_SIN, sin),
+    F1(K_COS, cos),     F1(K_TAN, tan),
+    F1(K_ASIN, asin),   F1(K_ACOS, acos),
+    F1(K_ATAN, atan),   F1(K_SINH, sinh),
+    F1(K_COSH, cosh),   F1(K_TANH, tanh),
+    F1(K_ASINH, asinh), F1(K_ACOSH, acosh),
+    F1(K_ATANH, atanh), F1(K_ERF, erf),
+    F1(K_ERFC, erfc),   F1(K_LGAMMA, lgamma),
+    F2(K_REM, fmod),    F2(K_ATAN2, atan2),
+    F2(K_POW, pow),     F2(K_NEXTAFTER, nextafter),
 };
 
 static const function *find_function(ir_prim p) {
@@ -112,8 +122,8 @@ static val two_to32(B b, val n) {
 
 /* e^r - 1 for |r| <= ln2 / 2 */
 static val exp_tail32(B b, val r) {
-    static const double c[] = {1.9875691500E-4, 1.3981999507E-3, 8.3334519073E-3, 4.1665795894E-2, 1.6666665459E-1,
-                               5.0000001201E-1};
+    static const double c[] = {1.9875691500E-4, 1.3981999507E-3, 8.3334519073E-3,
+                               4.1665795894E-2, 1.6666665459E-1, 5.0000001201E-1};
     return madd(b, poly(b, r, c, 6), k_mul(b, r, r), r);
 }
 
@@ -166,8 +176,9 @@ static val log_limits(B b, val x, val y) {
 }
 
 static val log32(B b, val x) {
-    static const double c[] = {7.0376836292E-2, -1.1514610310E-1, 1.1676998740E-1, -1.2420140846E-1, 1.4249322787E-1,
-                               -1.6668057665E-1, 2.0000714765E-1, -2.4999993993E-1, 3.3333331174E-1};
+    static const double c[] = {7.0376836292E-2,  -1.1514610310E-1, 1.1676998740E-1,
+                               -1.2420140846E-1, 1.4249322787E-1,  -1.6668057665E-1,
+                               2.0000714765E-1,  -2.4999993993E-1, 3.3333331174E-1};
     val e, f = plus(b, split32(b, x, &e), -1), z = k_mul(b, f, f);
     val y = k_mul(b, k_mul(b, poly(b, f, c, 9), f), z);
     y = madd(b, e, num(b, x, -2.12194440e-4), y);
@@ -179,7 +190,8 @@ static val log32(B b, val x) {
 /* ---- f64 helpers behind the other f32 functions: about 40 good bits, for normal arguments */
 
 static val series_log64(B b, val s) { /* log((1 + s) / (1 - s)), |s| <= 0.172 */
-    static const double c[] = {2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3, 2};
+    static const double c[] = {2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11,
+                               2.0 / 9,  2.0 / 7,  2.0 / 5,  2.0 / 3,  2};
     return k_mul(b, s, poly(b, k_mul(b, s, s), c, 10));
 }
 
@@ -207,14 +219,16 @@ static val nearest64(B b, val magic, val *whole) {
 }
 
 static val exp_of_split(B b, val t, val n) { /* e^t * 2^n, |t| <= 0.35 */
-    static const double c[] = {1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120,
-                               1.0 / 24, 1.0 / 6, 0.5, 1, 1};
+    static const double c[] = {
+        1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
+        1.0 / 120,      1.0 / 24,      1.0 / 6,      0.5,         1,          1};
     val s = k_2(b, K_SHL, k_add(b, n, k_i64(b, 1023)), k_i64(b, 52));
     return k_mul(b, poly(b, t, c, 12), k_bitcast(b, s, DT_F64));
 }
 
 static val exp64(B b, val x) { /* |x| clamped to 700; NaN passes */
-    val c = clamp(b, x, -700, 700), n, w = nearest64(b, madd(b, c, num(b, x, M_LOG2E), num(b, x, 6755399441055744.0)), &n);
+    val c = clamp(b, x, -700, 700), n,
+        w = nearest64(b, madd(b, c, num(b, x, M_LOG2E), num(b, x, 6755399441055744.0)), &n);
     return exp_of_split(b, madd(b, w, num(b, x, -M_LN2), c), n);
 }
 
@@ -224,13 +238,15 @@ static val exp2_64(B b, val x) {
 }
 
 static val sin_series(B b, val r) {
-    static const double c[] = {1.0 / 6227020800, -1.0 / 39916800, 1.0 / 362880, -1.0 / 5040, 1.0 / 120, -1.0 / 6};
+    static const double c[] = {1.0 / 6227020800, -1.0 / 39916800, 1.0 / 362880,
+                               -1.0 / 5040,      1.0 / 120,       -1.0 / 6};
     val z = k_mul(b, r, r);
     return madd(b, k_mul(b, r, z), poly(b, z, c, 6), r);
 }
 
 static val cos_series(B b, val r) {
-    static const double c[] = {-1.0 / 87178291200, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -0.5, 1};
+    static const double c[] = {-1.0 / 87178291200, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320,
+                               -1.0 / 720,         1.0 / 24,        -0.5,           1};
     return poly(b, k_mul(b, r, r), c, 8);
 }
 
@@ -242,7 +258,9 @@ static val quadrant(B b, val x, val *q) {
     return madd(b, w, num(b, x, -6.12323399573676603587e-17), r);
 }
 
-static val bit_set(B b, val q, int64_t bit) { return k_2(b, K_NE, k_2(b, K_AND, q, k_i64(b, bit)), k_i64(b, 0)); }
+static val bit_set(B b, val q, int64_t bit) {
+    return k_2(b, K_NE, k_2(b, K_AND, q, k_i64(b, bit)), k_i64(b, 0));
+}
 
 static val sin_or_cos(B b, ir_prim p, val x) {
     val q, r = quadrant(b, to64(b, x), &q), s = sin_series(b, r), c = cos_series(b, r), y;
@@ -260,8 +278,9 @@ static val sin_or_cos(B b, ir_prim p, val x) {
 }
 
 static val atan64(B b, val x) { /* any x */
-    static const double c[] = {1.0 / 29, -1.0 / 27, 1.0 / 25, -1.0 / 23, 1.0 / 21, -1.0 / 19, 1.0 / 17, -1.0 / 15, 1.0 / 13,
-                               -1.0 / 11, 1.0 / 9, -1.0 / 7, 1.0 / 5, -1.0 / 3, 1};
+    static const double c[] = {1.0 / 29,  -1.0 / 27, 1.0 / 25,  -1.0 / 23, 1.0 / 21,
+                               -1.0 / 19, 1.0 / 17,  -1.0 / 15, 1.0 / 13,  -1.0 / 11,
+                               1.0 / 9,   -1.0 / 7,  1.0 / 5,   -1.0 / 3,  1};
     val a = mag(b, x), large = gt(b, a, 1), t = k_select(b, large, quot(b, num(b, x, 1), a), a);
     val upper = gt(b, t, 0.41421356237309503);
     val u = k_select(b, upper, quot(b, plus(b, t, -1), plus(b, t, 1)), t);
@@ -323,29 +342,42 @@ static val log1p64(B b, val x) {
     return k_select(b, lt(b, mag(b, x), 0x1p-10), small, y);
 }
 
-/* ---- error functions.  Coefficients: W. J. Cody, Rational Chebyshev approximations for the error function. */
+/* ---- error functions.  Coefficients: W. J. Cody, Rational Chebyshev approximations for the error function.
+ */
 
 static val ratio(B b, val x, const double *p, int np, const double *q, int nq) {
     return quot(b, poly(b, x, p, np), poly(b, x, q, nq));
 }
 
 static val erf_small64(B b, val x) { /* |x| <= 0.46875 */
-    static const double p[] = {1.85777706184603153E-1, 3.16112374387056560E0, 1.13864154151050156E2, 3.77485237685302021E2,
-                               3.20937758913846947E3};
-    static const double q[] = {1, 2.36012909523441209E1, 2.44024637934444173E2, 1.28261652607737228E3, 2.84423683343917062E3};
+    static const double p[] = {1.85777706184603153E-1, 3.16112374387056560E0, 1.13864154151050156E2,
+                               3.77485237685302021E2, 3.20937758913846947E3};
+    static const double q[] = {1, 2.36012909523441209E1, 2.44024637934444173E2, 1.28261652607737228E3,
+                               2.84423683343917062E3};
     return k_mul(b, x, ratio(b, k_mul(b, x, x), p, 5, q, 5));
 }
 
 /* erfc of a >= 0.46875 */
 static val erfc_large64(B b, val a) {
-    static const double p1[] = {2.15311535474403846E-8, 5.64188496988670089E-1, 8.88314979438837594E0, 6.61191906371416295E1,
-                                2.98635138197400131E2, 8.81952221241769090E2, 1.71204761263407058E3, 2.05107837782607147E3,
-                                1.23033935479799725E3};
-    static const double q1[] = {1, 1.57449261107098347E1, 1.17693950891312499E2, 5.37181101862009858E2, 1.62138957456669019E3,
-                                3.29079923573345963E3, 4.36261909014324716E3, 3.43936767414372164E3, 1.23033935480374942E3};
-    static const double p2[] = {1.63153871373020978E-2, 3.05326634961232344E-1, 3.60344899949804439E-1, 1.25781726111229246E-1,
-                                1.60837851487422766E-2, 6.58749161529837803E-4};
-    static const double q2[] = {1, 2.56852019228982242E0, 1.87295284992346725E0, 5.27905102951428412E-1, 6.05183413124413191E-2,
+    static const double p1[] = {2.15311535474403846E-8, 5.64188496988670089E-1, 8.88314979438837594E0,
+                                6.61191906371416295E1,  2.98635138197400131E2,  8.81952221241769090E2,
+                                1.71204761263407058E3,  2.05107837782607147E3,  1.23033935479799725E3};
+    static const double q1[] = {1,
+                                1.57449261107098347E1,
+                                1.17693950891312499E2,
+                                5.37181101862009858E2,
+                                1.62138957456669019E3,
+                                3.29079923573345963E3,
+                                4.36261909014324716E3,
+                                3.43936767414372164E3,
+                                1.23033935480374942E3};
+    static const double p2[] = {1.63153871373020978E-2, 3.05326634961232344E-1, 3.60344899949804439E-1,
+                                1.25781726111229246E-1, 1.60837851487422766E-2, 6.58749161529837803E-4};
+    static const double q2[] = {1,
+                                2.56852019228982242E0,
+                                1.87295284992346725E0,
+                                5.27905102951428412E-1,
+                                6.05183413124413191E-2,
                                 2.33520497626869185E-3};
     val c = k_2(b, K_MIN, a, num(b, a, 27)), z = k_mul(b, c, c), v = quot(b, num(b, a, 1), z);
     val far = k_mul(b, v, ratio(b, v, p2, 6, q2, 6));
@@ -362,9 +394,11 @@ static val erfc64(B b, val x) {
 
 /* After N. Juffa: two polynomials, the outer one in the exponent. */
 static val erf32(B b, val x) {
-    static const double outer1[] = {-1.72853470e-5, 3.83197126e-4}, outer2[] = {-3.88396438e-3, 2.42546219e-2};
+    static const double outer1[] = {-1.72853470e-5, 3.83197126e-4},
+                        outer2[] = {-3.88396438e-3, 2.42546219e-2};
     static const double outer3[] = {-1.06777877e-1, -6.34846687e-1, -1.28717512e-1};
-    static const double inner[] = {-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1};
+    static const double inner[] = {-5.96761703e-4, 4.99119423e-3,  -2.67681349e-2,
+                                   1.12819925e-1,  -3.76125336e-1, 1.28379166e-1};
     val t = mag(b, x), s = k_mul(b, x, x), r = madd(b, poly(b, t, outer1, 2), s, poly(b, t, outer2, 2));
     for (int i = 0; i < 3; i++) r = madd(b, r, t, num(b, x, outer3[i]));
     r = k_2(b, K_MAX, madd(b, r, t, neg(b, t)), num(b, x, -80)); /* beyond 9: 1 */
@@ -376,12 +410,17 @@ static val erf32(B b, val x) {
 
 /* M. Giles' polynomials, then one Newton step on erf or, where that is flat, on erfc. */
 static val erfinv64(B b, val x) {
-    static const double mid[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
-                                 -0.00417768164, 0.246640727, 1.50140941};
-    static const double end[] = {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
-                                 0.00943887047, 1.00167406, 2.83297682};
-    val one = num(b, x, 1), a = mag(b, x), w = neg(b, full_log64(b, k_mul(b, k_sub(b, one, a), k_add(b, one, a))));
-    val y = k_mul(b, a, k_select(b, lt(b, w, 5), poly(b, plus(b, w, -2.5), mid, 9), poly(b, plus(b, root(b, w), -3), end, 9)));
+    static const double mid[] = {2.81022636e-08,  3.43273939e-07, -3.5233877e-06,
+                                 -4.39150654e-06, 0.00021858087,  -0.00125372503,
+                                 -0.00417768164,  0.246640727,    1.50140941};
+    static const double end[] = {-0.000200214257, 0.000100950558, 0.00134934322,
+                                 -0.00367342844,  0.00573950773,  -0.0076224613,
+                                 0.00943887047,   1.00167406,     2.83297682};
+    val one = num(b, x, 1), a = mag(b, x),
+        w = neg(b, full_log64(b, k_mul(b, k_sub(b, one, a), k_add(b, one, a))));
+    val y = k_mul(b, a,
+                  k_select(b, lt(b, w, 5), poly(b, plus(b, w, -2.5), mid, 9),
+                           poly(b, plus(b, root(b, w), -3), end, 9)));
     val tail = k_sub(b, erfc64(b, y), k_sub(b, one, a)), near = k_sub(b, erf_small64(b, y), a);
     val e = k_select(b, lt(b, y, 0.46875), near, neg(b, tail));
     val slope = times(b, exp64(b, neg(b, k_mul(b, y, y))), M_2_SQRTPI);
@@ -392,7 +431,8 @@ static val erfinv64(B b, val x) {
 }
 
 static val tanh32(B b, val x) {
-    static const double c[] = {-5.70498872745E-3, 2.06390887954E-2, -5.37397155531E-2, 1.33314422036E-1, -3.33332819422E-1};
+    static const double c[] = {-5.70498872745E-3, 2.06390887954E-2, -5.37397155531E-2, 1.33314422036E-1,
+                               -3.33332819422E-1};
     val a = mag(b, x), z = k_mul(b, x, x), small = madd(b, k_mul(b, poly(b, z, c, 5), z), x, x);
     val e = plus(b, exp32(b, times(b, k_2(b, K_MIN, a, num(b, x, 20)), 2)), 1);
     val y = sign_of(b, k_sub(b, num(b, x, 1), quot(b, num(b, x, 2), e)), x);
@@ -413,7 +453,8 @@ static val pow32(B b, val x, val y) {
     val whole = is_integer(b, y), h = times(b, y, 0.5);
     val odd = both(b, whole, k_2(b, K_NE, k_1(b, K_TRUNC, h), h)), minus = lt(b, sign_of(b, one, x), 0);
     r = k_select(b, both(b, lt(b, x, 0), k_1(b, K_NOT, whole)), num(b, x, NAN), r);
-    r = k_select(b, both(b, eq(b, x, -INFINITY), k_1(b, K_NOT, whole)), k_select(b, gt(b, y, 0), num(b, x, INFINITY), num(b, x, 0)), r);
+    r = k_select(b, both(b, eq(b, x, -INFINITY), k_1(b, K_NOT, whole)),
+                 k_select(b, gt(b, y, 0), num(b, x, INFINITY), num(b, x, 0)), r);
     r = k_select(b, both(b, odd, minus), neg(b, r), r);
     r = k_select(b, either(b, isnan_of(b, x), isnan_of(b, y)), num(b, x, NAN), r);
     val flat = both(b, eq(b, x, -1), eq(b, mag(b, y), INFINITY));
@@ -443,8 +484,9 @@ static val int_pow(B b, val x, val y) {
 /* a - trunc(a / b) b is exact in f64 for f32 operands while the quotient is below 2^50. */
 static val rem32(B b, val x, val y) {
     val a = to64(b, x), d = to64(b, y), q = k_1(b, K_TRUNC, quot(b, a, d)), m = mag(b, d);
-    val r = mag(b, madd(b, neg(b, q), d, a)), s = k_mul(b, madd(b, neg(b, q), d, a), sign_of(b, num(b, a, 1), a));
-    r = k_select(b, lt(b, s, 0), k_sub(b, m, r), r); /* the quotient was rounded up, */
+    val r = mag(b, madd(b, neg(b, q), d, a)),
+        s = k_mul(b, madd(b, neg(b, q), d, a), sign_of(b, num(b, a, 1), a));
+    r = k_select(b, lt(b, s, 0), k_sub(b, m, r), r);        /* the quotient was rounded up, */
     r = k_select(b, k_2(b, K_GE, r, m), k_sub(b, r, m), r); /* or down */
     r = to32(b, sign_of(b, r, a));
     r = k_select(b, both(b, eq(b, m, INFINITY), lt(b, mag(b, a), INFINITY)), x, r);
@@ -480,10 +522,12 @@ static val any_log(B b, val x, bool f64) { return f64 ? libm(b, K_LOG, x, NULL) 
 
 /* Recurrence up to 10, then the asymptotic series; reflection below zero.  In f64 for both dtypes. */
 static val digamma64(B b, val x, bool f64) {
-    static const double c[] = {8.33333333333333333333E-2, -2.10927960927960927961E-2, 7.57575757575757575758E-3,
-                               -4.16666666666666666667E-3, 3.96825396825396825397E-3, -8.33333333333333333333E-3,
+    static const double c[] = {8.33333333333333333333E-2, -2.10927960927960927961E-2,
+                               7.57575757575757575758E-3, -4.16666666666666666667E-3,
+                               3.96825396825396825397E-3, -8.33333333333333333333E-3,
                                8.33333333333333333333E-2};
-    val one = num(b, x, 1), reflect = lt(b, x, 0), t = k_select(b, reflect, k_sub(b, one, x), x), sum = num(b, x, 0);
+    val one = num(b, x, 1), reflect = lt(b, x, 0), t = k_select(b, reflect, k_sub(b, one, x), x),
+        sum = num(b, x, 0);
     for (int i = 0; i < 10; i++) {
         val small = lt(b, t, 10);
         sum = k_select(b, small, k_sub(b, sum, quot(b, one, t)), sum);
@@ -526,7 +570,9 @@ static val math32(B b, ir_prim p, val x) {
     case K_LOG: return log32(b, x);
     case K_TANH: return tanh32(b, x);
     case K_ERF: return erf32(b, x);
-    case K_SIN: case K_COS: case K_TAN: return sin_or_cos(b, p, x);
+    case K_SIN:
+    case K_COS:
+    case K_TAN: return sin_or_cos(b, p, x);
     default: break;
     }
     w = to64(b, x);
@@ -554,7 +600,8 @@ static val erfinv_f64(B b, val x) {
     for (int i = 0; i < 2; i++) { /* polish by libm's erf */
         val slope = times(b, libm(b, K_EXP, neg(b, k_mul(b, t, t)), NULL), M_2_SQRTPI);
         val tail = k_sub(b, k_sub(b, num(b, x, 1), mag(b, x)), libm(b, K_ERFC, mag(b, t), NULL));
-        val e = k_select(b, lt(b, mag(b, x), 0.5), k_sub(b, libm(b, K_ERF, t, NULL), x), sign_of(b, tail, k_mul(b, tail, sign_of(b, num(b, x, 1), x))));
+        val e = k_select(b, lt(b, mag(b, x), 0.5), k_sub(b, libm(b, K_ERF, t, NULL), x),
+                         sign_of(b, tail, k_mul(b, tail, sign_of(b, num(b, x, 1), x))));
         t = k_sub(b, t, quot(b, e, slope));
     }
     return k_select(b, ok, t, y);

@@ -20,6 +20,7 @@ typedef struct planner {
     int *leader;      /* by value id: union-find of aliases */
     int *begin, *end; /* by node id: preorder numbers */
     int clock;
+    const ir_dim *least; /* of the workspace */
     RT_VEC(interval) intervals;
     RT_VEC(pool_slot) slots;
 } planner;
@@ -80,6 +81,13 @@ static ir_node *unpack_of(const ir_value *v) {
     return NULL;
 }
 
+/* A tuple that nobody takes apart has its leaves all the same. */
+static void unused_leaves(planner *x, const ir_type *t) {
+    if (t->kind != T_TUPLE) RT_PUSH(&x->c->arena, &x->p->in, NULL);
+    else
+        for (int i = 0; i < t->n; i++) unused_leaves(x, t->elem[i]);
+}
+
 static void input_leaf(planner *x, ir_value *v) {
     if (v->type->kind != T_TUPLE) {
         x->p->at[v->id] = (plan_place){PL_IN, x->p->in.n, NULL};
@@ -87,6 +95,7 @@ static void input_leaf(planner *x, ir_value *v) {
         return;
     }
     ir_node *u = unpack_of(v);
+    if (!u) unused_leaves(x, v->type);
     for (int i = 0; u && i < u->nout; i++) input_leaf(x, u->out[i]);
 }
 
@@ -175,14 +184,14 @@ static void live_block(planner *x, ir_block *b) {
 /* ---- places */
 
 static bool hint(void *env, const char *symbol, int64_t *out) {
-    (void)env, (void)symbol;
-    *out = HINT;
+    int64_t x = ir_symbol_get(env, symbol)->hint;
+    *out = x > 0 ? x : HINT;
     return true;
 }
 
-static int64_t hint_of(const ir_dim *d) {
+static int64_t hint_of(ir_context *c, const ir_dim *d) {
     int64_t x;
-    return ir_dim_eval(d, hint, NULL, &x) ? x : INT64_MAX / 4;
+    return ir_dim_eval(d, hint, c, &x) ? x : INT64_MAX / 4;
 }
 
 static const ir_dim *aligned(ir_context *c, const ir_dim *d) {
@@ -191,9 +200,15 @@ static const ir_dim *aligned(ir_context *c, const ir_dim *d) {
     return ir_dim_mul(c, ir_dim_floordiv(c, ir_dim_add(c, d, ir_dim_const(c, ALIGN - 1)), a), a);
 }
 
+static const ir_dim *larger(ir_context *c, const ir_dim *a, const ir_dim *b) {
+    if (ir_dim_le(c, a, b) == IR_YES) return b;
+    if (ir_dim_le(c, b, a) == IR_YES) return a;
+    return ir_dim_max(c, a, b);
+}
+
 static void want(planner *x, int from, int to, const ir_dim *bytes, const ir_dim **place) {
     bytes = aligned(x->c, bytes);
-    interval i = {from, to, bytes, hint_of(bytes), -1, NULL, place};
+    interval i = {from, to, bytes, hint_of(x->c, bytes), -1, NULL, place};
     RT_PUSH(&x->c->arena, &x->intervals, i);
 }
 
@@ -235,6 +250,12 @@ static void place_value(planner *x, ir_value *v) {
     }
     if (is_struct(v->def, S_PARAM) || is_struct(v->def, S_STATE)) {
         at->kind = v->def->op->id == S_PARAM ? PL_PARAM : PL_STATE;
+        return;
+    }
+    if (is_struct(v->def, S_UNINIT)) { /* may be copied, though nobody looks at it: at the workspace's start */
+        at->kind = PL_WORK;
+        at->offset = ir_dim_const(x->c, 0);
+        x->least = larger(x->c, x->least, aligned(x->c, plan_bytes(x->c, v->type)));
         return;
     }
     if (!is_struct(v->def, S_KERNEL)) { /* from a host function, a container ... */
@@ -297,12 +318,6 @@ static void place_block(planner *x, ir_block *b) {
 
 /* ---- sharing */
 
-static const ir_dim *larger(ir_context *c, const ir_dim *a, const ir_dim *b) {
-    if (ir_dim_le(c, a, b) == IR_YES) return b;
-    if (ir_dim_le(c, b, a) == IR_YES) return a;
-    return ir_dim_max(c, a, b);
-}
-
 static void assign(planner *x, interval *i) {
     int best = -1;
     for (int s = 0; s < x->slots.n; s++) {
@@ -343,7 +358,7 @@ static void share(planner *x) {
         at = ir_dim_add(x->c, at, x->slots.at[s].bytes);
         if (x->slots.at[s].hint > x->p->largest) x->p->largest = x->slots.at[s].hint;
     }
-    x->p->workspace = at;
+    x->p->workspace = larger(x->c, at, x->least);
     for (int i = 0; i < x->intervals.n; i++) *x->intervals.at[i].place = x->slots.at[x->intervals.at[i].slot].offset;
 }
 
@@ -355,7 +370,7 @@ lower_plan *lower_plan_entry(ir_module *m, ir_func *f) {
     p->at = RT_ARRAY(a, plan_place, f->nvalues);
     p->carries = RT_ARRAY(a, plan_carry *, f->nnodes);
     p->scratch = RT_ARRAY(a, const ir_dim *, f->nnodes);
-    planner x = {.c = c, .p = p};
+    planner x = {.c = c, .p = p, .least = ir_dim_const(c, 0)};
     x.from = RT_ARRAY(a, int, f->nvalues);
     x.to = RT_ARRAY(a, int, f->nvalues);
     x.leader = RT_ARRAY(a, int, f->nvalues);

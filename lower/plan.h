@@ -28,7 +28,7 @@ typedef struct lower_plan {
     int nslots;
     const ir_dim *workspace; /* bytes, over entry symbols; never NULL */
     int64_t largest;         /* bytes of the largest single buffer at hint sizes, for statistics */
-    RT_VEC(ir_value *) in;   /* input leaves in order */
+    RT_VEC(ir_value *) in;   /* input leaves in order; NULL: nobody uses it */
     RT_VEC(ir_value *) out;  /* output leaves in order (result, taken apart), then written-back values */
     RT_VEC(ir_node *) writes;/* S_WRITEBACK nodes, in the order of the extra leaves */
     RT_VEC(const char *) symbols; /* bound at entry, in order */

@@ -9,27 +9,9 @@
  *
  * Expressions are first rewritten from index variables to loops, with one flat index per load (nest.c).  The shape of
  * every reduction depends on sizes alone, never on threads. */
-#include "lower/nest.h"
-#include "lower/tile.h"
+#include "lower/emit.h"
 
 enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8 };
-
-typedef struct emit {
-    ir_context *c;
-    k_builder b;
-    lower_launch *launch;
-    const fused *f;
-    nest t;
-    ir_exprs x;
-    const ir_expr *init[COMP_MAX_STATE], *elem[COMP_MAX_STATE], *combine[COMP_MAX_STATE], *out[COMP_MAX_OUT];
-    const ir_expr **at;
-    RT_VEC(struct comp_check) checks;
-    k_buffer **in, *outs[COMP_MAX_OUT]; /* in: by operand */
-    k_value **scalars;                  /* by operand */
-    k_value *var[NEST_MAX];             /* by loop */
-    k_value *param[2 * COMP_MAX_STATE];
-    const ir_expr **done;
-} emit;
 
 /* ---- from index variables to loops */
 
@@ -95,7 +77,7 @@ static void rewrite_all(emit *e) {
 
 /* ---- values */
 
-static k_value *dim_value(emit *e, const ir_dim *d) {
+k_value *sched_dim(emit *e, const ir_dim *d) {
     int64_t x;
     if (ir_dim_is_const(d, &x)) return k_i64(&e->b, x);
     for (int i = 0; i < e->launch->scalars.n; i++)
@@ -107,7 +89,7 @@ static k_value *dim_value(emit *e, const ir_dim *d) {
 
 static k_value *scalar_value(emit *e, int operand, rt_dtype dtype) {
     ir_value *v = e->f->operands.at[operand];
-    if (v->type->kind == T_INT && v->type->dim) return k_cast(&e->b, dim_value(e, v->type->dim), dtype);
+    if (v->type->kind == T_INT && v->type->dim) return k_cast(&e->b, sched_dim(e, v->type->dim), dtype);
     if (!e->scalars[operand]) {
         lower_scalar s = {NULL, operand, v->type->kind == T_FLOAT ? DT_F64 : v->type->kind == T_BOOL ? DT_BOOL : DT_I64};
         RT_PUSH(&e->c->arena, &e->launch->scalars, s);
@@ -121,14 +103,14 @@ static k_value *leaf(void *env, k_builder *b, const ir_expr *x, int n, k_value *
     (void)n;
     switch ((int)x->op) {
     case X_INDEX: return e->var[x->i];
-    case X_DIM: return dim_value(e, x->dim);
+    case X_DIM: return sched_dim(e, x->dim);
     case X_SCALAR: return scalar_value(e, x->i, x->dtype);
     case X_PARAM: return e->param[x->i];
     default: return mask ? k_load_if(b, e->in[x->i], index[0], mask, NULL) : k_load(b, e->in[x->i], index[0]);
     }
 }
 
-static k_value *value(emit *e, k_memo *memo, const ir_expr *x) { return k_expr(&e->b, memo, x, leaf, e); }
+k_value *sched_value(emit *e, k_memo *memo, const ir_expr *x) { return k_expr(&e->b, memo, x, leaf, e); }
 
 static int failure(emit *e, const char *cls, const char *text) {
     for (int i = 0; i < e->launch->failures.n; i++)
@@ -140,7 +122,7 @@ static int failure(emit *e, const char *cls, const char *text) {
 
 static void check_index(emit *e, k_value *index, const ir_dim *size, const char *why) {
     k_builder *b = &e->b;
-    k_value *n = dim_value(e, size);
+    k_value *n = sched_dim(e, size);
     k_value *bad = k_2(b, K_OR, k_2(b, K_LT, index, k_i64(b, 0)), k_2(b, K_GE, index, n));
     k_if(b, bad);
     bool zero = why && !strcmp(why, "ZeroDivisionError"); /* comp.c: a division's check is `divisor is 0` < 1 */
@@ -151,21 +133,21 @@ static void check_index(emit *e, k_value *index, const ir_dim *size, const char 
 }
 
 static void checks(emit *e, k_memo *memo) {
-    for (int i = 0; i < e->checks.n; i++) check_index(e, value(e, memo, e->checks.at[i].index), e->checks.at[i].size, e->checks.at[i].why);
+    for (int i = 0; i < e->checks.n; i++) check_index(e, sched_value(e, memo, e->checks.at[i].index), e->checks.at[i].size, e->checks.at[i].why);
 }
 
 /* ---- loops */
 
-static k_value *out_address(emit *e) {
+k_value *sched_out_address(emit *e) {
     k_value *at = k_i64(&e->b, 0);
     for (int l = 0; l < e->t.nouter; l++)
-        at = k_add(&e->b, k_mul(&e->b, e->var[l], dim_value(e, e->t.ocoef[e->t.loops.at[l].last])), at);
+        at = k_add(&e->b, k_mul(&e->b, e->var[l], sched_dim(e, e->t.ocoef[e->t.loops.at[l].last])), at);
     return at;
 }
 
-static void store_outs(emit *e, k_memo *memo) {
-    k_value *at = out_address(e);
-    for (int i = 0; i < e->f->k->nout; i++) k_store(&e->b, e->outs[i], at, value(e, memo, e->out[i]));
+void sched_store_outs(emit *e, k_memo *memo) {
+    k_value *at = sched_out_address(e);
+    for (int i = 0; i < e->f->k->nout; i++) k_store(&e->b, e->outs[i], at, sched_value(e, memo, e->out[i]));
 }
 
 static const ir_dim *one(emit *e) { return ir_dim_const(e->c, 1); }
@@ -183,11 +165,11 @@ static void open_grid(emit *e, int to, int skip) {
     for (int l = 0; l < to; l++)
         if (l != skip) n = ir_dim_mul(e->c, n, e->t.loops.at[l].size);
     e->launch->grid = n;
-    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), dim_value(e, n), 1));
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, n), 1));
     int slowest = skip == 0 ? 1 : 0;
     for (int l = to - 1; l >= 0; l--) {
         if (l == skip) continue;
-        k_value *size = dim_value(e, e->t.loops.at[l].size);
+        k_value *size = sched_dim(e, e->t.loops.at[l].size);
         e->var[l] = l == slowest ? g : k_2(b, K_REM, g, size);
         if (l != slowest) g = k_2(b, K_DIV, g, size);
     }
@@ -198,14 +180,14 @@ static void open_chunks(emit *e, int l, int64_t chunk) {
     k_builder *b = &e->b;
     const ir_dim *size = e->t.loops.at[l].size;
     e->launch->grid = ir_dim_floordiv(e->c, ir_dim_add(e->c, size, ir_dim_const(e->c, chunk - 1)), ir_dim_const(e->c, chunk));
-    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), dim_value(e, e->launch->grid), 1));
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
     k_value *lo = k_mul(b, g, k_i64(b, chunk));
-    k_value *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, chunk)), dim_value(e, size));
+    k_value *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, chunk)), sched_dim(e, size));
     e->var[l] = k_var(k_for(b, KL_VECTOR, 0, lo, hi, 1));
 }
 
 static k_inst *open_loop(emit *e, int l, k_loop kind) {
-    k_inst *f = k_for(&e->b, kind, 0, k_i64(&e->b, 0), dim_value(e, e->t.loops.at[l].size), 1);
+    k_inst *f = k_for(&e->b, kind, 0, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[l].size), 1);
     e->var[l] = k_var(f);
     return f;
 }
@@ -235,7 +217,7 @@ static void emit_map(emit *e) {
     }
     k_memo *memo = k_memo_new(e->b.k);
     checks(e, memo);
-    store_outs(e, memo);
+    sched_store_outs(e, memo);
     close(e, opened);
 }
 
@@ -247,15 +229,15 @@ static void step(emit *e, k_value **state) {
     k_memo *memo = k_memo_new(e->b.k);
     checks(e, memo);
     if (k->contract && e->elem[0]->op == K_MUL && rt_dtypes[k->state_dtype[0]].kind == 'F') {
-        k_value *a = value(e, memo, e->elem[0]->args[0]), *b = value(e, memo, e->elem[0]->args[1]);
+        k_value *a = sched_value(e, memo, e->elem[0]->args[0]), *b = sched_value(e, memo, e->elem[0]->args[1]);
         state[0] = k_3(&e->b, K_FMA, a, b, state[0]);
         return;
     }
     k_value *elem[COMP_MAX_STATE];
-    for (int i = 0; i < k->nstate; i++) elem[i] = value(e, memo, e->elem[i]);
+    for (int i = 0; i < k->nstate; i++) elem[i] = sched_value(e, memo, e->elem[i]);
     for (int i = 0; i < k->nstate; i++) e->param[i] = state[i], e->param[k->nstate + i] = elem[i];
     k_memo *again = k_memo_new(e->b.k);
-    for (int i = 0; i < k->nstate; i++) state[i] = value(e, again, e->combine[i]);
+    for (int i = 0; i < k->nstate; i++) state[i] = sched_value(e, again, e->combine[i]);
 }
 
 static void merge(emit *e, k_value *const *a, k_value *const *b, k_value **out) {
@@ -263,13 +245,13 @@ static void merge(emit *e, k_value *const *a, k_value *const *b, k_value **out) 
     for (int i = 0; i < n; i++) e->param[i] = a[i], e->param[n + i] = b[i];
     k_memo *memo = k_memo_new(e->b.k);
     k_value *r[COMP_MAX_STATE];
-    for (int i = 0; i < n; i++) r[i] = value(e, memo, e->combine[i]);
+    for (int i = 0; i < n; i++) r[i] = sched_value(e, memo, e->combine[i]);
     memcpy(out, r, (size_t)n * sizeof *r);
 }
 
 static void initial(emit *e, k_value **state) {
     k_memo *memo = k_memo_new(e->b.k);
-    for (int i = 0; i < e->f->k->nstate; i++) state[i] = value(e, memo, e->init[i]);
+    for (int i = 0; i < e->f->k->nstate; i++) state[i] = sched_value(e, memo, e->init[i]);
 }
 
 static void vector_reduce(emit *e, int l, k_value **state) {
@@ -309,7 +291,7 @@ static void reduce_and_store(emit *e, bool vector) {
     initial(e, state);
     reduce_loops(e, e->t.nouter, vector, state);
     for (int i = 0; i < e->f->k->nstate; i++) e->param[i] = state[i];
-    store_outs(e, k_memo_new(e->b.k));
+    sched_store_outs(e, k_memo_new(e->b.k));
 }
 
 /* Loads of the elements whose address moves by other than 0 or 1 per step of loop l: they are gathered. */
@@ -382,7 +364,7 @@ static void emit_scan(emit *e) {
     for (int i = 0; i < k->nstate; i++) p[i] = f ? k_carry(&e->b, f, state[i]) : state[i];
     step(e, p);
     for (int i = 0; i < k->nstate; i++) e->param[i] = p[i];
-    store_outs(e, k_memo_new(e->b.k));
+    sched_store_outs(e, k_memo_new(e->b.k));
     if (f) k_end(&e->b, k->nstate, p);
     close(e, others ? 1 : 0);
 }
@@ -394,9 +376,9 @@ static k_value *write_address(emit *e, k_memo *memo) {
     const ir_dim *stride = one(e);
     k_value *at = k_i64(&e->b, 0);
     for (int d = t->rank - 1; d >= 0; d--) {
-        k_value *i = value(e, memo, e->at[d]);
+        k_value *i = sched_value(e, memo, e->at[d]);
         check_index(e, i, t->dims[d], "index is out of bounds");
-        at = k_add(&e->b, k_mul(&e->b, i, dim_value(e, stride)), at);
+        at = k_add(&e->b, k_mul(&e->b, i, sched_dim(e, stride)), at);
         stride = ir_dim_mul(e->c, stride, t->dims[d]);
     }
     return at;
@@ -407,17 +389,17 @@ static void emit_write(emit *e) {
     k_builder *b = &e->b;
     const ir_dim *n = one(e);
     for (int d = 0; d < k->out_type->rank; d++) n = ir_dim_mul(e->c, n, k->out_type->dims[d]);
-    k_value *i = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), dim_value(e, n), 1));
+    k_value *i = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), sched_dim(e, n), 1));
     k_store(b, e->outs[0], i, k_cast(b, k_load(b, e->in[k->base], i), k->out_dtype[0]));
     k_end(b, 0, NULL);
     for (int l = 0; l < e->t.nouter; l++) open_loop(e, l, KL_SERIAL);
     k_memo *memo = k_memo_new(b->k);
     checks(e, memo);
-    k_value *at = write_address(e, memo), *v = value(e, memo, e->elem[0]);
+    k_value *at = write_address(e, memo), *v = sched_value(e, memo, e->elem[0]);
     if (e->combine[0]) {
         e->param[0] = k_load(b, e->outs[0], at);
         e->param[1] = v;
-        v = value(e, k_memo_new(b->k), e->combine[0]);
+        v = sched_value(e, k_memo_new(b->k), e->combine[0]);
     }
     k_store(b, e->outs[0], at, k_cast(b, v, k->out_dtype[0]));
     close(e, e->t.nouter);
@@ -441,36 +423,47 @@ static int input_of(const ir_node *kernel, const ir_value *v) {
     return -1;
 }
 
-static void add_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype) {
-    lower_buffer x = {kind, index, dtype, NULL};
+k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype, const ir_dim *elements, const char *name) {
+    lower_buffer x = {kind, index, dtype, elements};
     RT_PUSH(&e->c->arena, &e->launch->buffers, x);
+    return k_arg(e->b.k, dtype, name);
 }
 
-static void begin(emit *e, ir_node *kernel, const char *name) {
+static void open_kernel(emit *e, const char *name) {
+    e->launch->kernel = k_kernel_new(e->c, name);
+    e->launch->kernel->span = e->launch->span = e->kernel->span;
+    e->b = k_build(e->launch->kernel);
+    e->launch->grid = e->launch->cost = one(e);
+    e->in = RT_ARRAY(&e->c->arena, k_buffer *, e->f->operands.n + 1);
+    e->scalars = RT_ARRAY(&e->c->arena, k_value *, e->f->operands.n + 1);
+}
+
+void sched_begin(emit *e, const char *name) {
     const fused *f = e->f;
-    k_kernel *k = e->launch->kernel = k_kernel_new(e->c, name);
-    k->span = e->launch->span = kernel->span;
-    e->in = RT_ARRAY(&e->c->arena, k_buffer *, f->operands.n + 1);
-    e->scalars = RT_ARRAY(&e->c->arena, k_value *, f->operands.n + 1);
+    open_kernel(e, name);
     for (int i = 0; i < f->operands.n; i++) {
         ir_value *v = f->operands.at[i];
-        if (v->type->kind != T_TENSOR) continue;
-        e->in[i] = k_arg(k, v->type->dtype, "in");
-        add_buffer(e, LB_IN, input_of(kernel, v), v->type->dtype);
+        if (v->type->kind == T_TENSOR && !e->unused[i])
+            e->in[i] = sched_buffer(e, LB_IN, input_of(e->kernel, v), v->type->dtype, NULL, "in");
     }
-    for (int i = 0; i < kernel->nout; i++) {
-        e->outs[i] = k_arg(k, kernel->out[i]->type->dtype, "out");
-        add_buffer(e, LB_OUT, i, kernel->out[i]->type->dtype);
-    }
-    e->b = k_build(k);
-    e->launch->grid = e->launch->cost = one(e);
+    for (int i = 0; i < e->kernel->nout; i++)
+        e->outs[i] = sched_buffer(e, LB_OUT, i, e->kernel->out[i]->type->dtype, NULL, "out");
+}
+
+emit sched_before(emit *e, const char *suffix) {
+    emit x = *e;
+    lower_launch fresh = {0};
+    x.launch = RT_NEW(&e->c->arena, lower_launch);
+    *x.launch = fresh;
+    open_kernel(&x, ir_fmt(e->c, "%s_k%d_%s", e->kernel->block->func->name, e->kernel->id, suffix));
+    return x;
 }
 
 /* Scalars that are operands of the group become inputs of the node. */
-static void bind_scalars(emit *e, ir_node *kernel) {
+static void bind_scalars(emit *e) {
     for (int i = 0; i < e->launch->scalars.n; i++) {
         lower_scalar *s = &e->launch->scalars.at[i];
-        if (!s->dim) s->input = input_of(kernel, e->f->operands.at[s->input]);
+        if (!s->dim) s->input = input_of(e->kernel, e->f->operands.at[s->input]);
     }
 }
 
@@ -489,18 +482,20 @@ bool lower_schedule_group(ir_module *m, ir_node *kernel) {
     if (!lower_fused(m, kernel, &f)) return false;
     lower_kernel *info = RT_NEW(&m->c->arena, lower_kernel);
     info->label = label(m->c, kernel);
-    const char *name = ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label);
-    lower_launch launch = {0};
-    RT_PUSH(&m->c->arena, &info->launches, launch);
     kernel->info = info;
-    if (lower_tile(m, kernel, &f, name, &info->launches.at[0])) return true;
-    emit e = {.c = m->c, .f = &f, .launch = &info->launches.at[0]};
+    lower_launch *main = RT_NEW(&m->c->arena, lower_launch);
+    emit e = {.c = m->c, .f = &f, .launch = main, .m = m, .kernel = kernel, .info = info};
+    e.unused = RT_ARRAY(&m->c->arena, bool, f.operands.n + 1);
     nest_build(m->c, &f, &e.t);
     rewrite_all(&e);
-    begin(&e, kernel, name);
-    emit_loops(&e);
-    bind_scalars(&e, kernel);
-    return k_verify(e.launch->kernel);
+    tiles t;
+    bool tiled = lower_comp_kind(f.k) == CK_CONTRACT && sched_tiles_plan(&e, &t);
+    sched_begin(&e, ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
+    if (tiled) sched_tiles(&e, &t);
+    else emit_loops(&e);
+    bind_scalars(&e);
+    RT_PUSH(&m->c->arena, &info->launches, *main);
+    return k_verify(main->kernel);
 }
 
 static int schedule_block(ir_module *m, ir_block *b) {

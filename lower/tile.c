@@ -1,7 +1,355 @@
-/* tile.c: see tile.h. */
-#include "lower/tile.h"
+/* tile.c: contractions on register tiles: C[m, n] = sum over k of A[m, k] * B[k, n], with batch loops around and more than
+ * one reduce loop inside.
+ *
+ * Columns are the output's contiguous loop, in panels of TILE_N; rows in tiles of at most TILE_M, balanced so that there are
+ * two heights at most when the number of rows is known.  B is read in place where its columns are contiguous; params are
+ * packed in panels [N / TILE_N][K][TILE_N] at compile time, other operands by a kernel of their own before.  A is read in
+ * place.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
+#include "lower/emit.h"
 
-bool lower_tile(ir_module *m, ir_node *kernel, const fused *f, const char *name, lower_launch *out) {
-    (void)m, (void)kernel, (void)f, (void)name, (void)out;
-    return false;
+enum { TILE_M = 6, TILE_N = 16, GROUP = 10 /* tiles of rows that share a panel while it is in the cache */, ITEM_FLOPS = 1 << 20 };
+
+typedef const ir_dim *D;
+
+static D num(emit *e, int64_t x) { return ir_dim_const(e->c, x); }
+static D ceil_div(emit *e, D a, int64_t b) { return ir_dim_floordiv(e->c, ir_dim_add(e->c, a, num(e, b - 1)), num(e, b)); }
+static D size_of(const emit *e, int loop) { return e->t.loops.at[loop].size; }
+
+/* ---- is it one */
+
+static bool plain_load(const ir_expr *x, const ir_expr **load) {
+    while (x->op == K_CAST) x = x->args[0];
+    *load = x;
+    return x->op == X_LOAD && rt_dtypes[x->dtype].kind == 'F' && x->dtype != DT_F64;
+}
+
+static D coef(const emit *e, const nest_access *a, int loop) { return nest_coef(&e->t, a, loop); }
+
+static bool is_one(D d) {
+    int64_t x;
+    return d && ir_dim_is_const(d, &x) && x == 1;
+}
+
+static bool choose_roles(emit *e, tiles *t) {
+    int n = e->t.nouter - 1;
+    if (n < 0 || !is_one(e->t.ocoef[e->t.loops.at[n].last])) return false;
+    if (!!coef(e, t->aa, n) == !!coef(e, t->ba, n)) return false;
+    if (coef(e, t->aa, n)) { /* B is the factor that the columns run over */
+        const nest_access *x = t->aa;
+        t->aa = t->ba;
+        t->ba = x;
+        int o = t->a;
+        t->a = t->b;
+        t->b = o;
+    }
+    t->nloop = n;
+    t->mloop = -1;
+    for (int l = 0; l < n; l++)
+        if (coef(e, t->aa, l) && !coef(e, t->ba, l)) t->mloop = l;
+    return true;
+}
+
+static bool is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
+
+/* A param as B can be packed if nothing but columns and reduce loops move in it. */
+static bool packable(emit *e, const tiles *t) {
+    if (!is_param(e->f->operands.at[t->b])) return false;
+    for (int l = 0; l < e->t.loops.n; l++) {
+        bool inner = l == t->nloop || l >= e->t.nouter;
+        if (coef(e, t->ba, l) && !inner) return false;
+        if (inner && !ir_dim_is_const(size_of(e, l), NULL)) return false;
+    }
+    return true;
+}
+
+static int loads_of(const ir_expr *x, int operand) {
+    int n = x->op == X_LOAD && x->i == operand;
+    for (int i = 0; i < x->n; i++) n += loads_of(x->args[i], operand);
+    return n;
+}
+
+/* Calls fn(index in panels, element offset) for all elements of the packed operand. */
+static void pack_elements(emit *e, const tiles *t, const rt_tensor *from, rt_tensor *to) {
+    int64_t n = to->shape[0] * TILE_N, k = to->shape[1], width = 0, step[NEST_MAX] = {0}, size[NEST_MAX] = {0}, column = 0;
+    ir_dim_is_const(size_of(e, t->nloop), &width);
+    if (coef(e, t->ba, t->nloop)) ir_dim_is_const(coef(e, t->ba, t->nloop), &column);
+    for (int l = e->t.nouter; l < e->t.loops.n; l++) {
+        ir_dim_is_const(size_of(e, l), &size[l]);
+        if (coef(e, t->ba, l)) ir_dim_is_const(coef(e, t->ba, l), &step[l]);
+    }
+    for (int64_t p = 0; p < n; p++)
+        for (int64_t r = 0; r < k; r++) {
+            int64_t at = p * column, rest = r;
+            for (int l = e->t.loops.n - 1; l >= e->t.nouter; l--) {
+                at += rest % size[l] * step[l];
+                rest /= size[l];
+            }
+            double x = p < width ? rt_load_f64(from->storage->data, from->dtype, from->offset + at) : 0;
+            rt_store_f64(to->storage->data, to->dtype, (p / TILE_N * k + r) * TILE_N + p % TILE_N, x);
+        }
+}
+
+static D reduce_size(emit *e) {
+    D k = num(e, 1);
+    for (int l = e->t.nouter; l < e->t.loops.n; l++) k = ir_dim_mul(e->c, k, size_of(e, l));
+    return k;
+}
+
+static bool pack_param(emit *e, tiles *t) {
+    ir_value *v = e->f->operands.at[t->b];
+    const ir_tensor_data *d = rt_map_get(&e->m->tensors, v->def->sym);
+    int64_t shape[3] = {0, 0, TILE_N};
+    ir_dim_is_const(ceil_div(e, size_of(e, t->nloop), TILE_N), &shape[0]);
+    ir_dim_is_const(reduce_size(e), &shape[1]);
+    if (!rt_tensor_contiguous(d->tensor)) return false;
+    rt_tensor *packed = rt_tensor_new(d->tensor->dtype, 3, shape);
+    if (!packed) return false;
+    pack_elements(e, t, d->tensor, packed);
+    D dims[3] = {num(e, shape[0]), num(e, shape[1]), num(e, shape[2])};
+    ir_value *p = lower_new_param(e->m, e->kernel, packed, ir_type_tensor(e->c, packed->dtype, 3, dims));
+    for (int i = 0; i < e->kernel->nin; i++)
+        if (e->kernel->in[i] == v) {
+            ir_set_input(e->kernel, i, p);
+            t->bin = i;
+        }
+    return t->bin >= 0;
+}
+
+bool sched_tiles_plan(emit *e, tiles *t) {
+    const comp *k = e->f->k;
+    const ir_expr *la, *lb;
+    *t = (tiles){.bin = -1};
+    if (k->checks.n || k->nstate != 1 || k->state_dtype[0] != DT_F32 || k->elem[0]->op != K_MUL) return false;
+    if (e->init[0]->op != X_CONST || e->init[0]->f != 0 || e->t.loops.n == e->t.nouter) return false;
+    if (!plain_load(k->elem[0]->args[0], &la) || !plain_load(k->elem[0]->args[1], &lb)) return false;
+    t->a = la->i;
+    t->b = lb->i;
+    t->aa = nest_find(&e->t, la);
+    t->ba = nest_find(&e->t, lb);
+    if (t->a == t->b || t->aa->rest_uses || t->ba->rest_uses || !choose_roles(e, t)) return false;
+    bool elsewhere = false;
+    for (int i = 0; i < k->nout; i++) elsewhere = elsewhere || loads_of(k->out[i], t->b) > 0;
+    if (packable(e, t) && !t->ba->rest && !elsewhere && pack_param(e, t)) {
+        t->packed = true;
+        e->unused[t->b] = true;
+        return true;
+    }
+    return true;
+}
+
+/* ---- packing at run time: panels [batch][N / TILE_N][K][TILE_N] */
+
+static bool batch_loop(emit *e, const tiles *t, int l) { return l != t->nloop && l != t->mloop && coef(e, t->ba, l); }
+
+static k_value *access_value(emit *e, const nest_access *a, bool (*with)(emit *e, const tiles *t, int l), const tiles *t) {
+    k_builder *b = &e->b;
+    k_value *at = a->rest ? sched_value(e, k_memo_new(b->k), a->rest) : k_i64(b, 0);
+    for (int l = 0; l < e->t.loops.n; l++)
+        if (coef(e, a, l) && with(e, t, l)) at = k_add(b, k_mul(b, e->var[l], sched_dim(e, coef(e, a, l))), at);
+    return at;
+}
+
+static bool all_loops(emit *e, const tiles *t, int l) { return (void)e, (void)t, (void)l, true; }
+
+static void pack_kernel(emit *e, const tiles *t, D elements) {
+    emit x = sched_before(e, "pack");
+    k_builder *b = &x.b;
+    ir_value *v = e->f->operands.at[t->b];
+    int input = -1;
+    for (int i = 0; i < e->kernel->nin; i++)
+        if (e->kernel->in[i] == v) input = i;
+    x.in[t->b] = sched_buffer(&x, LB_IN, input, v->type->dtype, NULL, "in");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, elements, "panels");
+    D rows = ir_dim_floordiv(e->c, elements, num(e, TILE_N));
+    x.launch->grid = rows;
+    x.launch->cost = num(e, TILE_N * 2);
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *row = g;
+    for (int l = e->t.loops.n - 1; l >= 0; l--) { /* g counts batch, panel, k: k fastest */
+        if (l < e->t.nouter) continue;
+        k_value *n = sched_dim(&x, size_of(e, l));
+        x.var[l] = k_2(b, K_REM, g, n);
+        g = k_2(b, K_DIV, g, n);
+    }
+    k_value *panels = sched_dim(&x, ceil_div(e, size_of(e, t->nloop), TILE_N)), *panel = k_2(b, K_REM, g, panels);
+    g = k_2(b, K_DIV, g, panels);
+    for (int l = t->nloop - 1; l >= 0; l--) {
+        if (!batch_loop(e, t, l)) continue;
+        k_value *n = sched_dim(&x, size_of(e, l));
+        x.var[l] = k_2(b, K_REM, g, n);
+        g = k_2(b, K_DIV, g, n);
+    }
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N)), *width = sched_dim(&x, size_of(e, t->nloop));
+    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1));
+    x.var[t->nloop] = k_add(b, first, j);
+    k_value *inside = k_2(b, K_LT, x.var[t->nloop], width);
+    k_value *elem = k_load_if(b, x.in[t->b], access_value(&x, t->ba, all_loops, t), inside, NULL);
+    k_store(b, out, k_add(b, k_mul(b, row, k_i64(b, TILE_N)), j), elem);
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+    RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
+}
+
+/* ---- the loops */
+
+typedef struct plan {
+    const tiles *t;
+    k_buffer *B;
+    bool panels;        /* B lies in panels */
+    k_value *a0, *b0;   /* addresses for the batch */
+    k_value *M, *N, *K; /* K: the innermost reduce loop */
+    D kin, kall;
+} plan;
+
+static bool outer_only(emit *e, const tiles *t, int l) { return l < e->t.nouter && l != t->nloop && l != t->mloop; }
+
+static k_value *dim_or_zero(emit *e, D d) { return d ? sched_dim(e, d) : k_i64(&e->b, 0); }
+
+/* acc += over the reduce loops from l on; the innermost is the contract. */
+static void reduce_from(emit *e, plan *p, int l, k_buffer *acc, int rows, k_value *a, k_value *bk, k_value *cols) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    int last = e->t.loops.n - 1;
+    if (l < last) {
+        k_value *i = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, size_of(e, l)), 1));
+        k_value *an = k_add(b, a, k_mul(b, i, dim_or_zero(e, coef(e, t->aa, l))));
+        D inner = num(e, 1);
+        for (int r = l + 1; r <= last; r++) inner = ir_dim_mul(e->c, inner, size_of(e, r));
+        k_value *bn = p->panels ? k_add(b, bk, k_mul(b, i, sched_dim(e, ir_dim_mul(e->c, inner, num(e, TILE_N)))))
+                                : k_add(b, bk, k_mul(b, i, dim_or_zero(e, coef(e, t->ba, l))));
+        reduce_from(e, p, l + 1, acc, rows, an, bn, cols);
+        k_end(b, 0, NULL);
+        return;
+    }
+    k_value *row = t->mloop >= 0 ? sched_dim(e, coef(e, t->aa, t->mloop)) : k_i64(b, 0);
+    k_value *bstep = p->panels ? k_i64(b, TILE_N) : dim_or_zero(e, coef(e, t->ba, last));
+    k_contract_tile(b, acc, rows, TILE_N, sched_dim(e, size_of(e, last)), e->in[t->a], 1, &a, row, dim_or_zero(e, coef(e, t->aa, last)),
+                    p->B, bk, bstep, cols, rows == 1 ? 4 : 1);
+}
+
+/* One tile of `rows` rows from `row` on, at columns [panel * TILE_N, + cols) (cols NULL: all of the panel). */
+static void one_tile(emit *e, plan *p, int rows, k_value *row, k_value *panel, k_value *cols) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    k_buffer *acc = k_scratch(b->k, KS_REGISTER, DT_F32, rows * TILE_N, "acc");
+    k_inst *z = k_for(b, KL_UNROLL, 0, k_i64(b, 0), k_i64(b, rows), 1);
+    k_inst *zj = k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1);
+    k_store(b, acc, k_add(b, k_mul(b, k_var(z), k_i64(b, TILE_N)), k_var(zj)), k_float(b, DT_F32, 0));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+    k_value *a = t->mloop >= 0 ? k_add(b, p->a0, k_mul(b, row, sched_dim(e, coef(e, t->aa, t->mloop)))) : p->a0;
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N));
+    k_value *bk = p->panels ? k_add(b, p->b0, k_mul(b, first, sched_dim(e, p->kall))) : k_add(b, p->b0, first);
+    reduce_from(e, p, e->t.nouter, acc, rows, a, bk, p->panels ? NULL : cols);
+    k_inst *i = k_for(b, KL_UNROLL, 0, k_i64(b, 0), k_i64(b, rows), 1);
+    if (t->mloop >= 0) e->var[t->mloop] = k_add(b, row, k_var(i));
+    k_inst *j = k_for(b, KL_VECTOR, 0, k_i64(b, 0), cols ? cols : k_i64(b, TILE_N), 1);
+    e->var[t->nloop] = k_add(b, first, k_var(j));
+    e->param[0] = k_load(b, acc, k_add(b, k_mul(b, k_var(i), k_i64(b, TILE_N)), k_var(j)));
+    sched_store_outs(e, k_memo_new(b->k));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
+/* The same for a panel that may be the last, narrower one. */
+static void tile_at(emit *e, plan *p, int rows, k_value *row, k_value *panel) {
+    k_builder *b = &e->b;
+    int64_t n;
+    bool known = ir_dim_is_const(size_of(e, p->t->nloop), &n);
+    if (known && n % TILE_N == 0) {
+        one_tile(e, p, rows, row, panel, NULL);
+        return;
+    }
+    k_value *left = k_sub(b, p->N, k_mul(b, panel, k_i64(b, TILE_N)));
+    if (known && n < TILE_N) {
+        one_tile(e, p, rows, row, panel, k_i64(b, n));
+        return;
+    }
+    k_if(b, k_2(b, K_GE, left, k_i64(b, TILE_N)));
+    one_tile(e, p, rows, row, panel, NULL);
+    k_else(b, 0, NULL);
+    one_tile(e, p, rows, row, panel, known ? k_i64(b, n % TILE_N) : left);
+    k_end(b, 0, NULL);
+}
+
+/* Tile number `i` of the rows: heights q + 1 and q when M is known, else TILE_M and single rows at the end. */
+static void tile_rows(emit *e, plan *p, k_value *i, k_value *panel) {
+    k_builder *b = &e->b;
+    int64_t m = 1;
+    bool known = p->t->mloop < 0 || ir_dim_is_const(size_of(e, p->t->mloop), &m);
+    if (known) {
+        int64_t count = (m + TILE_M - 1) / TILE_M, q = m / count, big = m - q * count;
+        if (!big) {
+            tile_at(e, p, (int)q, k_mul(b, i, k_i64(b, q)), panel);
+            return;
+        }
+        k_if(b, k_2(b, K_LT, i, k_i64(b, big)));
+        tile_at(e, p, (int)q + 1, k_mul(b, i, k_i64(b, q + 1)), panel);
+        k_else(b, 0, NULL);
+        tile_at(e, p, (int)q, k_add(b, k_mul(b, i, k_i64(b, q)), k_i64(b, big)), panel);
+        k_end(b, 0, NULL);
+        return;
+    }
+    k_value *row = k_mul(b, i, k_i64(b, TILE_M));
+    k_if(b, k_2(b, K_GE, k_sub(b, p->M, row), k_i64(b, TILE_M)));
+    tile_at(e, p, TILE_M, row, panel);
+    k_else(b, 0, NULL);
+    k_value *single = k_var(k_for(b, KL_SERIAL, 0, row, p->M, 1));
+    tile_at(e, p, 1, single, panel);
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
+static int64_t hint(D d, int64_t otherwise) {
+    int64_t x;
+    return ir_dim_is_const(d, &x) ? x : otherwise;
+}
+
+void sched_tiles(emit *e, const tiles *t) {
+    k_builder *b = &e->b;
+    plan p = {.t = t, .B = e->in[t->b], .kall = reduce_size(e)};
+    D batch = num(e, 1), bbatch = num(e, 1), rows = t->mloop >= 0 ? size_of(e, t->mloop) : num(e, 1), npanels = ceil_div(e, size_of(e, t->nloop), TILE_N);
+    for (int l = 0; l < t->nloop; l++) {
+        if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, size_of(e, l));
+        if (batch_loop(e, t, l)) bbatch = ir_dim_mul(e->c, bbatch, size_of(e, l));
+    }
+    D per_batch = ir_dim_mul(e->c, ir_dim_mul(e->c, npanels, p.kall), num(e, TILE_N));
+    bool run_time = !t->packed && !is_one(coef(e, t->ba, t->nloop));
+    if (t->packed) p.B = sched_buffer(e, LB_IN, t->bin, e->f->operands.at[t->b]->type->dtype, NULL, "panels");
+    if (run_time) {
+        D all = ir_dim_mul(e->c, bbatch, per_batch);
+        pack_kernel(e, t, all);
+        p.B = sched_buffer(e, LB_SCRATCH, 0, e->f->operands.at[t->b]->type->dtype, all, "panels");
+    }
+    p.panels = t->packed || run_time;
+    p.M = sched_dim(e, rows);
+    p.N = sched_dim(e, size_of(e, t->nloop));
+    D tiles_ = ceil_div(e, rows, TILE_M), groups = ceil_div(e, tiles_, GROUP);
+    int64_t row_hint = hint(rows, 60) < 60 ? hint(rows, 60) : 60, per = ITEM_FLOPS / (2 * row_hint * TILE_N * hint(p.kall, 64)) + 1;
+    if (per > hint(npanels, 1 << 20)) per = hint(npanels, 1 << 20);
+    D pgroups = ceil_div(e, npanels, per);
+    e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
+    e->launch->cost = ir_dim_mul(e->c, p.kall, num(e, row_hint * TILE_N * per / 8 + 1));
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
+    k_value *ng = sched_dim(e, pgroups), *pg = k_2(b, K_REM, g, ng);
+    g = k_2(b, K_DIV, g, ng);
+    k_value *rg = sched_dim(e, groups), *group = k_2(b, K_REM, g, rg);
+    g = k_2(b, K_DIV, g, rg);
+    k_value *bb = k_i64(b, 0), *stride = k_i64(b, 1);
+    for (int l = t->nloop - 1; l >= 0; l--) {
+        if (!outer_only(e, t, l)) continue;
+        k_value *n = sched_dim(e, size_of(e, l));
+        e->var[l] = k_2(b, K_REM, g, n);
+        g = k_2(b, K_DIV, g, n);
+        if (!batch_loop(e, t, l)) continue;
+        bb = k_add(b, bb, k_mul(b, e->var[l], stride));
+        stride = k_mul(b, stride, n);
+    }
+    p.a0 = access_value(e, t->aa, outer_only, t);
+    p.b0 = run_time ? k_mul(b, bb, sched_dim(e, per_batch)) : t->packed ? k_i64(b, 0) : access_value(e, t->ba, outer_only, t);
+    k_value *plo = k_mul(b, pg, k_i64(b, per)), *phi = k_2(b, K_MIN, k_add(b, plo, k_i64(b, per)), sched_dim(e, npanels));
+    k_value *tlo = k_mul(b, group, k_i64(b, GROUP)), *thi = k_2(b, K_MIN, k_add(b, tlo, k_i64(b, GROUP)), sched_dim(e, tiles_));
+    k_value *panel = k_var(k_for(b, KL_SERIAL, 0, plo, phi, 1));
+    k_value *i = k_var(k_for(b, KL_SERIAL, 0, tlo, thi, 1));
+    tile_rows(e, &p, i, panel);
+    for (int c = 0; c < 3; c++) k_end(b, 0, NULL);
 }

@@ -202,7 +202,7 @@ static void emit_once(emitter *e) {
     if (!e->result) e->result = e->found && end != FLOW_FALLS ? e->found : v->type;
     f->result = e->result;
     ir_block_result(f->body, v);
-    tidy(f->body);
+    if (!e->c->nerrors) tidy(f->body); /* what an error left half built stays */
 }
 
 /* A second emission, now that the result type is known, starts from an empty function. */

@@ -650,16 +650,18 @@ static ir_value *comprehension(emitter *e, script_ast *a, const ir_type *hint) {
 
 /* ---- strings */
 
+/* A literal piece with "{}" in it would read as a place of the format: it is passed as an argument. */
+static bool is_plain(const script_ast *piece) { return piece->kind == AST_STR && !strstr(piece->s, "{}"); }
+
 static ir_value *fstring(emitter *e, script_ast *a) {
     ir_call_arg *args = RT_ARRAY(&e->c->arena, ir_call_arg, a->n + 1);
-    rt_text format = {0};
     int n = 1;
+    for (int i = 0; i < a->n; i++)
+        if (!is_plain(a->kid[i])) args[n++].value = emit_expr(e, a->kid[i], NULL);
+    rt_text format = {0};
     for (int i = 0; i < a->n; i++) {
-        script_ast *piece = a->kid[i];
-        bool text = piece->kind == AST_STR && !strstr(piece->s, "{}");
-        if (text) rt_text_add(&format, piece->s, piece->len);
+        if (is_plain(a->kid[i])) rt_text_add(&format, a->kid[i]->s, a->kid[i]->len);
         else rt_text_str(&format, "{}");
-        if (!text) args[n++].value = emit_expr(e, piece, NULL);
     }
     args[0].value = emit_str(e, a, format.s ? format.s : "", format.n);
     rt_text_free(&format);

@@ -164,36 +164,35 @@ static size_t closing(const char *s, size_t n, size_t i) {
     return n;
 }
 
-static void fstring_text(parser *p, script_ast *a, const lex_token *t, rt_text *text) {
-    if (!text->n) return;
+typedef struct piece { RT_VEC(char) text; } piece; /* in the arena, as an error may leave at any time */
+
+static void fstring_text(parser *p, script_ast *a, const lex_token *t, piece *x) {
+    if (!x->text.n) return;
     const char *s;
     size_t n;
-    script_unescape(p->c, text->s, text->n, t->raw, &s, &n);
-    text->n = 0;
+    script_unescape(p->c, x->text.at, (size_t)x->text.n, t->raw, &s, &n);
+    x->text.n = 0;
     add(p, a, literal_str(p, t, s, n));
 }
 
 static void fstring(parser *p, script_ast *a, const lex_token *t) {
-    rt_text text = {0};
+    piece x = {0};
     for (size_t i = 0; i < t->n; i++) {
         char ch = t->s[i];
         if ((ch == '{' || ch == '}') && i + 1 < t->n && t->s[i + 1] == ch) {
-            rt_text_add(&text, &ch, 1);
+            RT_PUSH(&p->c->arena, &x.text, ch);
             i++;
         } else if (ch == '{') {
             size_t end = closing(t->s, t->n, i + 1);
-            fstring_text(p, a, t, &text);
-            rt_text_free(&text);
-            text = (rt_text){0};
+            fstring_text(p, a, t, &x);
             if (end == t->n) fail(p, t, "a '{' in this f-string is not closed");
             add(p, a, nested_expr(p, t->s + i + 1, end - i - 1, t, t->col + 2 + (int)i + 1));
             i = end;
         } else {
-            rt_text_add(&text, &ch, 1);
+            RT_PUSH(&p->c->arena, &x.text, ch);
         }
     }
-    fstring_text(p, a, t, &text);
-    rt_text_free(&text);
+    fstring_text(p, a, t, &x);
 }
 
 /* Adjacent strings are one. */

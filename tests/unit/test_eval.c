@@ -1,4 +1,5 @@
-/* test_eval.c: comprehensions of POINTWISE, REDUCE and CONTRACT rows, evaluated and compared with plain loops. */
+/* test_eval.c: comprehensions of POINTWISE, REDUCE and CONTRACT rows, evaluated and compared with plain
+ * loops. */
 #include "lower/eval.h"
 
 #include <criterion/criterion.h>
@@ -27,11 +28,13 @@ static double noise(void) {
 /* Random small multiples of 1/16: sums of products are exact in f32. */
 static rt_tensor *tensor(rt_dtype d, int n, const int64_t *shape) {
     rt_tensor *t = rt_tensor_new(d, n, shape);
-    for (int64_t i = 0; i < rt_tensor_numel(t); i++) rt_store_f64(t->storage->data, d, i, floor(noise() * 16) / 16);
+    for (int64_t i = 0; i < rt_tensor_numel(t); i++)
+        rt_store_f64(t->storage->data, d, i, floor(noise() * 16) / 16);
     return t;
 }
 
-#define SHAPE(...) (sizeof((int64_t[]){__VA_ARGS__}) / 8), (const int64_t[]){__VA_ARGS__}
+#define SHAPE(...)                                                                                           \
+    (sizeof((int64_t[]){__VA_ARGS__}) / 8), (const int64_t[]) { __VA_ARGS__ }
 #define TENSOR(...) tensor(DT_F32, SHAPE(__VA_ARGS__))
 
 /* Element at an index. */
@@ -49,7 +52,8 @@ static rt_value ints(int n, const int64_t *v) {
 }
 static rt_value of(rt_tensor *t) { return (rt_value){.tag = V_TENSOR, .tensor = t}; }
 
-/* Applies an op; arguments after the given ones take their defaults.  Lists among the arguments are released. */
+/* Applies an op; arguments after the given ones take their defaults.  Lists among the arguments are released.
+ */
 static rt_tensor *apply(const char *full, int n, const rt_value *args, rt_tensor **second) {
     const ir_op *op = ir_op_find(c, full);
     rt_value all[16], out[4];
@@ -64,8 +68,9 @@ static rt_tensor *apply(const char *full, int n, const rt_value *args, rt_tensor
     else if (op->schema->nresults > 1) rt_release(out[1]);
     return out[0].tensor;
 }
-#define APPLY(full, ...) \
-    apply((full), (int)(sizeof((rt_value[]){__VA_ARGS__}) / sizeof(rt_value)), (rt_value[]){__VA_ARGS__}, NULL)
+#define APPLY(full, ...)                                                                                     \
+    apply((full), (int)(sizeof((rt_value[]){__VA_ARGS__}) / sizeof(rt_value)), (rt_value[]){__VA_ARGS__},    \
+          NULL)
 
 static void fails(const char *full, int n, const rt_value *args, const char *cls) {
     const ir_op *op = ir_op_find(c, full);
@@ -134,11 +139,13 @@ static double unary(const char *full, rt_dtype d, double v) {
 }
 
 Test(eval, extremes_are_stable) {
-    static const char *const finite[] = {"sigmoid", "log_sigmoid", "softplus", "tanh", "erf", "silu", "mish", "elu", "gelu",
-                                         "hardswish", "atan", "logical_not", "relu", "selu", "celu"};
+    static const char *const finite[] = {"sigmoid", "log_sigmoid", "softplus", "tanh", "erf",
+                                         "silu",    "mish",        "elu",      "gelu", "hardswish",
+                                         "atan",    "logical_not", "relu",     "selu", "celu"};
     for (size_t i = 0; i < RT_COUNT(finite); i++) {
         double v[] = {0, -0.0, 800, -800};
-        for (int k = 0; k < 4; k++) cr_expect(isfinite(unary(finite[i], DT_F32, v[k])), "%s(%g)", finite[i], v[k]);
+        for (int k = 0; k < 4; k++)
+            cr_expect(isfinite(unary(finite[i], DT_F32, v[k])), "%s(%g)", finite[i], v[k]);
         if (i != 11) cr_expect(isnan(unary(finite[i], DT_F32, NAN)), "%s(nan)", finite[i]);
     }
     cr_expect_eq(unary("log_sigmoid", DT_F32, -800), -800);
@@ -177,7 +184,8 @@ static void check_sum(rt_tensor *t, int axis) {
 }
 
 Test(eval, sums_over_any_dim_and_size) {
-    static const int64_t shapes[][3] = {{3, 4, 5}, {700, 2, 3}, {2, 1500, 3}, {1, 1, 3000}, {300, 3, 1}, {2, 0, 3}, {1, 1, 1}};
+    static const int64_t shapes[][3] = {{3, 4, 5},   {700, 2, 3}, {2, 1500, 3}, {1, 1, 3000},
+                                        {300, 3, 1}, {2, 0, 3},   {1, 1, 1}};
     for (size_t s = 0; s < RT_COUNT(shapes); s++) {
         rt_tensor *t = tensor(DT_F32, 3, shapes[s]);
         for (int axis = 0; axis < 3; axis++) check_sum(t, axis);
@@ -229,7 +237,9 @@ Test(eval, empty_maximum_is_an_error) {
 
 static void check_pool(int64_t size, int64_t k, int64_t s, int64_t p, int64_t d) {
     rt_tensor *t = TENSOR(2, 3, size), *index;
-    rt_tensor *r = apply("max_pool1d_with_indices", 6, (rt_value[]){of(t), ints(1, &k), ints(1, &s), ints(1, &p), ints(1, &d), rt_bool(true)}, &index);
+    rt_tensor *r =
+        apply("max_pool1d_with_indices", 6,
+              (rt_value[]){of(t), ints(1, &k), ints(1, &s), ints(1, &p), ints(1, &d), rt_bool(true)}, &index);
     for (int64_t b = 0; b < 6; b++)
         for (int64_t o = 0; o < r->shape[2]; o++) {
             double best = -INFINITY, where = -1;
@@ -261,7 +271,8 @@ static void check_adaptive(int64_t n, int64_t m) {
             int64_t lo = o * n / m, hi = ((o + 1) * n + m - 1) / m;
             double sum = 0;
             for (int64_t i = lo; i < hi; i++) sum += AT(t, b / 2, b % 2, i);
-            cr_assert_float_eq(AT(r, b / 2, b % 2, o), sum / (double)(hi - lo), 1e-6, "%ld -> %ld", (long)n, (long)m);
+            cr_assert_float_eq(AT(r, b / 2, b % 2, o), sum / (double)(hi - lo), 1e-6, "%ld -> %ld", (long)n,
+                               (long)m);
         }
     rt_tensor_release(t);
     rt_tensor_release(r);
@@ -290,15 +301,20 @@ Test(eval, matmul_of_all_ranks) {
     for (size_t i = 0; i < RT_COUNT(all); i++) rt_tensor_release(all[i]);
 }
 
-typedef struct conv { int64_t cin, cout, size, k, stride, pad, dilation, groups, outpad; bool transposed; } conv;
+typedef struct conv {
+    int64_t cin, cout, size, k, stride, pad, dilation, groups, outpad;
+    bool transposed;
+} conv;
 
-static double conv_at(const conv *v, const rt_tensor *x, const rt_tensor *w, int64_t b, int64_t o, int64_t y, int64_t z) {
+static double conv_at(const conv *v, const rt_tensor *x, const rt_tensor *w, int64_t b, int64_t o, int64_t y,
+                      int64_t z) {
     int64_t ipg = v->cin / v->groups, opg = v->cout / v->groups, g = o / opg;
     double sum = 0;
     for (int64_t ci = 0; ci < ipg; ci++)
         for (int64_t p = 0; p < v->k; p++)
             for (int64_t q = 0; q < v->k; q++) {
-                int64_t i = y * v->stride - v->pad + p * v->dilation, l = z * v->stride - v->pad + q * v->dilation;
+                int64_t i = y * v->stride - v->pad + p * v->dilation,
+                        l = z * v->stride - v->pad + q * v->dilation;
                 if (v->transposed) {
                     i = y + v->pad - p * v->dilation, l = z + v->pad - q * v->dilation;
                     if (i % v->stride || l % v->stride) continue;
@@ -313,9 +329,10 @@ static double conv_at(const conv *v, const rt_tensor *x, const rt_tensor *w, int
 
 static void check_conv(conv v) {
     int64_t first = v.transposed ? v.cin : v.cout, second = (v.transposed ? v.cout : v.cin) / v.groups;
-    rt_tensor *x = TENSOR(2, v.cin, v.size, v.size), *w = TENSOR(first, second, v.k, v.k), *bias = TENSOR(v.cout);
-    rt_tensor *r = APPLY("convolution", of(x), of(w), of(bias), ints(1, &v.stride), ints(1, &v.pad), ints(1, &v.dilation),
-                         rt_bool(v.transposed), ints(1, &v.outpad), rt_int(v.groups));
+    rt_tensor *x = TENSOR(2, v.cin, v.size, v.size), *w = TENSOR(first, second, v.k, v.k),
+              *bias = TENSOR(v.cout);
+    rt_tensor *r = APPLY("convolution", of(x), of(w), of(bias), ints(1, &v.stride), ints(1, &v.pad),
+                         ints(1, &v.dilation), rt_bool(v.transposed), ints(1, &v.outpad), rt_int(v.groups));
     for (int64_t b = 0; b < 2; b++)
         for (int64_t o = 0; o < v.cout; o++)
             for (int64_t y = 0; y < r->shape[2]; y++)

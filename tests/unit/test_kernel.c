@@ -1,13 +1,16 @@
 /* test_kernel.c: the kernel IR and its code generation.
  *
- * Every file of tests/text/kernel is read, verified, printed and read again; then its last kernel runs in the interpreter, and
- * compiled at -O0 and at -O3, whole and in two ranges of the grid loop; all bits must agree (any NaN is any NaN).
+ * Every file of tests/text/kernel is read, verified, printed and read again; then its last kernel runs in the
+ * interpreter, and compiled at -O0 and at -O3, whole and in two ranges of the grid loop; all bits must agree
+ * (any NaN is any NaN).
  *
  *   test kernel                      first line; then kernels, then
- *   --- run                          one line per parameter: `x: 1 2 3`, `x: zero 9`, `x: iota 9`, `x: random 9 SEED`, `x: special 9`, `n: 9`
+ *   --- run                          one line per parameter: `x: 1 2 3`, `x: zero 9`, `x: iota 9`, `x: random
+ * 9 SEED`, `x: special 9`, `n: 9`
  *   --- want                         the buffers that the kernel writes, or `raise CODE (args)`
  *
- * `test kernel error`: kernels that must be refused; want holds the messages.  JITC_BLESS=1 rewrites what is wanted. */
+ * `test kernel error`: kernels that must be refused; want holds the messages.  JITC_BLESS=1 rewrites what is
+ * wanted. */
 #include <criterion/criterion.h>
 
 #include <dirent.h>
@@ -53,13 +56,17 @@ static char *section(char *text, const char *mark) {
 /* ---- arguments */
 
 static double special(int64_t i) {
-    static const double x[] = {0, -0.0, 1, -1, INFINITY, -INFINITY, NAN, 0.5, -0.5, 1e-40, -1e-40, 3.4028234e38, -3.4028234e38,
-                               2147483648.0, -2147483648.0, 4294967296.0, 1e10, -1e19, 255, 256, -129, 127.5, 2.5, 3.5, 800, -800, 1e-8,
-                               65504, 65520, 6e-8, 3e-5, 9.2233720368547758e18};
+    static const double x[] = {
+        0,    -0.0,  1,      -1,           INFINITY,      -INFINITY,    NAN,           0.5,
+        -0.5, 1e-40, -1e-40, 3.4028234e38, -3.4028234e38, 2147483648.0, -2147483648.0, 4294967296.0,
+        1e10, -1e19, 255,    256,          -129,          127.5,        2.5,           3.5,
+        800,  -800,  1e-8,   65504,        65520,         6e-8,         3e-5,          9.2233720368547758e18};
     return x[(size_t)i % RT_COUNT(x)];
 }
 
-static uint64_t next_random(uint64_t *s) { return *s = *s * 6364136223846793005u + 1442695040888963407u, *s >> 11; }
+static uint64_t next_random(uint64_t *s) {
+    return *s = *s * 6364136223846793005u + 1442695040888963407u, *s >> 11;
+}
 
 static void put(void *p, rt_dtype d, int64_t i, double f, int64_t k) {
     if (rt_dtypes[d].kind == 'F') rt_store_f64(p, d, i, f);
@@ -79,7 +86,8 @@ static void *fenced(const void *p, size_t bytes) {
 static void *filled(rt_dtype d, const char *line, int64_t *size) {
     char word[16] = "";
     long long n = 0, seed = 1;
-    bool list = sscanf(line, "%15[a-z] %lld %lld", word, &n, &seed) < 2 || !strcmp(word, "nan") || !strcmp(word, "inf");
+    bool list = sscanf(line, "%15[a-z] %lld %lld", word, &n, &seed) < 2 || !strcmp(word, "nan") ||
+                !strcmp(word, "inf");
     void *p = calloc(1, 1 << 20);
     uint64_t s = (uint64_t)seed;
     char *end;
@@ -98,7 +106,8 @@ static void *filled(rt_dtype d, const char *line, int64_t *size) {
         uint64_t r = next_random(&s);
         if (!strcmp(word, "zero")) f = 0, k = 0;
         if (!strcmp(word, "iota")) f = (double)i, k = i;
-        if (!strcmp(word, "random")) f = (double)(int64_t)(r % 4000001) / 1000000 - 2, k = (int64_t)(r % 201) - 100;
+        if (!strcmp(word, "random"))
+            f = (double)(int64_t)(r % 4000001) / 1000000 - 2, k = (int64_t)(r % 201) - 100;
         put(p, d, i, f, k);
     }
     void *q = fenced(p, (size_t)n * (size_t)rt_dtypes[d].bytes);
@@ -128,11 +137,13 @@ static args make_args(const k_kernel *k, const char *run) {
     args a = {k->nargs, k->scalars.n};
     char line[8192];
     for (int i = 0; i < k->nargs; i++) {
-        snprintf(line, sizeof line, "%.*s", (int)strcspn(line_of(run, k->buffers.at[i]->name), "\n"), line_of(run, k->buffers.at[i]->name));
+        snprintf(line, sizeof line, "%.*s", (int)strcspn(line_of(run, k->buffers.at[i]->name), "\n"),
+                 line_of(run, k->buffers.at[i]->name));
         a.data[i] = filled(k->buffers.at[i]->dtype, line, &a.size[i]);
         a.bytes[i] = (size_t)a.size[i] * (size_t)rt_dtypes[k->buffers.at[i]->dtype].bytes;
     }
-    for (int i = 0; i < k->scalars.n; i++) a.scalar[i] = scalar_of(k->scalars.at[i]->dtype, line_of(run, k->scalars.at[i]->name));
+    for (int i = 0; i < k->scalars.n; i++)
+        a.scalar[i] = scalar_of(k->scalars.at[i]->dtype, line_of(run, k->scalars.at[i]->name));
     return a;
 }
 
@@ -154,15 +165,17 @@ static bool same_element(rt_dtype d, const void *p, const void *q, int64_t i) {
 static void expect_same(const char *file, const char *how, const k_kernel *k, const args *a, const args *b) {
     cr_expect(a->status == b->status, "%s: %s: status %d, interpreter %d", file, how, b->status, a->status);
     if (a->status || b->status) {
-        cr_expect(!memcmp(a->error, b->error, sizeof a->error), "%s: %s: other arguments of raise", file, how);
+        cr_expect(!memcmp(a->error, b->error, sizeof a->error), "%s: %s: other arguments of raise", file,
+                  how);
         return;
     }
     for (int i = 0; i < k->nargs; i++) {
         rt_dtype d = k->buffers.at[i]->dtype;
         for (int64_t j = 0; j < a->size[i]; j++) {
             if (same_element(d, a->data[i], b->data[i], j)) continue;
-            cr_expect(false, "%s: %s: %s[%lld] is %.17g, interpreter %.17g", file, how, k->buffers.at[i]->name, (long long)j,
-                      rt_load_f64(b->data[i], d, j), rt_load_f64(a->data[i], d, j));
+            cr_expect(false, "%s: %s: %s[%lld] is %.17g, interpreter %.17g", file, how,
+                      k->buffers.at[i]->name, (long long)j, rt_load_f64(b->data[i], d, j),
+                      rt_load_f64(a->data[i], d, j));
             break;
         }
     }
@@ -177,7 +190,8 @@ static void put_element(rt_text *out, rt_dtype d, const void *p, int64_t i) {
 
 static void put_results(rt_text *out, const k_kernel *k, const args *a) {
     if (a->status) {
-        rt_text_fmt(out, "raise %d (%lld, %lld)\n", a->status, (long long)a->error[0], (long long)a->error[1]);
+        rt_text_fmt(out, "raise %d (%lld, %lld)\n", a->status, (long long)a->error[0],
+                    (long long)a->error[1]);
         return;
     }
     for (int i = 0; i < k->nargs; i++) {
@@ -198,7 +212,8 @@ static void interpret(const k_kernel *k, int width, args *a) {
     if (!a->status) a->status = k_eval(k, width, a->data, a->size, a->scalar, middle, n, a->error);
 }
 
-static void execute(ir_context *c, const char *file, const k_kernel *k, int opt, const char *spec, bool halves, args *a) {
+static void execute(ir_context *c, const char *file, const k_kernel *k, int opt, const char *spec,
+                    bool halves, args *a) {
     cg_target *t = cg_target_new(c, spec, opt);
     cg_module *m = cg_module_new(c, t, "test");
     cg_jit *j = cg_jit_new(c);
@@ -237,9 +252,12 @@ static void bless(const char *path, const char *head, const char *run, const cha
     fclose(f);
 }
 
-static void compare_want(const char *path, const char *head, const char *run, const char *want, const char *got) {
+static void compare_want(const char *path, const char *head, const char *run, const char *want,
+                         const char *got) {
     if (getenv("JITC_BLESS")) bless(path, head, run, got);
-    else cr_expect(want && !strcmp(want, got), "%s: got\n%s\nwanted\n%s", path, got, want ? want : "(nothing)");
+    else
+        cr_expect(want && !strcmp(want, got), "%s: got\n%s\nwanted\n%s", path, got,
+                  want ? want : "(nothing)");
 }
 
 static void run_kernel(ir_context *c, const char *path, const k_kernel *k, const char *run, rt_text *got) {
@@ -306,7 +324,8 @@ Test(kernel, text_files, .timeout = 600) {
     DIR *d = opendir(dir);
     cr_assert(d, "%s", dir);
     for (struct dirent *e; (e = readdir(d)) && n < 512;)
-        if (strstr(e->d_name, ".kir") && (!only || strstr(e->d_name, only))) asprintf(&names[n++], "%s/%s", dir, e->d_name);
+        if (strstr(e->d_name, ".kir") && (!only || strstr(e->d_name, only)))
+            asprintf(&names[n++], "%s/%s", dir, e->d_name);
     closedir(d);
     qsort(names, (size_t)n, sizeof *names, by_name);
     for (int i = 0; i < n; i++) {
@@ -347,10 +366,14 @@ static k_kernel *map_kernel(ir_context *c, ir_prim p, rt_dtype d) {
 enum { STEP = 30011, NFLOATS = (int)(0x100000000 / STEP) };
 
 Test(kernel, accuracy, .timeout = 600) {
-    static const struct { ir_prim p; double limit; } rows[] = {
-        {K_EXP, 1}, {K_EXP2, 1}, {K_EXPM1, 2}, {K_LOG, 1}, {K_LOG2, 0.51}, {K_LOG10, 0.51}, {K_LOG1P, 0.51}, {K_SIN, 0.6}, {K_COS, 0.6},
-        {K_TAN, 0.9}, {K_ASIN, 0.51}, {K_ACOS, 0.51}, {K_ATAN, 0.51}, {K_SINH, 0.51}, {K_COSH, 0.51}, {K_TANH, 1.5}, {K_ASINH, 0.51},
-        {K_ACOSH, 0.51}, {K_ATANH, 0.51}, {K_ERF, 1.1}, {K_ERFC, 0.51}, {K_ERFINV, 0.6}, {K_DIGAMMA, 2}};
+    static const struct {
+        ir_prim p;
+        double limit;
+    } rows[] = {{K_EXP, 1},      {K_EXP2, 1},     {K_EXPM1, 2},    {K_LOG, 1},      {K_LOG2, 0.51},
+                {K_LOG10, 0.51}, {K_LOG1P, 0.51}, {K_SIN, 0.6},    {K_COS, 0.6},    {K_TAN, 0.9},
+                {K_ASIN, 0.51},  {K_ACOS, 0.51},  {K_ATAN, 0.51},  {K_SINH, 0.51},  {K_COSH, 0.51},
+                {K_TANH, 1.5},   {K_ASINH, 0.51}, {K_ACOSH, 0.51}, {K_ATANH, 0.51}, {K_ERF, 1.1},
+                {K_ERFC, 0.51},  {K_ERFINV, 0.6}, {K_DIGAMMA, 2}};
     float *x = malloc(NFLOATS * 4), *y = malloc(NFLOATS * 4);
     for (int i = 0; i < NFLOATS; i++) {
         uint32_t u = (uint32_t)i * STEP;
@@ -382,31 +405,30 @@ Test(kernel, accuracy, .timeout = 600) {
 
 /* ---- every target gives an object; data objects and libraries */
 
-static const char many[] =
-    "kernel @many(%A: f32[], %B: f16[], %C: u8[], %y: f32[], %n: i64) {\n"
-    "  register %acc: f32[36]\n"
-    "  for grid %g = 0 to %n {\n"
-    "    for vector %j = 0 to 36 {\n"
-    "      store %acc[%j], 0.0\n"
-    "    }\n"
-    "    contract %acc 4x9 += %A[0] row %n k 1, %B[0] k 9 for %n\n"
-    "    %r = for vector(8) %i = 0 to %n carry (%s: f32 = 0.0) {\n"
-    "      %v = load %A[%i]\n"
-    "      %e = exp f32 %v\n"
-    "      %q = cast f32 %e to u8\n"
-    "      store %C[%i], %q\n"
-    "      %h = load %B[%i]\n"
-    "      %w = cast f16 %h to f32\n"
-    "      %l = lgamma f32 %w\n"
-    "      %t = fma f32 %e, %l, %s\n"
-    "      yield %t\n"
-    "    }\n"
-    "    %u = lane_reduce add %r\n"
-    "    %a = load %acc[7]\n"
-    "    %z = add f32 %u, %a\n"
-    "    store %y[%g], %z\n"
-    "  }\n"
-    "}\n";
+static const char many[] = "kernel @many(%A: f32[], %B: f16[], %C: u8[], %y: f32[], %n: i64) {\n"
+                           "  register %acc: f32[36]\n"
+                           "  for grid %g = 0 to %n {\n"
+                           "    for vector %j = 0 to 36 {\n"
+                           "      store %acc[%j], 0.0\n"
+                           "    }\n"
+                           "    contract %acc 4x9 += %A[0] row %n k 1, %B[0] k 9 for %n\n"
+                           "    %r = for vector(8) %i = 0 to %n carry (%s: f32 = 0.0) {\n"
+                           "      %v = load %A[%i]\n"
+                           "      %e = exp f32 %v\n"
+                           "      %q = cast f32 %e to u8\n"
+                           "      store %C[%i], %q\n"
+                           "      %h = load %B[%i]\n"
+                           "      %w = cast f16 %h to f32\n"
+                           "      %l = lgamma f32 %w\n"
+                           "      %t = fma f32 %e, %l, %s\n"
+                           "      yield %t\n"
+                           "    }\n"
+                           "    %u = lane_reduce add %r\n"
+                           "    %a = load %acc[7]\n"
+                           "    %z = add f32 %u, %a\n"
+                           "    store %y[%g], %z\n"
+                           "  }\n"
+                           "}\n";
 
 static void emit_many(ir_context *c, const char *spec, int opt, rt_text *out) {
     k_kernel **k;
@@ -423,8 +445,16 @@ static void emit_many(ir_context *c, const char *spec, int opt, rt_text *out) {
 static bool contains(const rt_text *t, const char *s) { return memmem(t->s, t->n, s, strlen(s) + 1) != NULL; }
 
 Test(kernel, targets, .timeout = 600) {
-    static const char *const specs[] = {"host", "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64", "riscv64",
-                                        "aarch64-unknown-linux-gnu", "aarch64+dotprod", "x86-64-v3+movbe-f16c"};
+    static const char *const specs[] = {"host",
+                                        "x86-64",
+                                        "x86-64-v2",
+                                        "x86-64-v3",
+                                        "x86-64-v4",
+                                        "aarch64",
+                                        "riscv64",
+                                        "aarch64-unknown-linux-gnu",
+                                        "aarch64+dotprod",
+                                        "x86-64-v3+movbe-f16c"};
     for (size_t i = 0; i < RT_COUNT(specs); i++)
         for (int opt = 0; opt <= 3; opt += 3) {
             ir_context *c = ir_context_new();
@@ -433,7 +463,8 @@ Test(kernel, targets, .timeout = 600) {
             emit_many(c, specs[i], opt, &b);
             cr_expect(a.n == b.n && !memcmp(a.s, b.s, a.n), "%s: two runs differ", specs[i]);
             cr_expect(contains(&a, "lgammaf"), "%s", specs[i]);
-            cr_expect(!contains(&a, "fmaf") && !contains(&a, "expf") && !contains(&a, "__extendhfsf2"), "%s calls a library", specs[i]);
+            cr_expect(!contains(&a, "fmaf") && !contains(&a, "expf") && !contains(&a, "__extendhfsf2"),
+                      "%s calls a library", specs[i]);
             rt_text_free(&a);
             rt_text_free(&b);
             ir_context_free(c);
@@ -461,7 +492,8 @@ Test(kernel, library, .timeout = 120) {
         ir_context *c = ir_context_new();
         rt_text object = {0};
         cg_target *t = cg_target_new(c, specs[i], 2);
-        const char *code = ir_fmt(c, "%s/code.o", dir), *data = ir_fmt(c, "%s/data.o", dir), *so = ir_fmt(c, "%s/m.so", dir);
+        const char *code = ir_fmt(c, "%s/code.o", dir), *data = ir_fmt(c, "%s/data.o", dir),
+                   *so = ir_fmt(c, "%s/m.so", dir);
         emit_many(c, specs[i], 2, &object);
         write_all(code, &object);
         cr_assert(cg_write_data_object(c, t, "m_weights", 110000, 2, pieces, data));
@@ -476,11 +508,14 @@ Test(kernel, library, .timeout = 120) {
             cr_assert(cg_link_shared(c, t, 2, (const char *[]){code, data}, "m.so", other));
             b = read_text(other, &again);
             cr_expect(n == again && !memcmp(a, b, n), "%s: the name of the file changes its bytes", specs[i]);
-            cr_expect(memmem(a, n, weights, 1000) && memmem(a, n, "libm.so.6", 9) && !memmem(a, n, dir, strlen(dir)));
+            cr_expect(memmem(a, n, weights, 1000) && memmem(a, n, "libm.so.6", 9) &&
+                      !memmem(a, n, dir, strlen(dir)));
             free(a), free(b);
             remove(other);
         }
-        cr_expect(!cg_link_shared(c, t, 1, (const char *[]){"/nonexistent.o"}, "m.so", ir_fmt(c, "%s/bad.so", dir)) && c->nerrors);
+        cr_expect(!cg_link_shared(c, t, 1, (const char *[]){"/nonexistent.o"}, "m.so",
+                                  ir_fmt(c, "%s/bad.so", dir)) &&
+                  c->nerrors);
         remove(code), remove(data), remove(so);
         rt_text_free(&object);
         cg_target_free(t);

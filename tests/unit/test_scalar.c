@@ -63,7 +63,8 @@ Test(scalar, errors_are_diagnostics) {
     static const char *const bad[] = {"a +", "foo(a)", "zz", "a ? b", "max(a)", "(a", "a b", "at(7)", ""};
     for (size_t i = 0; i < RT_COUNT(bad); i++) {
         int before = c->nerrors;
-        cr_expect_null(parse(bad[i], DT_F32, ir_x_scalar(&x, 0, DT_F32), ir_x_scalar(&x, 1, DT_F32)), "%s", bad[i]);
+        cr_expect_null(parse(bad[i], DT_F32, ir_x_scalar(&x, 0, DT_F32), ir_x_scalar(&x, 1, DT_F32)), "%s",
+                       bad[i]);
         cr_expect_gt(c->nerrors, before, "%s", bad[i]);
     }
 }
@@ -76,7 +77,8 @@ Test(scalar, folding_keeps_float_results) {
     cr_expect_neq(ir_x2(&x, K_EQ, f, f)->op, X_CONST, "nan == nan");
     cr_expect_eq(ir_x2(&x, K_ADD, i, ir_x_int(&x, DT_I64, 0)), i);
     cr_expect_eq(ir_x2(&x, K_MUL, i, ir_x_int(&x, DT_I64, 0)), ir_x_int(&x, DT_I64, 0));
-    cr_expect_eq(ir_x2(&x, K_ADD, i, f->dtype == DT_F32 ? i : i), ir_x2(&x, K_ADD, i, i), "equal nodes are one");
+    cr_expect_eq(ir_x2(&x, K_ADD, i, f->dtype == DT_F32 ? i : i), ir_x2(&x, K_ADD, i, i),
+                 "equal nodes are one");
 }
 
 Test(scalar, sizes_become_one_dim) {
@@ -91,7 +93,8 @@ static const ir_expr *to_scalar(void *env, const ir_expr *leaf) {
 }
 
 Test(scalar, substitution_folds) {
-    const ir_expr *e = ir_x2(&x, K_MUL, ir_x_index(&x, 0), ir_x2(&x, K_ADD, ir_x_index(&x, 1), ir_x_index(&x, 0)));
+    const ir_expr *e =
+        ir_x2(&x, K_MUL, ir_x_index(&x, 0), ir_x2(&x, K_ADD, ir_x_index(&x, 1), ir_x_index(&x, 0)));
     cr_expect_eq(ir_x_subst(&x, e, to_scalar, &x), ir_x_int(&x, DT_I64, 10));
 }
 
