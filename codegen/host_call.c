@@ -67,15 +67,10 @@ static int failure_rows(host *h, const lower_launch *l) {
     return first;
 }
 
-static V buffer_address(host *h, ir_node *n, const lower_buffer *b, const ir_dim **scratch) {
+static V buffer_address(host *h, ir_node *n, const lower_buffer *b) {
     if (b->kind == LB_IN) return host_data(h, n->in[b->index]);
     if (b->kind == LB_OUT) return host_data(h, n->out[b->index]);
-    V at = address(h, *scratch);
-    const ir_dim *bytes = ir_dim_mul(h->c, b->elements, ir_dim_const(h->c, rt_dtypes[b->dtype].bytes));
-    const ir_dim *a = ir_dim_const(h->c, 64);
-    if (!ir_dim_exact_div(h->c, bytes, a)) bytes = ir_dim_mul(h->c, ir_dim_floordiv(h->c, ir_dim_add(h->c, bytes, ir_dim_const(h->c, 63)), a), a);
-    *scratch = ir_dim_add(h->c, *scratch, bytes);
-    return at;
+    return address(h, ir_dim_add(h->c, h->plan->scratch[n->id], lower_scratch_bytes(h->c, n->info, b->index)));
 }
 
 static V scalar_bits(host *h, ir_node *n, const lower_scalar *s) {
@@ -107,14 +102,14 @@ static bool small(const lower_launch *l) {
     return ir_dim_is_const(l->grid, &n) && (n <= 1 || (ir_dim_is_const(l->cost, &cost) && cost < PARALLEL_COST / n));
 }
 
-static void launch(host *h, ir_node *n, const lower_launch *l, const ir_dim **scratch) {
+static void launch(host *h, ir_node *n, const lower_launch *l) {
     cg_module *m = h->cg;
     LLVMBasicBlockRef here = LLVMGetInsertBlock(B);
     cg_kernel *k = cg_add_kernel(m, l->kernel, NULL, false);
     LLVMPositionBuilderAtEnd(B, here);
     if (!k) return;
     V buffers = host_alloca(h, m->ptr, l->buffers.n ? l->buffers.n : 1), scalars = host_alloca(h, m->i64, l->scalars.n ? l->scalars.n : 1);
-    for (int i = 0; i < l->buffers.n; i++) host_store(h, buffer_address(h, n, &l->buffers.at[i], scratch), buffers, 8 * i);
+    for (int i = 0; i < l->buffers.n; i++) host_store(h, buffer_address(h, n, &l->buffers.at[i]), buffers, 8 * i);
     for (int i = 0; i < l->scalars.n; i++) host_store(h, scalar_bits(h, n, &l->scalars.at[i]), scalars, 8 * i);
     int first = failure_rows(h, l);
     V grid = host_dim(h, l->grid), code;
@@ -153,8 +148,7 @@ void host_kernel(host *h, ir_node *n) {
     }
     mark(h, k->label, n->span);
     for (int i = 0; i < n->nout; i++) make_room(h, n->out[i]);
-    const ir_dim *scratch = h->plan->scratch[n->id];
-    for (int i = 0; i < k->launches.n; i++) launch(h, n, &k->launches.at[i], &scratch);
+    for (int i = 0; i < k->launches.n; i++) launch(h, n, &k->launches.at[i]);
 }
 
 /* ---- scalar bodies */

@@ -1,7 +1,7 @@
 /* rules.c: shape rules of MOVE rows, and what all rules share (rules.h).
  *
- * A rule checks what PyTorch checks, in its words, and gives the type of the result.  Sizes stay symbolic; what
- * must hold and is not proven becomes a guard by ir_require_eq / ir_require_le. */
+ * A rule checks what PyTorch checks, in its words, and gives the type of the result.  Sizes stay symbolic;
+ * what must hold and is not proven becomes a guard by ir_require_eq / ir_require_le. */
 #include "ir/rules.h"
 
 #include <math.h>
@@ -33,7 +33,8 @@ bool ir_missing(ir_infer *x, const char *fmt, ...) {
 bool ir_wrap_axis(ir_infer *x, int64_t axis, int rank, int *out) {
     int64_t n = rank > 0 ? rank : 1;
     if (axis < -n || axis >= n)
-        return ir_fail(x, "IndexError", "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
+        return ir_fail(x, "IndexError",
+                       "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
                        (long long)-n, (long long)n - 1, (long long)axis);
     *out = (int)(axis < 0 ? axis + n : axis);
     return true;
@@ -41,7 +42,8 @@ bool ir_wrap_axis(ir_infer *x, int64_t axis, int rank, int *out) {
 
 bool ir_arg_axis(ir_infer *x, const char *name, int rank, int *out) {
     int64_t axis;
-    if (!ir_arg_const_int(x, name, &axis)) return ir_missing(x, "%s: '%s' must be constant", x->op->full, name);
+    if (!ir_arg_const_int(x, name, &axis))
+        return ir_missing(x, "%s: '%s' must be constant", x->op->full, name);
     return ir_wrap_axis(x, axis, rank, out);
 }
 
@@ -53,7 +55,8 @@ bool ir_arg_axes(ir_infer *x, const char *name, int rank, uint32_t *set) {
     for (int i = 0; i < n; i++) {
         int axis;
         if (!ir_wrap_axis(x, at[i], rank, &axis)) return false;
-        if (*set >> axis & 1) return ir_fail(x, "RuntimeError", "dim %d appears multiple times in the list of dims", axis);
+        if (*set >> axis & 1)
+            return ir_fail(x, "RuntimeError", "dim %d appears multiple times in the list of dims", axis);
         *set |= 1u << axis;
     }
     return true;
@@ -70,7 +73,8 @@ bool ir_arg_ints(ir_infer *x, const char *name, int *n, const ir_dim ***out) {
     if (a->kind != A_LIST) return ir_missing(x, "%s: the length of '%s' is not known", x->op->full, name);
     *n = a->n, *out = ir_dims_new(C, a->n);
     for (int i = 0; i < a->n; i++) {
-        if (a->at[i].kind != A_INT || !a->at[i].dim) return ir_missing(x, "%s: '%s' holds something that is no known int", x->op->full, name);
+        if (a->at[i].kind != A_INT || !a->at[i].dim)
+            return ir_missing(x, "%s: '%s' holds something that is no known int", x->op->full, name);
         (*out)[i] = a->at[i].dim;
     }
     return true;
@@ -81,7 +85,8 @@ bool ir_arg_const_ints(ir_infer *x, const char *name, int *n, int64_t **out) {
     if (!ir_arg_ints(x, name, n, &dims)) return false;
     *out = RT_ARRAY(&C->arena, int64_t, *n + 1);
     for (int i = 0; i < *n; i++)
-        if (!ir_dim_is_const(dims[i], &(*out)[i])) return ir_missing(x, "%s: '%s' must be constant", x->op->full, name);
+        if (!ir_dim_is_const(dims[i], &(*out)[i]))
+            return ir_missing(x, "%s: '%s' must be constant", x->op->full, name);
     return true;
 }
 
@@ -180,12 +185,14 @@ static bool is_legacy_empty(const ir_type *t) {
 
 static bool cat_add(ir_infer *x, const ir_type *t, int k, int axis, int rank, const ir_dim **dims) {
     if (t->rank != rank)
-        return ir_fail(x, "RuntimeError", "Tensors must have same number of dimensions: got %d and %d", rank, t->rank);
+        return ir_fail(x, "RuntimeError", "Tensors must have same number of dimensions: got %d and %d", rank,
+                       t->rank);
     for (int d = 0; d < rank; d++)
         if (d == axis) dims[d] = ir_dim_add(C, dims[d], t->dims[d]);
-        else if (!ir_require_eq(x, dims[d], t->dims[d], "Sizes of tensors must match except in dimension %d. Expected size "
-                                "%s but got size %s for tensor number %d in the list.", axis,
-                                ir_dims_text(C, 1, &dims[d]), ir_dims_text(C, 1, &t->dims[d]), k))
+        else if (!ir_require_eq(x, dims[d], t->dims[d],
+                                "Sizes of tensors must match except in dimension %d. Expected size "
+                                "%s but got size %s for tensor number %d in the list.",
+                                axis, ir_dims_text(C, 1, &dims[d]), ir_dims_text(C, 1, &t->dims[d]), k))
             return false;
     return true;
 }
@@ -198,7 +205,9 @@ bool ir_rule_cat(ir_infer *x) {
     const ir_type *first = NULL;
     for (int i = 0; i < l->n; i++) {
         const ir_type *t = l->at[i].type;
-        if (!t->rank) return ir_fail(x, "RuntimeError", "zero-dimensional tensor (at position %d) cannot be concatenated", i);
+        if (!t->rank)
+            return ir_fail(x, "RuntimeError",
+                           "zero-dimensional tensor (at position %d) cannot be concatenated", i);
         dtype = i ? rt_promote(dtype, t->dtype) : t->dtype;
         if (!first && !is_legacy_empty(t)) first = t;
     }
@@ -215,14 +224,17 @@ bool ir_rule_cat(ir_infer *x) {
 
 /* ------------------------------------------------------------------ pads */
 
-bool ir_pads_of(ir_infer *x, const char *name, const ir_type *self, const ir_dim ***before, const ir_dim ***after) {
+bool ir_pads_of(ir_infer *x, const char *name, const ir_type *self, const ir_dim ***before,
+                const ir_dim ***after) {
     int n;
     const ir_dim **pad;
     if (!ir_arg_ints(x, name, &n, &pad)) return false;
     if (n % 2) return ir_fail(x, "RuntimeError", "Length of pad must be even but instead it equals %d", n);
     if (n / 2 > self->rank)
-        return ir_fail(x, "RuntimeError", "Length of pad should be no more than twice the number of dimensions of the "
-                       "input. Pad length is %d while the input has %d dimensions.", n, self->rank);
+        return ir_fail(x, "RuntimeError",
+                       "Length of pad should be no more than twice the number of dimensions of the "
+                       "input. Pad length is %d while the input has %d dimensions.",
+                       n, self->rank);
     *before = ir_dims_new(C, self->rank), *after = ir_dims_new(C, self->rank);
     for (int d = 0; d < self->rank; d++) {
         int k = 2 * (self->rank - 1 - d);
@@ -240,20 +252,26 @@ static bool padded(ir_infer *x, const char *name, const char *limit) {
         const ir_dim *n = t->dims[d];
         dims[d] = ir_dim_add(C, n, ir_dim_add(C, before[d], after[d]));
         if (before[d] == num(x, 0) && after[d] == num(x, 0)) continue;
-        const char *text = ir_fmt(C, "The input size %s, plus padding %s and %s, resulted in a negative output size for "
-                                  "dimension %d", ir_dims_text(C, 1, &n), ir_dims_text(C, 1, &before[d]),
-                                  ir_dims_text(C, 1, &after[d]), d);
+        const char *text =
+            ir_fmt(C,
+                   "The input size %s, plus padding %s and %s, resulted in a negative output size for "
+                   "dimension %d",
+                   ir_dims_text(C, 1, &n), ir_dims_text(C, 1, &before[d]), ir_dims_text(C, 1, &after[d]), d);
         if (!ir_require_le(x, num(x, 0), dims[d], "%s", text)) return false;
         if (!limit) continue;
         const ir_dim *most = *limit == '<' ? ir_dim_sub(C, n, num(x, 1)) : n;
         if (*limit == '1') {
             if (!ir_require_le(x, num(x, 1), n, "Expected a non-empty dimension %d to pad", d)) return false;
-        } else if (!ir_require_le(x, before[d], most, "Padding size should be less than the corresponding input dimension, "
-                                  "but got: padding (%s, %s) at dimension %d of input %s", ir_dims_text(C, 1, &before[d]),
-                                  ir_dims_text(C, 1, &after[d]), d, ir_dims_text(C, t->rank, t->dims)) ||
-                   !ir_require_le(x, after[d], most, "Padding size should be less than the corresponding input dimension, "
-                                  "but got: padding (%s, %s) at dimension %d of input %s", ir_dims_text(C, 1, &before[d]),
-                                  ir_dims_text(C, 1, &after[d]), d, ir_dims_text(C, t->rank, t->dims)))
+        } else if (!ir_require_le(x, before[d], most,
+                                  "Padding size should be less than the corresponding input dimension, "
+                                  "but got: padding (%s, %s) at dimension %d of input %s",
+                                  ir_dims_text(C, 1, &before[d]), ir_dims_text(C, 1, &after[d]), d,
+                                  ir_dims_text(C, t->rank, t->dims)) ||
+                   !ir_require_le(x, after[d], most,
+                                  "Padding size should be less than the corresponding input dimension, "
+                                  "but got: padding (%s, %s) at dimension %d of input %s",
+                                  ir_dims_text(C, 1, &before[d]), ir_dims_text(C, 1, &after[d]), d,
+                                  ir_dims_text(C, t->rank, t->dims)))
             return false;
     }
     return ir_result(x, t->dtype, t->rank, dims);
@@ -279,7 +297,8 @@ bool ir_rule_roll(ir_infer *x) {
     if (!ir_arg_ints(x, "shifts", &n, &shifts) || !ir_arg_const_ints(x, "dims", &m, &dims)) return false;
     if (!n) return ir_fail(x, "RuntimeError", "`shifts` required");
     if (!m && n == 1) return ir_rule_same(x);
-    if (n != m) return ir_fail(x, "RuntimeError", "shifts and dimensions must align. shifts: %d, dims: %d", n, m);
+    if (n != m)
+        return ir_fail(x, "RuntimeError", "shifts and dimensions must align. shifts: %d, dims: %d", n, m);
     for (int i = 0, axis; i < m; i++)
         if (!ir_wrap_axis(x, dims[i], self_of(x)->rank, &axis)) return false;
     return ir_rule_same(x);
@@ -291,7 +310,8 @@ bool ir_rule_repeat(ir_infer *x) {
     const ir_dim **times;
     if (!ir_arg_ints(x, "repeats", &n, &times)) return false;
     if (n < t->rank)
-        return ir_fail(x, "RuntimeError", "Number of dimensions of repeat dims can not be smaller than number of "
+        return ir_fail(x, "RuntimeError",
+                       "Number of dimensions of repeat dims can not be smaller than number of "
                        "dimensions of tensor");
     const ir_dim **dims = ir_dims_new(C, n);
     for (int i = 0; i < n; i++) {
@@ -324,8 +344,10 @@ bool ir_rule_diag_embed(ir_infer *x) {
     const ir_type *t = self_of(x);
     int n = t->rank + 1, a, b;
     int64_t offset;
-    if (!t->rank) return ir_fail(x, "RuntimeError", "diag_embed: expected a tensor of at least one dimension");
-    if (!ir_arg_const_int(x, "offset", &offset)) return ir_missing(x, "a diagonal offset that is not constant");
+    if (!t->rank)
+        return ir_fail(x, "RuntimeError", "diag_embed: expected a tensor of at least one dimension");
+    if (!ir_arg_const_int(x, "offset", &offset))
+        return ir_missing(x, "a diagonal offset that is not constant");
     if (!ir_arg_axis(x, "dim1", n, &a) || !ir_arg_axis(x, "dim2", n, &b)) return false;
     if (a == b) return ir_fail(x, "RuntimeError", "diagonal dimensions cannot be identical %d, %d", a, b);
     const ir_dim **dims = ir_dims_new(C, n);
@@ -341,20 +363,27 @@ static bool int_pair(ir_infer *x, const char *name, int64_t out[2], int64_t leas
     int n;
     int64_t *at;
     if (!ir_arg_const_ints(x, name, &n, &at)) return false;
-    if (n != 1 && n != 2) return ir_fail(x, "RuntimeError", "%s: It is expected %s equals to 2, but got size %d", x->op->name, name, n);
+    if (n != 1 && n != 2)
+        return ir_fail(x, "RuntimeError", "%s: It is expected %s equals to 2, but got size %d", x->op->name,
+                       name, n);
     out[0] = at[0], out[1] = at[n - 1];
     if (out[0] < least || out[1] < least)
-        return ir_fail(x, "RuntimeError", "%s: %s should be at least %lld", x->op->name, name, (long long)least);
+        return ir_fail(x, "RuntimeError", "%s: %s should be at least %lld", x->op->name, name,
+                       (long long)least);
     return true;
 }
 
-static bool window_steps(ir_infer *x, const ir_dim *const size[2], const int64_t kernel[2], const ir_dim *out[2]) {
+static bool window_steps(ir_infer *x, const ir_dim *const size[2], const int64_t kernel[2],
+                         const ir_dim *out[2]) {
     int64_t dilation[2], padding[2], stride[2];
-    if (!int_pair(x, "dilation", dilation, 1) || !int_pair(x, "padding", padding, 0) || !int_pair(x, "stride", stride, 1))
+    if (!int_pair(x, "dilation", dilation, 1) || !int_pair(x, "padding", padding, 0) ||
+        !int_pair(x, "stride", stride, 1))
         return false;
     for (int i = 0; i < 2; i++) {
-        const ir_dim *span = ir_dim_add(C, size[i], num(x, 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1));
-        if (!ir_require_le(x, num(x, 0), span, "%s: calculated shape of the array of sliding blocks is not positive",
+        const ir_dim *span =
+            ir_dim_add(C, size[i], num(x, 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1));
+        if (!ir_require_le(x, num(x, 0), span,
+                           "%s: calculated shape of the array of sliding blocks is not positive",
                            x->op->name))
             return false;
         out[i] = ir_dim_add(C, ir_dim_floordiv(C, span, num(x, stride[i])), num(x, 1));
@@ -367,8 +396,10 @@ bool ir_rule_im2col(ir_infer *x) {
     int64_t kernel[2];
     const ir_dim *steps[2], *dims[3];
     if (t->rank != 3 && t->rank != 4)
-        return ir_fail(x, "RuntimeError", "Expected 3D or 4D (batch mode) tensor for input, but got %dD", t->rank);
-    if (!int_pair(x, "kernel_size", kernel, 1) || !window_steps(x, t->dims + t->rank - 2, kernel, steps)) return false;
+        return ir_fail(x, "RuntimeError", "Expected 3D or 4D (batch mode) tensor for input, but got %dD",
+                       t->rank);
+    if (!int_pair(x, "kernel_size", kernel, 1) || !window_steps(x, t->dims + t->rank - 2, kernel, steps))
+        return false;
     int k = t->rank - 3;
     dims[0] = t->dims[0];
     dims[k] = ir_dim_mul(C, t->dims[k], num(x, kernel[0] * kernel[1]));
@@ -382,17 +413,21 @@ bool ir_rule_col2im(ir_infer *x) {
     int n;
     const ir_dim *steps[2], **size, *dims[4];
     if (t->rank != 2 && t->rank != 3)
-        return ir_fail(x, "RuntimeError", "Expected 2D or 3D (batch mode) tensor for input, but got %dD", t->rank);
+        return ir_fail(x, "RuntimeError", "Expected 2D or 3D (batch mode) tensor for input, but got %dD",
+                       t->rank);
     if (!ir_arg_ints(x, "output_size", &n, &size) || !int_pair(x, "kernel_size", kernel, 1)) return false;
-    if (n != 2) return ir_fail(x, "RuntimeError", "It is expected output_size equals to 2, but got size %d", n);
+    if (n != 2)
+        return ir_fail(x, "RuntimeError", "It is expected output_size equals to 2, but got size %d", n);
     if (!window_steps(x, size, kernel, steps)) return false;
     int k = t->rank - 2;
     const ir_dim *area = num(x, kernel[0] * kernel[1]), *channels = ir_dim_floordiv(C, t->dims[k], area);
-    if (!ir_require_eq(x, ir_dim_mul(C, channels, area), t->dims[k],
-                       "Expected size of input's dimension 1 to be divisible by the product of kernel_size") ||
-        !ir_require_eq(x, t->dims[k + 1], ir_dim_mul(C, steps[0], steps[1]),
-                       "Given output_size, kernel_size, dilation, padding, stride, expected size of input's dimension 2 "
-                       "to match the calculated number of sliding blocks"))
+    if (!ir_require_eq(
+            x, ir_dim_mul(C, channels, area), t->dims[k],
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size") ||
+        !ir_require_eq(
+            x, t->dims[k + 1], ir_dim_mul(C, steps[0], steps[1]),
+            "Given output_size, kernel_size, dilation, padding, stride, expected size of input's dimension 2 "
+            "to match the calculated number of sliding blocks"))
         return false;
     dims[0] = t->dims[0];
     dims[k] = channels, dims[k + 1] = size[0], dims[k + 2] = size[1];
@@ -412,13 +447,16 @@ static bool indexing_tensors(ir_infer *x, const ir_type *self, const ir_arg *l, 
     for (int i = 0; i < l->n; i++) {
         const ir_arg *a = &l->at[i];
         if (a->kind == A_NONE) continue;
-        if (a->kind != A_TENSOR) return ir_missing(x, "%s: an index that may or may not be None", x->op->full);
+        if (a->kind != A_TENSOR)
+            return ir_missing(x, "%s: an index that may or may not be None", x->op->full);
         if (a->type->dtype == DT_BOOL || a->type->dtype == DT_U8)
             return ir_missing(x, "%s: a mask among the indices", x->op->full);
         if (!ir_is_int(a->type->dtype))
-            return ir_fail(x, "IndexError", "tensors used as indices must be long, int, byte or bool tensors");
+            return ir_fail(x, "IndexError",
+                           "tensors used as indices must be long, int, byte or bool tensors");
         if (i >= self->rank)
-            return ir_fail(x, "IndexError", "too many indices for tensor of dimension %d (got %d)", self->rank, l->n);
+            return ir_fail(x, "IndexError", "too many indices for tensor of dimension %d (got %d)",
+                           self->rank, l->n);
         out->at[i] = a;
         types[n++] = a->type;
     }
@@ -461,15 +499,18 @@ bool ir_rule_index_put(ir_infer *x) {
     ir_indexing g;
     if (!ir_indexing_of(x, self, &g)) return false;
     if (v->dtype != self->dtype)
-        return ir_fail(x, "RuntimeError", "Index put requires the source and destination dtypes match, got %s for the "
-                       "destination and %s for the source.", rt_dtypes[self->dtype].name, rt_dtypes[v->dtype].name);
+        return ir_fail(x, "RuntimeError",
+                       "Index put requires the source and destination dtypes match, got %s for the "
+                       "destination and %s for the source.",
+                       rt_dtypes[self->dtype].name, rt_dtypes[v->dtype].name);
     int lead = v->rank - g.rank;
     for (int i = 0; i < v->rank; i++) {
         int64_t k;
         if (ir_dim_is_const(v->dims[i], &k) && k == 1) continue;
-        if (!ir_require_eq(x, v->dims[i], i < lead ? num(x, 1) : g.dims[i - lead],
-                           "shape mismatch: value tensor of shape %s cannot be broadcast to indexing result of shape %s",
-                           ir_dims_text(C, v->rank, v->dims), ir_dims_text(C, g.rank, g.dims)))
+        if (!ir_require_eq(
+                x, v->dims[i], i < lead ? num(x, 1) : g.dims[i - lead],
+                "shape mismatch: value tensor of shape %s cannot be broadcast to indexing result of shape %s",
+                ir_dims_text(C, v->rank, v->dims), ir_dims_text(C, g.rank, g.dims)))
             return false;
     }
     return ir_rule_same(x);
@@ -481,7 +522,9 @@ bool ir_rule_index_select(ir_infer *x) {
     if (!ir_arg_axis(x, "dim", t->rank, &axis) || !is_index_dtype(x, index, "index")) return false;
     if (index->rank > 1) return ir_fail(x, "IndexError", "index_select(): Index is supposed to be a vector");
     const ir_dim *n = index->rank ? index->dims[0] : num(x, 1);
-    if (!t->rank) return ir_require_eq(x, n, num(x, 1), "index_select(): Index to scalar can have only 1 value") && ir_rule_same(x);
+    if (!t->rank)
+        return ir_require_eq(x, n, num(x, 1), "index_select(): Index to scalar can have only 1 value") &&
+               ir_rule_same(x);
     const ir_dim **dims = ir_dims_new(C, t->rank);
     memcpy(dims, t->dims, (size_t)t->rank * sizeof *dims);
     dims[axis] = n;
@@ -492,14 +535,18 @@ static int rank1(const ir_type *t) { return t->rank ? t->rank : 1; }
 static const ir_dim *dim1(ir_infer *x, const ir_type *t, int d) { return t->rank ? t->dims[d] : num(x, 1); }
 
 /* index no larger than `other` in all dims but axis (axis -1: in all). */
-static bool index_within(ir_infer *x, const ir_type *index, const ir_type *other, int axis, const char *what) {
+static bool index_within(ir_infer *x, const ir_type *index, const ir_type *other, int axis,
+                         const char *what) {
     if (rank1(index) != rank1(other))
-        return ir_fail(x, "RuntimeError", "Index tensor must have the same number of dimensions as %s tensor", what);
+        return ir_fail(x, "RuntimeError", "Index tensor must have the same number of dimensions as %s tensor",
+                       what);
     for (int d = 0; d < rank1(index); d++)
-        if (d != axis && !ir_require_le(x, dim1(x, index, d), dim1(x, other, d),
-                                        "Size does not match at dimension %d expected index %s to be no larger than %s %s "
-                                        "apart from dimension %d", d, ir_dims_text(C, index->rank, index->dims), what,
-                                        ir_dims_text(C, other->rank, other->dims), axis))
+        if (d != axis &&
+            !ir_require_le(x, dim1(x, index, d), dim1(x, other, d),
+                           "Size does not match at dimension %d expected index %s to be no larger than %s %s "
+                           "apart from dimension %d",
+                           d, ir_dims_text(C, index->rank, index->dims), what,
+                           ir_dims_text(C, other->rank, other->dims), axis))
             return false;
     return true;
 }
@@ -513,7 +560,9 @@ bool ir_rule_gather(ir_infer *x) {
     const ir_type *t = self_of(x), *index = ir_arg_tensor(x, "index");
     int axis;
     if (!ir_arg_axis(x, "dim", t->rank, &axis)) return false;
-    if (!is_empty(x, index) && (!is_index_dtype(x, index, "index") || !index_within(x, index, t, axis, "input"))) return false;
+    if (!is_empty(x, index) &&
+        (!is_index_dtype(x, index, "index") || !index_within(x, index, t, axis, "input")))
+        return false;
     return ir_result(x, t->dtype, index->rank, index->dims);
 }
 
@@ -527,8 +576,10 @@ bool ir_rule_take_along_dim(ir_infer *x) {
     }
     if (!ir_arg_axis(x, "dim", t->rank, &axis)) return false;
     if (index->rank != t->rank)
-        return ir_fail(x, "RuntimeError", "torch.take_along_dim(): input and indices should have the same number of "
-                       "dimensions, but got %d dimensions for input, and %d dimensions for indices", t->rank, index->rank);
+        return ir_fail(x, "RuntimeError",
+                       "torch.take_along_dim(): input and indices should have the same number of "
+                       "dimensions, but got %d dimensions for input, and %d dimensions for indices",
+                       t->rank, index->rank);
     const ir_dim **dims = ir_dims_new(C, t->rank), **a = ir_dims_new(C, t->rank);
     memcpy(a, t->dims, (size_t)t->rank * sizeof *a);
     if (t->rank) a[axis] = index->dims[axis];
@@ -556,8 +607,8 @@ bool ir_rule_embedding(ir_infer *x) {
 
 static bool same_dtype(ir_infer *x, const ir_type *a, const ir_type *b) {
     if (a->dtype == b->dtype) return true;
-    return ir_fail(x, "RuntimeError", "%s(): Expected self.dtype to be equal to src.dtype, got %s and %s", x->op->name,
-                   rt_dtypes[a->dtype].name, rt_dtypes[b->dtype].name);
+    return ir_fail(x, "RuntimeError", "%s(): Expected self.dtype to be equal to src.dtype, got %s and %s",
+                   x->op->name, rt_dtypes[a->dtype].name, rt_dtypes[b->dtype].name);
 }
 
 static bool known_reduce(ir_infer *x) {
@@ -567,7 +618,8 @@ static bool known_reduce(ir_infer *x) {
     if (!ir_arg_str(x, "reduce", &s)) return false;
     for (int i = 0; i < (int)RT_COUNT(names); i++)
         if (!strcmp(s, names[i])) return true;
-    return ir_fail(x, "RuntimeError", "reduce argument must be either sum, prod, mean, amax or amin, got %s", s);
+    return ir_fail(x, "RuntimeError", "reduce argument must be either sum, prod, mean, amax or amin, got %s",
+                   s);
 }
 
 bool ir_rule_put(ir_infer *x) {
@@ -581,17 +633,20 @@ bool ir_rule_put(ir_infer *x) {
 bool ir_rule_index_write(ir_infer *x) {
     const ir_type *t = self_of(x), *index = ir_arg_tensor(x, "index"), *src = ir_arg_tensor(x, "source");
     int axis;
-    if (!ir_arg_axis(x, "dim", t->rank, &axis) || !is_index_dtype(x, index, "index") || !same_dtype(x, t, src) ||
-        !known_reduce(x))
+    if (!ir_arg_axis(x, "dim", t->rank, &axis) || !is_index_dtype(x, index, "index") ||
+        !same_dtype(x, t, src) || !known_reduce(x))
         return false;
-    if (index->rank > 1) return ir_fail(x, "IndexError", "%s(): Index is supposed to be a vector", x->op->name);
+    if (index->rank > 1)
+        return ir_fail(x, "IndexError", "%s(): Index is supposed to be a vector", x->op->name);
     if (t->rank != src->rank && (t->rank || rank1(src) != 1) && (src->rank || rank1(t) != 1))
-        return ir_fail(x, "RuntimeError", "%s(): Source and destination must have the same number of dimensions", x->op->name);
+        return ir_fail(x, "RuntimeError",
+                       "%s(): Source and destination must have the same number of dimensions", x->op->name);
     const ir_dim *n = dim1(x, index, 0);
     for (int d = 0; d < rank1(src); d++)
         if (!ir_require_eq(x, dim1(x, src, d), d == axis ? n : dim1(x, t, d),
                            d == axis ? "%s(): Number of indices should be equal to source.size(dim)"
-                                     : "%s(): Source/destination tensor must have same slice shapes", x->op->name))
+                                     : "%s(): Source/destination tensor must have same slice shapes",
+                           x->op->name))
             return false;
     return ir_rule_same(x);
 }
@@ -605,7 +660,10 @@ bool ir_rule_index_fill(ir_infer *x) {
         return ir_fail(x, "IndexError", "index_fill_(): Expected dtype int64 for index.");
     if (index->rank > 1) return ir_fail(x, "IndexError", "Index has to be a vector/scalar");
     if (v->kind == A_TENSOR && v->type->rank)
-        return ir_fail(x, "RuntimeError", "index_fill_ only supports a 0-dimensional value tensor, but got tensor with %d dimension(s).", v->type->rank);
+        return ir_fail(
+            x, "RuntimeError",
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with %d dimension(s).",
+            v->type->rank);
     return ir_rule_same(x);
 }
 
@@ -617,17 +675,23 @@ bool ir_rule_scatter(ir_infer *x) {
     if (src && !same_dtype(x, t, src->type)) return false;
     if (is_empty(x, index)) return ir_rule_same(x);
     if (!is_index_dtype(x, index, "index")) return false;
-    return index_within(x, index, t, axis, "self") && (!src || index_within(x, index, src->type, -1, "src")) && ir_rule_same(x);
+    return index_within(x, index, t, axis, "self") &&
+           (!src || index_within(x, index, src->type, -1, "src")) && ir_rule_same(x);
 }
 
 /* src must have the shape of a slice of self. */
 static bool slice_shaped(ir_infer *x, const ir_type *src, int rank, const ir_dim *const *dims) {
     const char *want = ir_dims_text(C, rank, dims), *got = ir_dims_text(C, src->rank, src->dims);
     if (src->rank != rank)
-        return ir_fail(x, "RuntimeError", "expected src to have a size equal to the slice of self. src size = %s, slice size = %s", got, want);
+        return ir_fail(
+            x, "RuntimeError",
+            "expected src to have a size equal to the slice of self. src size = %s, slice size = %s", got,
+            want);
     for (int i = 0; i < rank; i++)
-        if (!ir_require_eq(x, src->dims[i], dims[i], "expected src to have a size equal to the slice of self. src size = "
-                           "%s, slice size = %s", got, want))
+        if (!ir_require_eq(x, src->dims[i], dims[i],
+                           "expected src to have a size equal to the slice of self. src size = "
+                           "%s, slice size = %s",
+                           got, want))
             return false;
     return true;
 }
@@ -649,7 +713,8 @@ bool ir_rule_slice_scatter(ir_infer *x) {
     int64_t step;
     const ir_dim *start, *len, *dims[RT_MAX_RANK];
     if (!t->rank) return ir_fail(x, "RuntimeError", "slice() cannot be applied to a 0-dim tensor.");
-    if (!ir_arg_axis(x, "dim", t->rank, &axis) || !ir_slice_bounds(x, t->dims[axis], &start, &len, &step)) return false;
+    if (!ir_arg_axis(x, "dim", t->rank, &axis) || !ir_slice_bounds(x, t->dims[axis], &start, &len, &step))
+        return false;
     memcpy(dims, t->dims, (size_t)t->rank * sizeof *dims);
     dims[axis] = len;
     return slice_shaped(x, ir_arg_tensor(x, "src"), t->rank, dims) && ir_rule_same(x);
@@ -677,13 +742,16 @@ bool ir_rule_as_strided_scatter(ir_infer *x) {
 
 /* ------------------------------------------------------------------ resampling */
 
-/* floor(size * scale) as PyTorch computes it, in double; symbolic only where scale is a small fraction of two. */
+/* floor(size * scale) as PyTorch computes it, in double; symbolic only where scale is a small fraction of
+ * two. */
 static bool scaled_size(ir_infer *x, const ir_dim *size, const ir_arg *scale, const ir_dim **out) {
     int64_t n;
     double f = scale->kind == A_INT ? 0 : scale->f;
     if (scale->kind == A_INT && ir_dim_is_const(scale->dim, &n)) f = (double)n;
-    else if (scale->kind != A_FLOAT || !scale->known) return ir_missing(x, "%s: a scale factor that is not constant", x->op->full);
-    if (!(f > 0) || f > 1e9) return ir_fail(x, "RuntimeError", "%s: scale factors must be positive", x->op->name);
+    else if (scale->kind != A_FLOAT || !scale->known)
+        return ir_missing(x, "%s: a scale factor that is not constant", x->op->full);
+    if (!(f > 0) || f > 1e9)
+        return ir_fail(x, "RuntimeError", "%s: scale factors must be positive", x->op->name);
     if (ir_dim_is_const(size, &n)) return *out = num(x, (int64_t)((double)n * f)), true;
     for (int64_t q = 1; q <= 1024; q *= 2)
         if (f * (double)q == floor(f * (double)q)) {
@@ -700,13 +768,16 @@ bool ir_rule_upsample(ir_infer *x) {
     if (!strncmp(x->op->name + strlen(x->op->name) - 3, "_aa", 3)) wanted = 2;
     const ir_dim **size, **dims = ir_dims_new(C, t->rank);
     if (nd != wanted)
-        return ir_fail(x, "RuntimeError", "It is expected input_size equals to %d, but got size %d", wanted + 2, t->rank);
+        return ir_fail(x, "RuntimeError", "It is expected input_size equals to %d, but got size %d",
+                       wanted + 2, t->rank);
     if (!ir_arg_ints(x, "output_size", &n, &size)) return false;
     bool given = ir_arg_given(x, "output_size") != NULL;
     if (!strcmp(x->op->schema->overload, "vec") && given == (factors != NULL))
         return ir_fail(x, "RuntimeError", "Must specify exactly one of output_size and scale_factors");
-    if (!given && (factors->kind != A_LIST || factors->n != nd)) return ir_missing(x, "%s: scale factors of unknown number", x->op->full);
-    if (given && n != nd) return ir_fail(x, "RuntimeError", "It is expected output_size equals to %d, but got size %d", nd, n);
+    if (!given && (factors->kind != A_LIST || factors->n != nd))
+        return ir_missing(x, "%s: scale factors of unknown number", x->op->full);
+    if (given && n != nd)
+        return ir_fail(x, "RuntimeError", "It is expected output_size equals to %d, but got size %d", nd, n);
     dims[0] = t->dims[0], dims[1] = t->dims[1];
     for (int i = 0; i < nd; i++) {
         if (given) dims[2 + i] = size[i];
@@ -721,19 +792,25 @@ bool ir_rule_upsample(ir_infer *x) {
 bool ir_rule_grid_sampler(ir_infer *x) {
     const ir_type *t = self_of(x), *g = ir_arg_tensor(x, "grid");
     if ((t->rank != 4 && t->rank != 5) || g->rank != t->rank)
-        return ir_fail(x, "RuntimeError", "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, "
-                       "but got input with sizes %s and grid with sizes %s", ir_dims_text(C, t->rank, t->dims),
-                       ir_dims_text(C, g->rank, g->dims));
+        return ir_fail(x, "RuntimeError",
+                       "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, "
+                       "but got input with sizes %s and grid with sizes %s",
+                       ir_dims_text(C, t->rank, t->dims), ir_dims_text(C, g->rank, g->dims));
     if (!ir_is_float(t->dtype) || t->dtype != g->dtype)
-        return ir_fail(x, "RuntimeError", "grid_sampler(): expected input and grid to have the same floating dtype");
-    if (!ir_require_eq(x, t->dims[0], g->dims[0], "grid_sampler(): expected grid and input to have same batch size") ||
-        !ir_require_eq(x, g->dims[g->rank - 1], num(x, t->rank - 2), "grid_sampler(): expected grid to have size %d in last dimension", t->rank - 2))
+        return ir_fail(x, "RuntimeError",
+                       "grid_sampler(): expected input and grid to have the same floating dtype");
+    if (!ir_require_eq(x, t->dims[0], g->dims[0],
+                       "grid_sampler(): expected grid and input to have same batch size") ||
+        !ir_require_eq(x, g->dims[g->rank - 1], num(x, t->rank - 2),
+                       "grid_sampler(): expected grid to have size %d in last dimension", t->rank - 2))
         return false;
     const ir_dim **dims = ir_dims_new(C, t->rank);
     dims[0] = t->dims[0], dims[1] = t->dims[1];
     for (int i = 2; i < t->rank; i++) {
         dims[i] = g->dims[i - 1];
-        if (!ir_require_le(x, num(x, 1), t->dims[i], "grid_sampler(): expected input to have non-empty spatial dimensions")) return false;
+        if (!ir_require_le(x, num(x, 1), t->dims[i],
+                           "grid_sampler(): expected input to have non-empty spatial dimensions"))
+            return false;
     }
     return ir_result(x, t->dtype, t->rank, dims);
 }

@@ -203,7 +203,7 @@ static const ir_expr *fold(ir_exprs *x, ir_prim op, rt_dtype dtype, int n, const
     bool all = n > 0;
     for (int i = 0; i < n; i++) all = all && args[i]->op == X_CONST;
     if (all) return constant(x, op, dtype, n, args);
-    if (op == K_SELECT) {
+    if (op == K_SELECT && n == 3) {
         if (args[0]->op == X_CONST) return args[0]->k ? args[1] : args[2];
         return args[1] == args[2] ? args[1] : NULL;
     }

@@ -1,8 +1,8 @@
-/* views.c: shape rules of VIEW rows: dims, strides and offset of the view, exactly as PyTorch computes them, on
- * symbolic dims; and the decision whether a reshape can be a view.
+/* views.c: shape rules of VIEW rows: dims, strides and offset of the view, exactly as PyTorch computes them,
+ * on symbolic dims; and the decision whether a reshape can be a view.
  *
- * Strides and offset are in elements; the offset is relative to element 0 of the base.  Where a size is not known
- * the rule assumes what PyTorch needs to go on and leaves a guard. */
+ * Strides and offset are in elements; the offset is relative to element 0 of the base.  Where a size is not
+ * known the rule assumes what PyTorch needs to go on and leaves a guard. */
 #include "ir/rules.h"
 
 #define C (x->c)
@@ -22,16 +22,18 @@ static bool view_infer_size(ir_infer *x, const ir_type *self, int n, const ir_di
         if (i != hole) known = ir_dim_mul(C, known, dims[i]);
     const char *text = ir_dims_text(C, n, dims);
     if (hole >= 0 && is_const(known, 0))
-        return ir_fail(x, "RuntimeError", "cannot reshape tensor of 0 elements into shape %s because the unspecified "
-                       "dimension size -1 can be any value and is ambiguous", text);
+        return ir_fail(x, "RuntimeError",
+                       "cannot reshape tensor of 0 elements into shape %s because the unspecified "
+                       "dimension size -1 can be any value and is ambiguous",
+                       text);
     if (hole < 0)
         return ir_require_eq(x, known, total, "shape '%s' is invalid for input of size %s", text,
                              ir_dims_text(C, 1, &total));
     dims[hole] = ir_dim_exact_div(C, total, known);
     if (dims[hole]) return true;
     dims[hole] = ir_dim_floordiv(C, total, known);
-    return ir_require_eq(x, ir_dim_mul(C, dims[hole], known), total, "shape '%s' is invalid for input of size %s",
-                         text, ir_dims_text(C, 1, &total));
+    return ir_require_eq(x, ir_dim_mul(C, dims[hole], known), total,
+                         "shape '%s' is invalid for input of size %s", text, ir_dims_text(C, 1, &total));
 }
 
 bool ir_view_sizes(ir_infer *x, const ir_type *self, int *rank, const ir_dim ***out) {
@@ -47,12 +49,12 @@ bool ir_view_sizes(ir_infer *x, const ir_type *self, int *rank, const ir_dim ***
         if (ir_dim_is_const(given[i], &k)) {
             if (k == -1 && hole >= 0) return ir_fail(x, "RuntimeError", "only one dimension can be inferred");
             if (k == -1) hole = i;
-            if (k < -1)
-                return ir_fail(x, "RuntimeError", "invalid shape dimension %lld", (long long)k);
+            if (k < -1) return ir_fail(x, "RuntimeError", "invalid shape dimension %lld", (long long)k);
             continue;
         }
         ir_dim_range(C, given[i], &lo, &hi);
-        if (lo < 0 && !ir_require_le(x, num(x, 0), given[i], "%s: size %d is not negative", x->op->name, i)) return false;
+        if (lo < 0 && !ir_require_le(x, num(x, 0), given[i], "%s: size %d is not negative", x->op->name, i))
+            return false;
     }
     *out = dims;
     return view_infer_size(x, self, *rank, dims, hole);
@@ -60,17 +62,18 @@ bool ir_view_sizes(ir_infer *x, const ir_type *self, int *rank, const ir_dim ***
 
 /* ------------------------------------------------------------------ can it be a view */
 
-/* One run of input dims that lie contiguously in memory, innermost stride `base`, is given to output dims from
- * the right until the sizes agree.  *at: next output dim, moves left. */
-static ir_truth view_chunk(ir_infer *x, const ir_dim *size, const ir_dim *base, const ir_dim *const *dims, int *at,
-                           const ir_dim **strides) {
+/* One run of input dims that lie contiguously in memory, innermost stride `base`, is given to output dims
+ * from the right until the sizes agree.  *at: next output dim, moves left. */
+static ir_truth view_chunk(ir_infer *x, const ir_dim *size, const ir_dim *base, const ir_dim *const *dims,
+                           int *at, const ir_dim **strides) {
     const ir_dim *got = num(x, 1);
     for (; *at >= 0; --*at) {
         ir_truth same = ir_dim_eq(C, got, size);
         if (same == IR_YES && !is_const(dims[*at], 1)) return IR_YES;
         ir_truth less = same == IR_YES ? IR_YES : ir_dim_lt(C, got, size);
         if (less == IR_NO && !is_const(dims[*at], 1)) return IR_NO;
-        if (less == IR_UNKNOWN && same == IR_UNKNOWN && !ir_dim_exact_div(C, size, ir_dim_mul(C, got, dims[*at])))
+        if (less == IR_UNKNOWN && same == IR_UNKNOWN &&
+            !ir_dim_exact_div(C, size, ir_dim_mul(C, got, dims[*at])))
             return IR_UNKNOWN;
         strides[*at] = ir_dim_mul(C, got, base);
         got = ir_dim_mul(C, got, dims[*at]);
@@ -78,7 +81,8 @@ static ir_truth view_chunk(ir_infer *x, const ir_dim *size, const ir_dim *base, 
     return ir_dim_eq(C, got, size);
 }
 
-ir_truth ir_viewable(ir_infer *x, const ir_arg *self, int rank, const ir_dim *const *dims, const ir_dim **strides) {
+ir_truth ir_viewable(ir_infer *x, const ir_arg *self, int rank, const ir_dim *const *dims,
+                     const ir_dim **strides) {
     const ir_type *t = self->type;
     const ir_dim **old = ir_arg_strides(C, self), *size = num(x, 1), *base;
     if (!self->strides || !t->rank || is_const(ir_numel(C, t->rank, t->dims), 0)) {
@@ -90,9 +94,9 @@ ir_truth ir_viewable(ir_infer *x, const ir_arg *self, int rank, const ir_dim *co
     base = old[t->rank - 1];
     for (int d = t->rank - 1; d >= 0; d--) {
         size = ir_dim_mul(C, size, t->dims[d]);
-        ir_truth joined = d == 0 ? IR_NO
+        ir_truth joined = d == 0                        ? IR_NO
                           : is_const(t->dims[d - 1], 1) ? IR_YES
-                                                         : ir_dim_eq(C, old[d - 1], ir_dim_mul(C, size, base));
+                                                        : ir_dim_eq(C, old[d - 1], ir_dim_mul(C, size, base));
         if (joined == IR_UNKNOWN) return IR_UNKNOWN;
         if (joined == IR_YES) continue;
         ir_truth fits = view_chunk(x, size, base, dims, &at, strides);
@@ -132,7 +136,8 @@ bool ir_rule_view(ir_infer *x) {
     const ir_dim **strides = ir_dims_new(C, rank);
     ir_truth can = ir_viewable(x, self, rank, dims, strides);
     if (can == IR_NO)
-        return ir_fail(x, "RuntimeError", "view size is not compatible with input tensor's size and stride (at least "
+        return ir_fail(x, "RuntimeError",
+                       "view size is not compatible with input tensor's size and stride (at least "
                        "one dimension spans across two contiguous subspaces). Use .reshape(...) instead.");
     if (can == IR_UNKNOWN) strides = unknown_strides(x, rank);
     return ir_result_view(x, self->type->dtype, rank, dims, strides, num(x, 0));
@@ -152,7 +157,8 @@ bool ir_rule_reshape(ir_infer *x) {
 
 bool ir_rule_alias(ir_infer *x) {
     const ir_arg *self = ir_arg_named(x, "self");
-    return ir_result_view(x, self->type->dtype, self->type->rank, self->type->dims, ir_arg_strides(C, self), num(x, 0));
+    return ir_result_view(x, self->type->dtype, self->type->rank, self->type->dims, ir_arg_strides(C, self),
+                          num(x, 0));
 }
 
 bool ir_rule_contiguous(ir_infer *x) {
@@ -178,13 +184,17 @@ bool ir_rule_permute(ir_infer *x) {
     int64_t *order;
     if (!ir_arg_const_ints(x, "dims", &n, &order)) return false;
     if (n != rank)
-        return ir_fail(x, "RuntimeError", "permute(sparse_coo): number of dimensions in the tensor input does not match "
-                       "the length of the desired ordering of dimensions i.e. input.dim() = %d is not equal to "
-                       "len(dims) = %d", rank, n);
+        return ir_fail(
+            x, "RuntimeError",
+            "permute(sparse_coo): number of dimensions in the tensor input does not match "
+            "the length of the desired ordering of dimensions i.e. input.dim() = %d is not equal to "
+            "len(dims) = %d",
+            rank, n);
     uint32_t seen = 0;
     for (int i = 0; i < n; i++) {
         if (!ir_wrap_axis(x, order[i], rank, &from[i])) return false;
-        if (seen >> from[i] & 1) return ir_fail(x, "RuntimeError", "permute(): duplicate dims are not allowed.");
+        if (seen >> from[i] & 1)
+            return ir_fail(x, "RuntimeError", "permute(): duplicate dims are not allowed.");
         seen |= 1u << from[i];
     }
     return view_permuted(x, self, from);
@@ -206,7 +216,8 @@ bool ir_rule_transpose(ir_infer *x) {
 bool ir_rule_t(ir_infer *x) {
     const ir_arg *self = ir_arg_named(x, "self");
     if (self->type->rank > 2)
-        return ir_fail(x, "RuntimeError", "t() expects a tensor with <= 2 dimensions, but self is %dD", self->type->rank);
+        return ir_fail(x, "RuntimeError", "t() expects a tensor with <= 2 dimensions, but self is %dD",
+                       self->type->rank);
     return view_swapped(x, self, 0, self->type->rank > 1);
 }
 
@@ -217,8 +228,10 @@ bool ir_expand_dims(ir_infer *x, const ir_type *self, int *rank, const ir_dim **
     if (!ir_arg_ints(x, "size", rank, &want)) return false;
     int n = *rank, lead = n - self->rank;
     if (lead < 0)
-        return ir_fail(x, "RuntimeError", "expand: the number of sizes provided (%d) must be greater or equal to the "
-                       "number of dimensions in the tensor (%d)", n, self->rank);
+        return ir_fail(x, "RuntimeError",
+                       "expand: the number of sizes provided (%d) must be greater or equal to the "
+                       "number of dimensions in the tensor (%d)",
+                       n, self->rank);
     if (n > RT_MAX_RANK) return ir_missing(x, "tensors of more than %d dimensions", RT_MAX_RANK);
     const ir_dim **dims = ir_dims_new(C, n);
     int *map = RT_ARRAY(&C->arena, int, n + 1);
@@ -226,28 +239,28 @@ bool ir_expand_dims(ir_infer *x, const ir_type *self, int *rank, const ir_dim **
         const ir_dim *old = i < lead ? num(x, 1) : self->dims[i - lead];
         bool keep = is_const(want[i], -1);
         if (keep && i < lead)
-            return ir_fail(x, "RuntimeError", "The expanded size of the tensor (-1) isn't allowed in a leading, "
-                           "non-existing dimension %d", i);
+            return ir_fail(x, "RuntimeError",
+                           "The expanded size of the tensor (-1) isn't allowed in a leading, "
+                           "non-existing dimension %d",
+                           i);
         if (!keep && ir_dim_le(C, num(x, 0), want[i]) == IR_NO)
             return ir_fail(x, "RuntimeError", "expand: invalid size %s", ir_dims_text(C, 1, &want[i]));
         dims[i] = keep ? old : want[i];
         map[i] = i < lead || (is_const(old, 1) && !is_const(dims[i], 1)) ? -1 : i - lead;
-        if (map[i] >= 0 && !ir_require_eq(x, old, dims[i], "The expanded size of the tensor (%s) must match the existing "
-                                          "size (%s) at non-singleton dimension %d. Target sizes: %s. Tensor sizes: %s",
-                                          ir_dims_text(C, 1, &dims[i]), ir_dims_text(C, 1, &old), i,
-                                          ir_dims_text(C, n, want), ir_dims_text(C, self->rank, self->dims)))
+        if (map[i] >= 0 &&
+            !ir_require_eq(x, old, dims[i],
+                           "The expanded size of the tensor (%s) must match the existing "
+                           "size (%s) at non-singleton dimension %d. Target sizes: %s. Tensor sizes: %s",
+                           ir_dims_text(C, 1, &dims[i]), ir_dims_text(C, 1, &old), i,
+                           ir_dims_text(C, n, want), ir_dims_text(C, self->rank, self->dims)))
             return false;
     }
     *out = dims, *from = map;
     return true;
 }
 
-bool ir_rule_expand(ir_infer *x) {
-    const ir_arg *self = ir_arg_named(x, "self");
-    int n, *from;
-    const ir_dim **dims, **old = ir_arg_strides(C, self);
-    if (!ir_expand_dims(x, self->type, &n, &dims, &from)) return false;
-    const ir_dim **strides = ir_dims_new(C, n);
+static bool expanded(ir_infer *x, const ir_arg *self, int n, const ir_dim **dims, const int *from) {
+    const ir_dim **old = ir_arg_strides(C, self), **strides = ir_dims_new(C, n);
     int lead = n - self->type->rank;
     for (int i = n - 1; i >= 0; i--) {
         if (from[i] >= 0) strides[i] = old[from[i]];
@@ -257,10 +270,34 @@ bool ir_rule_expand(ir_infer *x) {
     return ir_result_view(x, self->type->dtype, n, dims, strides, num(x, 0));
 }
 
+bool ir_rule_expand(ir_infer *x) {
+    const ir_arg *self = ir_arg_named(x, "self");
+    int n, *from;
+    const ir_dim **dims;
+    return ir_expand_dims(x, self->type, &n, &dims, &from) && expanded(x, self, n, dims, from);
+}
+
+bool ir_rule_expand_with(ir_infer *x) {
+    const ir_arg *self = ir_arg_named(x, "self"), *l = ir_arg_named(x, "tensors");
+    const ir_dim **dims = ir_dims_new(C, RT_MAX_RANK);
+    int n, from[RT_MAX_RANK];
+    if (l->kind != A_LIST) return ir_missing(x, "broadcasting a list of unknown length");
+    const ir_type **all = RT_ARRAY(&C->arena, const ir_type *, l->n + 1);
+    for (int i = 0; i < l->n; i++) all[i] = l->at[i].type;
+    all[l->n] = self->type;
+    if (!ir_broadcast_dims(x, l->n + 1, all, &n, dims)) return false;
+    for (int i = 0; i < n; i++) {
+        int d = i - (n - self->type->rank);
+        from[i] = d < 0 || (is_const(self->type->dims[d], 1) && !is_const(dims[i], 1)) ? -1 : d;
+    }
+    return expanded(x, self, n, dims, from);
+}
+
 /* ------------------------------------------------------------------ select and slice */
 
 /* i if it is certainly not negative, i + size if it certainly is; else a guard that it is not. */
-static bool wrapped_index(ir_infer *x, const ir_dim *i, const ir_dim *size, const char *what, const ir_dim **out) {
+static bool wrapped_index(ir_infer *x, const ir_dim *i, const ir_dim *size, const char *what,
+                          const ir_dim **out) {
     int64_t lo, hi;
     ir_dim_range(C, i, &lo, &hi);
     *out = hi < 0 ? ir_dim_add(C, i, size) : i;
@@ -285,14 +322,16 @@ bool ir_rule_select(ir_infer *x) {
     const ir_dim *index;
     if (!rank) return ir_fail(x, "IndexError", "select() cannot be applied to a 0-dim tensor.");
     if (!ir_arg_axis(x, "dim", rank, &axis) || !ir_select_index(x, self->type, axis, &index)) return false;
-    const ir_dim **dims = ir_dims_new(C, rank), **strides = ir_dims_new(C, rank), **old = ir_arg_strides(C, self);
+    const ir_dim **dims = ir_dims_new(C, rank), **strides = ir_dims_new(C, rank),
+                 **old = ir_arg_strides(C, self);
     for (int i = 0, k = 0; i < rank; i++)
         if (i != axis) dims[k] = self->type->dims[i], strides[k++] = old[i];
     return ir_result_view(x, self->type->dtype, rank - 1, dims, strides, ir_dim_mul(C, index, old[axis]));
 }
 
 /* A bound of a slice, clamped to 0..size. */
-static bool slice_bound(ir_infer *x, const ir_arg *a, const ir_dim *size, const char *what, const ir_dim **out) {
+static bool slice_bound(ir_infer *x, const ir_arg *a, const ir_dim *size, const char *what,
+                        const ir_dim **out) {
     int64_t k;
     if (!a) return true;
     if (ir_dim_is_const(a->dim, &k) && (k == INT64_MAX || k == INT64_MIN))
@@ -302,7 +341,8 @@ static bool slice_bound(ir_infer *x, const ir_arg *a, const ir_dim *size, const 
     return true;
 }
 
-bool ir_slice_bounds(ir_infer *x, const ir_dim *size, const ir_dim **start, const ir_dim **len, int64_t *step) {
+bool ir_slice_bounds(ir_infer *x, const ir_dim *size, const ir_dim **start, const ir_dim **len,
+                     int64_t *step) {
     const ir_dim *end = size;
     *start = num(x, 0);
     if (!ir_arg_const_int(x, "step", step)) return ir_missing(x, "a slice step that is not constant");
@@ -322,7 +362,8 @@ bool ir_rule_slice(ir_infer *x) {
     int64_t step;
     const ir_dim *start, *len, **old = ir_arg_strides(C, self);
     if (!rank) return ir_fail(x, "RuntimeError", "slice() cannot be applied to a 0-dim tensor.");
-    if (!ir_arg_axis(x, "dim", rank, &axis) || !ir_slice_bounds(x, self->type->dims[axis], &start, &len, &step))
+    if (!ir_arg_axis(x, "dim", rank, &axis) ||
+        !ir_slice_bounds(x, self->type->dims[axis], &start, &len, &step))
         return false;
     const ir_dim **dims = ir_dims_new(C, rank), **strides = ir_dims_new(C, rank);
     memcpy(dims, self->type->dims, (size_t)rank * sizeof *dims);
@@ -339,7 +380,8 @@ bool ir_rule_squeeze(ir_infer *x) {
     const ir_type *t = self->type;
     uint32_t which = ~0u;
     if (ir_arg_given(x, "dim") && !ir_arg_axes(x, "dim", t->rank, &which)) return false;
-    const ir_dim **dims = ir_dims_new(C, t->rank), **strides = ir_dims_new(C, t->rank), **old = ir_arg_strides(C, self);
+    const ir_dim **dims = ir_dims_new(C, t->rank), **strides = ir_dims_new(C, t->rank),
+                 **old = ir_arg_strides(C, self);
     int n = 0;
     for (int i = 0; i < t->rank; i++) {
         if ((which >> i & 1) && is_const(t->dims[i], 1)) continue;
@@ -361,7 +403,8 @@ bool ir_rule_unsqueeze(ir_infer *x) {
     if (!ir_arg_axis(x, "dim", n, &axis)) return false;
     const ir_dim **dims = ir_dims_new(C, n), **strides = ir_dims_new(C, n), **old = ir_arg_strides(C, self);
     for (int i = 0; i < n; i++) {
-        if (i == axis) dims[i] = num(x, 1), strides[i] = i < t->rank ? ir_dim_mul(C, t->dims[i], old[i]) : num(x, 1);
+        if (i == axis)
+            dims[i] = num(x, 1), strides[i] = i < t->rank ? ir_dim_mul(C, t->dims[i], old[i]) : num(x, 1);
         else dims[i] = t->dims[i - (i > axis)], strides[i] = old[i - (i > axis)];
     }
     return ir_result_view(x, t->dtype, n, dims, strides, num(x, 0));
@@ -370,10 +413,12 @@ bool ir_rule_unsqueeze(ir_infer *x) {
 /* ------------------------------------------------------------------ diagonal, unfold, as_strided */
 
 bool ir_diagonal_of(ir_infer *x, const ir_type *self, ir_diagonal *d) {
-    if (!ir_arg_axis(x, "dim1", self->rank, &d->d1) || !ir_arg_axis(x, "dim2", self->rank, &d->d2)) return false;
+    if (!ir_arg_axis(x, "dim1", self->rank, &d->d1) || !ir_arg_axis(x, "dim2", self->rank, &d->d2))
+        return false;
     if (d->d1 == d->d2 || self->rank < 2)
         return ir_fail(x, "RuntimeError", "diagonal dimensions cannot be identical %d, %d", d->d1, d->d2);
-    if (!ir_arg_const_int(x, "offset", &d->offset)) return ir_missing(x, "a diagonal offset that is not constant");
+    if (!ir_arg_const_int(x, "offset", &d->offset))
+        return ir_missing(x, "a diagonal offset that is not constant");
     const ir_dim *a = self->dims[d->d1], *b = self->dims[d->d2];
     if (d->offset >= 0) b = ir_dim_sub(C, b, num(x, d->offset));
     else a = ir_dim_add(C, a, num(x, d->offset));
@@ -386,14 +431,16 @@ bool ir_rule_diagonal(ir_infer *x) {
     const ir_type *t = self->type;
     ir_diagonal d;
     if (!ir_diagonal_of(x, t, &d)) return false;
-    const ir_dim **dims = ir_dims_new(C, t->rank), **strides = ir_dims_new(C, t->rank), **old = ir_arg_strides(C, self);
+    const ir_dim **dims = ir_dims_new(C, t->rank), **strides = ir_dims_new(C, t->rank),
+                 **old = ir_arg_strides(C, self);
     int n = 0;
     for (int i = 0; i < t->rank; i++)
         if (i != d.d1 && i != d.d2) dims[n] = t->dims[i], strides[n++] = old[i];
     dims[n] = d.len, strides[n++] = ir_dim_add(C, old[d.d1], old[d.d2]);
     const ir_dim *offset = num(x, 0);
     if (!is_const(d.len, 0))
-        offset = d.offset >= 0 ? ir_dim_mul(C, num(x, d.offset), old[d.d2]) : ir_dim_mul(C, num(x, -d.offset), old[d.d1]);
+        offset = d.offset >= 0 ? ir_dim_mul(C, num(x, d.offset), old[d.d2])
+                               : ir_dim_mul(C, num(x, -d.offset), old[d.d1]);
     return ir_result_view(x, t->dtype, n, dims, strides, offset);
 }
 
@@ -410,7 +457,8 @@ bool ir_rule_unfold(ir_infer *x) {
         !ir_require_le(x, size, full, "maximum size for tensor at dimension %d is %s but size is %s", axis,
                        ir_dims_text(C, 1, &full), ir_dims_text(C, 1, &size)))
         return false;
-    const ir_dim **dims = ir_dims_new(C, n + 1), **strides = ir_dims_new(C, n + 1), **old = ir_arg_strides(C, self);
+    const ir_dim **dims = ir_dims_new(C, n + 1), **strides = ir_dims_new(C, n + 1),
+                 **old = ir_arg_strides(C, self);
     for (int i = 0; i < n; i++) dims[i] = t->dims[i], strides[i] = old[i];
     if (n) {
         dims[axis] = ir_dim_add(C, ir_dim_floordiv(C, ir_dim_sub(C, full, size), num(x, step)), num(x, 1));
@@ -431,17 +479,18 @@ static const ir_dim *extent(ir_infer *x, int n, const ir_dim *const *dims, const
 }
 
 /* The view must stay within what self itself reaches: how much more its storage holds is not known here. */
-static bool as_strided_fits(ir_infer *x, const ir_arg *self, int n, const ir_dim **dims, const ir_dim **strides,
-                            const ir_dim *offset) {
+static bool as_strided_fits(ir_infer *x, const ir_arg *self, int n, const ir_dim **dims,
+                            const ir_dim **strides, const ir_dim *offset) {
     const ir_dim *last = extent(x, n, dims, strides);
     const ir_dim *own = extent(x, self->type->rank, self->type->dims, ir_arg_strides(C, self));
     if (!last) return true;
     if (!own) own = num(x, -1);
     const ir_dim *size = ir_dim_add(C, own, num(x, 1));
-    return ir_require_le(x, ir_dim_add(C, last, offset), own,
-                         "setStorage: sizes %s, strides %s, storage offset %s are out of bounds for storage of size %s",
-                         ir_dims_text(C, n, dims), ir_dims_text(C, n, strides), ir_dims_text(C, 1, &offset),
-                         ir_dims_text(C, 1, &size));
+    return ir_require_le(
+        x, ir_dim_add(C, last, offset), own,
+        "setStorage: sizes %s, strides %s, storage offset %s are out of bounds for storage of size %s",
+        ir_dims_text(C, n, dims), ir_dims_text(C, n, strides), ir_dims_text(C, 1, &offset),
+        ir_dims_text(C, 1, &size));
 }
 
 bool ir_rule_as_strided(ir_infer *x) {
@@ -451,10 +500,12 @@ bool ir_rule_as_strided(ir_infer *x) {
     if (!ir_arg_ints(x, "size", &n, &dims) || !ir_arg_ints(x, "stride", &m, &strides)) return false;
     if (n != m) return ir_fail(x, "RuntimeError", "mismatch in length of strides and shape");
     if (n > RT_MAX_RANK) return ir_missing(x, "tensors of more than %d dimensions", RT_MAX_RANK);
-    if (self->strides && !self->offset) return ir_missing(x, "as_strided of a view whose place in its storage is not known");
+    if (self->strides && !self->offset)
+        return ir_missing(x, "as_strided of a view whose place in its storage is not known");
     for (int i = 0; i < n; i++)
         if (!ir_require_le(x, num(x, 0), dims[i], "as_strided: negative size") ||
-            !ir_require_le(x, num(x, 0), strides[i], "as_strided: Negative strides are not supported at the moment"))
+            !ir_require_le(x, num(x, 0), strides[i],
+                           "as_strided: Negative strides are not supported at the moment"))
             return false;
     if (at) {
         if (!ir_require_le(x, num(x, 0), at->dim, "as_strided: negative storage offset")) return false;

@@ -1,5 +1,5 @@
-/* comp_maps.h: index arithmetic that the maps of comp_move.c and comp_resample.c share.  All index expressions are
- * i64; `at` arrays hold one expression per dim. */
+/* comp_maps.h: index arithmetic that the maps of comp_move.c and comp_resample.c share.  All index
+ * expressions are i64; `at` arrays hold one expression per dim. */
 #ifndef JITC_LOWER_COMP_MAPS_H
 #define JITC_LOWER_COMP_MAPS_H
 
@@ -21,7 +21,7 @@ ex map_inside(comp *k, ex i, const ir_dim *size); /* 0 <= i && i < size */
 ex map_number(comp *k, ir_infer *x, const ir_arg *a, rt_dtype as);
 ex map_zero(comp *k, rt_dtype dtype);
 
-bool map_resample(comp *k, ir_infer *x);    /* upsample_*; comp_resample.c */
+bool map_resample(comp *k, ir_infer *x); /* upsample_*; comp_resample.c */
 bool map_grid_sampler(comp *k, ir_infer *x);
 
 #endif

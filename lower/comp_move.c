@@ -1,8 +1,9 @@
-/* comp_move.c: comprehensions of MOVE and VIEW rows: for a result index, where it reads; or for a source index,
- * where it writes.
+/* comp_move.c: comprehensions of MOVE and VIEW rows: for a result index, where it reads; or for a source
+ * index, where it writes.
  *
- * Views are pure read maps here: the operand is taken as a value of its logical shape (strides matter to as_strided
- * alone).  Maps stay affine where they can; a reshape divides only within the groups of dims that it merges. */
+ * Views are pure read maps here: the operand is taken as a value of its logical shape (strides matter to
+ * as_strided alone).  Maps stay affine where they can; a reshape divides only within the groups of dims that
+ * it merges. */
 #include "lower/comp_maps.h"
 
 #define C (x->c)
@@ -25,8 +26,12 @@ ex map_number(comp *k, ir_infer *x, const ir_arg *a, rt_dtype as) {
     ex e, at[RT_MAX_RANK];
     switch (a->kind) {
     case A_INT: e = a->dim ? map_dim(k, a->dim) : ir_x_scalar(&k->x, a->operand, DT_I64); break;
-    case A_FLOAT: e = a->known ? ir_x_float(&k->x, DT_F64, a->f) : ir_x_scalar(&k->x, a->operand, DT_F64); break;
-    case A_BOOL: e = a->known ? ir_x_int(&k->x, DT_BOOL, a->i) : ir_x_scalar(&k->x, a->operand, DT_BOOL); break;
+    case A_FLOAT:
+        e = a->known ? ir_x_float(&k->x, DT_F64, a->f) : ir_x_scalar(&k->x, a->operand, DT_F64);
+        break;
+    case A_BOOL:
+        e = a->known ? ir_x_int(&k->x, DT_BOOL, a->i) : ir_x_scalar(&k->x, a->operand, DT_BOOL);
+        break;
     case A_TENSOR:
         for (int i = 0; i < a->type->rank; i++) at[i] = map_int(k, 0);
         e = map_load(k, a, at);
@@ -88,10 +93,10 @@ static ir_truth grows(ir_context *c, const ir_dim *a, const ir_dim *b) {
     return ir_dim_lt(c, a, b);
 }
 
-/* Index of an input of shape `in` from the index `at` of a result of shape `out` with as many elements in the same
- * order: dims are matched in the smallest groups of equal product. */
-static void regroup(comp *k, ir_context *c, int nin, const ir_dim *const *in, int nout, const ir_dim *const *out,
-                    const ex *at, ex *from) {
+/* Index of an input of shape `in` from the index `at` of a result of shape `out` with as many elements in the
+ * same order: dims are matched in the smallest groups of equal product. */
+static void regroup(comp *k, ir_context *c, int nin, const ir_dim *const *in, int nout,
+                    const ir_dim *const *out, const ex *at, ex *from) {
     int i = 0, j = 0;
     while (i < nin) {
         if (is_const(in[i], 1)) {
@@ -157,7 +162,8 @@ static bool map_swapped(comp *k, ir_infer *x, int a, int b) {
 
 static bool map_transpose(comp *k, ir_infer *x) {
     int a, b;
-    return ir_arg_axis(x, "dim0", k->ndims, &a) && ir_arg_axis(x, "dim1", k->ndims, &b) && map_swapped(k, x, a, b);
+    return ir_arg_axis(x, "dim0", k->ndims, &a) && ir_arg_axis(x, "dim1", k->ndims, &b) &&
+           map_swapped(k, x, a, b);
 }
 
 static bool map_t(comp *k, ir_infer *x) { return map_swapped(k, x, 0, 1); }
@@ -190,7 +196,8 @@ static bool map_slice(comp *k, ir_infer *x) {
     int64_t step;
     const ir_dim *start, *len;
     ex at[RT_MAX_RANK];
-    if (!ir_arg_axis(x, "dim", t->rank, &axis) || !ir_slice_bounds(x, t->dims[axis], &start, &len, &step)) return false;
+    if (!ir_arg_axis(x, "dim", t->rank, &axis) || !ir_slice_bounds(x, t->dims[axis], &start, &len, &step))
+        return false;
     identity(k, k->ndims, at);
     at[axis] = times_plus(k, at[axis], step, start);
     return read_self(k, x, at);
@@ -242,14 +249,17 @@ static bool map_unfold(comp *k, ir_infer *x) {
     return read_self(k, x, at);
 }
 
-/* Dims of a dense tensor by falling stride, so that its storage is row-major in that order; false: it is not dense. */
+/* Dims of a dense tensor by falling stride, so that its storage is row-major in that order; false: it is not
+ * dense. */
 static bool storage_order(ir_context *c, const ir_arg *t, int *order) {
     const ir_type *y = t->type;
     const ir_dim *step = ir_dim_const(c, 1);
     bool used[RT_MAX_RANK] = {false};
     for (int left = y->rank; left > 0; left--) {
         int d = y->rank - 1;
-        while (d >= 0 && (used[d] || !(is_const(y->dims[d], 1) || !t->strides || ir_dim_eq(c, t->strides[d], step) == IR_YES))) d--;
+        while (d >= 0 && (used[d] || !(is_const(y->dims[d], 1) || !t->strides ||
+                                       ir_dim_eq(c, t->strides[d], step) == IR_YES)))
+            d--;
         if (d < 0) return false;
         used[d] = true;
         order[left - 1] = d;
@@ -265,7 +275,8 @@ static bool strided_at(comp *k, ir_infer *x, ex linear, ex *at) {
     int order[RT_MAX_RANK];
     const ir_dim *dims[RT_MAX_RANK];
     ex sorted[RT_MAX_RANK];
-    if (self->strides && !self->offset) return ir_missing(x, "%s of a view whose place in its storage is not known", x->op->name);
+    if (self->strides && !self->offset)
+        return ir_missing(x, "%s of a view whose place in its storage is not known", x->op->name);
     if (!storage_order(C, self, order)) return ir_missing(x, "%s of a view that is not dense", x->op->name);
     for (int i = 0; i < t->rank; i++) dims[i] = t->dims[order[i]];
     unravel(k, C, linear, t->rank, dims, sorted);
@@ -292,7 +303,9 @@ static bool map_as_strided(comp *k, ir_infer *x) {
     const ir_type *t = self_of(x);
     ex linear, at[RT_MAX_RANK];
     if (!strided_linear(k, x, &linear) || !strided_at(k, x, linear, at)) return false;
-    RT_PUSH(&C->arena, &k->checks, ((struct comp_check){linear, ir_numel(C, t->rank, t->dims), "as_strided: outside of the tensor's elements"}));
+    RT_PUSH(&C->arena, &k->checks,
+            ((struct comp_check){linear, ir_numel(C, t->rank, t->dims),
+                                 "as_strided: outside of the tensor's elements"}));
     return read_self(k, x, at);
 }
 
@@ -343,7 +356,8 @@ static ex pad_inside(comp *k, char how, ex i, const ir_dim *size) {
     ex n = map_dim(k, size), zero = map_int(k, 0), last = map_op(k, K_SUB, n, map_int(k, 1));
     if (how == 'r') return map_op(k, K_MIN, map_op(k, K_MAX, i, zero), last);
     ex low = how == 'm' ? ir_x1(&k->x, K_NEG, i) : map_op(k, K_ADD, i, n);
-    ex high = how == 'm' ? map_op(k, K_SUB, map_op(k, K_MUL, last, map_int(k, 2)), i) : map_op(k, K_SUB, i, n);
+    ex high =
+        how == 'm' ? map_op(k, K_SUB, map_op(k, K_MUL, last, map_int(k, 2)), i) : map_op(k, K_SUB, i, n);
     return map_if(k, map_op(k, K_LT, i, zero), low, map_if(k, map_op(k, K_GT, i, last), high, i));
 }
 
@@ -414,7 +428,8 @@ static bool map_repeat(comp *k, ir_infer *x) {
     for (int i = 0; i < t->rank; i++) {
         at[i] = map_at(k, lead + i);
         if (is_const(t->dims[i], 1)) at[i] = map_int(k, 0);
-        else if (ir_dim_eq(C, t->dims[i], k->dims[lead + i]) != IR_YES) at[i] = map_op(k, K_MOD, at[i], map_dim(k, t->dims[i]));
+        else if (ir_dim_eq(C, t->dims[i], k->dims[lead + i]) != IR_YES)
+            at[i] = map_op(k, K_MOD, at[i], map_dim(k, t->dims[i]));
     }
     return read_self(k, x, at);
 }
@@ -438,7 +453,9 @@ static bool map_diag_embed(comp *k, ir_infer *x) {
     int a, b;
     int64_t offset;
     ex at[RT_MAX_RANK];
-    if (!ir_arg_axis(x, "dim1", k->ndims, &a) || !ir_arg_axis(x, "dim2", k->ndims, &b) || !ir_arg_const_int(x, "offset", &offset)) return false;
+    if (!ir_arg_axis(x, "dim1", k->ndims, &a) || !ir_arg_axis(x, "dim2", k->ndims, &b) ||
+        !ir_arg_const_int(x, "offset", &offset))
+        return false;
     for (int i = 0, j = 0; i < k->ndims; i++)
         if (i != a && i != b) at[j++] = map_at(k, i);
     /* on the diagonal b - a == offset, counted from where it begins */
@@ -450,7 +467,9 @@ static bool map_diag_embed(comp *k, ir_infer *x) {
 
 /* ------------------------------------------------------------------ im2col, col2im */
 
-typedef struct window2 { int64_t kernel[2], dilation[2], padding[2], stride[2]; } window2;
+typedef struct window2 {
+    int64_t kernel[2], dilation[2], padding[2], stride[2];
+} window2;
 
 static bool window2_of(ir_infer *x, window2 *w) {
     const char *const names[] = {"kernel_size", "dilation", "padding", "stride"};
@@ -465,7 +484,8 @@ static bool window2_of(ir_infer *x, window2 *w) {
 }
 
 static const ir_dim *steps_of(ir_infer *x, const window2 *w, int i, const ir_dim *size) {
-    const ir_dim *span = ir_dim_add(C, size, ir_dim_const(C, 2 * w->padding[i] - w->dilation[i] * (w->kernel[i] - 1) - 1));
+    const ir_dim *span =
+        ir_dim_add(C, size, ir_dim_const(C, 2 * w->padding[i] - w->dilation[i] * (w->kernel[i] - 1) - 1));
     return ir_dim_add(C, ir_dim_floordiv(C, span, ir_dim_const(C, w->stride[i])), ir_dim_const(C, 1));
 }
 
@@ -526,12 +546,17 @@ static bool map_col2im(comp *k, ir_infer *x) {
 
 /* ------------------------------------------------------------------ reads through index tensors */
 
-/* The value of an index tensor as an index into a dim of `size`: wrapped if `wrap`, checked unless the use checks. */
-static ex index_value(comp *k, ir_infer *x, const ir_arg *t, const ex *at, const ir_dim *size, bool wrap, bool check, int dim) {
+/* The value of an index tensor as an index into a dim of `size`: wrapped if `wrap`, checked unless the use
+ * checks. */
+static ex index_value(comp *k, ir_infer *x, const ir_arg *t, const ex *at, const ir_dim *size, bool wrap,
+                      bool check, int dim) {
     ex i = ir_x_cast(&k->x, map_load(k, t, at), DT_I64);
     if (wrap) i = map_if(k, map_op(k, K_LT, i, map_int(k, 0)), map_op(k, K_ADD, i, map_dim(k, size)), i);
     if (check)
-        RT_PUSH(&C->arena, &k->checks, ((struct comp_check){i, size, ir_fmt(C, "index is out of bounds for dimension %d with size %s", dim, ir_dims_text(C, 1, &size))}));
+        RT_PUSH(&C->arena, &k->checks,
+                ((struct comp_check){i, size,
+                                     ir_fmt(C, "index is out of bounds for dimension %d with size %s", dim,
+                                            ir_dims_text(C, 1, &size))}));
     return i;
 }
 
@@ -649,7 +674,8 @@ static void writes(comp *k, ir_infer *x, int n, const ir_dim *const *dims, const
 static bool combine_by(comp *k, ir_infer *x, const char *how) {
     rt_dtype d = self_of(x)->dtype;
     ex old = ir_x_param(&k->x, 0, d), in = ir_x_param(&k->x, 1, d);
-    bool add = !strcmp(how, "sum") || !strcmp(how, "add"), mul = !strcmp(how, "prod") || !strcmp(how, "multiply");
+    bool add = !strcmp(how, "sum") || !strcmp(how, "add"),
+         mul = !strcmp(how, "prod") || !strcmp(how, "multiply");
     if (add) k->combine[0] = map_op(k, d == DT_BOOL ? K_OR : K_ADD, old, in);
     else if (mul) k->combine[0] = map_op(k, d == DT_BOOL ? K_AND : K_MUL, old, in);
     else if (!strcmp(how, "amax")) k->combine[0] = map_op(k, K_MAX, old, in);
@@ -673,7 +699,8 @@ static bool map_index_put(comp *k, ir_infer *x) {
     indexed_at(k, x, &g, result, false, at);
     int lead = v->type->rank > g.rank ? v->type->rank - g.rank : 0; /* leading dims of size 1 */
     for (int i = 0; i < v->type->rank; i++)
-        own[i] = i < lead || is_const(v->type->dims[i], 1) ? map_int(k, 0) : result[g.rank - v->type->rank + i];
+        own[i] =
+            i < lead || is_const(v->type->dims[i], 1) ? map_int(k, 0) : result[g.rank - v->type->rank + i];
     writes(k, x, g.rank, g.dims, at, map_load(k, v, own));
     return accumulates(k, x);
 }
@@ -694,7 +721,8 @@ static bool map_put(comp *k, ir_infer *x) {
 /* index_add, index_copy, _index_reduce: slices of source go to slices of self. */
 static bool map_index_write(comp *k, ir_infer *x) {
     const ir_type *t = self_of(x);
-    const ir_arg *index = ir_arg_named(x, "index"), *src = ir_arg_named(x, "source"), *alpha = ir_arg_given(x, "alpha");
+    const ir_arg *index = ir_arg_named(x, "index"), *src = ir_arg_named(x, "source"),
+                 *alpha = ir_arg_given(x, "alpha");
     int axis;
     const char *how = "add";
     ex at[RT_MAX_RANK + 1] = {NULL}, own[RT_MAX_RANK], i;
@@ -702,7 +730,8 @@ static bool map_index_write(comp *k, ir_infer *x) {
     if (ir_arg_given(x, "reduce") && !ir_arg_str(x, "reduce", &how)) return false;
     const ir_dim *one = ir_dim_const(C, 1), *dims[RT_MAX_RANK];
     int rank = t->rank ? t->rank : 1;
-    for (int d = 0; d < rank; d++) dims[d] = d == axis ? (index->type->rank ? index->type->dims[0] : one) : t->dims[d];
+    for (int d = 0; d < rank; d++)
+        dims[d] = d == axis ? (index->type->rank ? index->type->dims[0] : one) : t->dims[d];
     identity(k, rank, at);
     identity(k, src->type->rank, own);
     i = at[axis];
@@ -726,7 +755,8 @@ static bool map_index_fill(comp *k, ir_infer *x) {
     if (!value || !ir_arg_axis(x, "dim", t->rank, &axis)) return false;
     const ir_dim *one = ir_dim_const(C, 1), *dims[RT_MAX_RANK];
     int rank = t->rank ? t->rank : 1;
-    for (int d = 0; d < rank; d++) dims[d] = d == axis ? (index->type->rank ? index->type->dims[0] : one) : t->dims[d];
+    for (int d = 0; d < rank; d++)
+        dims[d] = d == axis ? (index->type->rank ? index->type->dims[0] : one) : t->dims[d];
     identity(k, rank, at);
     i = at[axis];
     ex target = index_value(k, x, index, &i, t->rank ? t->dims[axis] : one, true, !t->rank, axis);
@@ -783,7 +813,8 @@ static bool map_slice_scatter(comp *k, ir_infer *x) {
     int64_t step;
     const ir_dim *start, *len;
     ex at[RT_MAX_RANK], ok = NULL;
-    if (!ir_arg_axis(x, "dim", t->rank, &axis) || !ir_slice_bounds(x, t->dims[axis], &start, &len, &step)) return false;
+    if (!ir_arg_axis(x, "dim", t->rank, &axis) || !ir_slice_bounds(x, t->dims[axis], &start, &len, &step))
+        return false;
     identity(k, t->rank, at);
     ex from = map_op(k, K_SUB, at[axis], map_dim(k, start)), i = from;
     if (!is_const(start, 0)) ok = map_op(k, K_GE, from, map_int(k, 0));
@@ -815,7 +846,9 @@ static bool map_as_strided_scatter(comp *k, ir_infer *x) {
     const ir_arg *src = ir_arg_named(x, "src");
     ex linear, at[RT_MAX_RANK + 1] = {NULL}, own[RT_MAX_RANK];
     if (!strided_linear(k, x, &linear) || !strided_at(k, x, linear, at)) return false;
-    RT_PUSH(&C->arena, &k->checks, ((struct comp_check){linear, ir_numel(C, t->rank, t->dims), "as_strided_scatter: outside of the tensor's elements"}));
+    RT_PUSH(&C->arena, &k->checks,
+            ((struct comp_check){linear, ir_numel(C, t->rank, t->dims),
+                                 "as_strided_scatter: outside of the tensor's elements"}));
     identity(k, src->type->rank, own);
     writes(k, x, src->type->rank, src->type->dims, at, map_load(k, src, own));
     return true;
@@ -823,26 +856,74 @@ static bool map_as_strided_scatter(comp *k, ir_infer *x) {
 
 /* ------------------------------------------------------------------ the table */
 
-static const struct { const char *name; bool (*map)(comp *k, ir_infer *x); } maps[] = {
-    {"view", map_reshape}, {"reshape", map_reshape}, {"permute", map_permute}, {"transpose", map_transpose},
-    {"t", map_t}, {"expand", map_expand}, {"select", map_select}, {"slice", map_slice}, {"squeeze", map_squeeze},
-    {"unsqueeze", map_unsqueeze}, {"diagonal", map_diagonal}, {"unfold", map_unfold}, {"as_strided", map_as_strided},
-    {"detach", map_same}, {"alias", map_same}, {"contiguous", map_same}, {"clone", map_same}, {"cat", map_cat},
-    {"squeeze_", map_squeeze}, {"unsqueeze_", map_unsqueeze}, {"t_", map_t}, {"transpose_", map_transpose},
-    {"as_strided_", map_as_strided}, {"detach_", map_same},
-    {"constant_pad_nd", map_pad}, {"_pad_reflect", map_pad_reflect}, {"_pad_replicate", map_pad_replicate},
-    {"_pad_circular", map_pad_circular}, {"reflection_pad1d", map_pad_reflect}, {"reflection_pad2d", map_pad_reflect},
-    {"reflection_pad3d", map_pad_reflect}, {"replication_pad1d", map_pad_replicate},
-    {"replication_pad2d", map_pad_replicate}, {"replication_pad3d", map_pad_replicate},
-    {"flip", map_flip}, {"roll", map_roll}, {"repeat", map_repeat}, {"repeat_interleave", map_repeat_interleave},
-    {"diag_embed", map_diag_embed}, {"im2col", map_im2col}, {"col2im", map_col2im},
-    {"_index", map_index}, {"index_select", map_index_select}, {"gather", map_gather}, {"take", map_take},
-    {"take_along_dim", map_take_along_dim}, {"embedding", map_embedding}, {"_index_put", map_index_put}, {"put", map_put},
-    {"index_add", map_index_write}, {"index_copy", map_index_write}, {"_index_reduce", map_index_write},
-    {"index_fill", map_index_fill}, {"scatter", map_scatter}, {"scatter_add", map_scatter},
-    {"_scatter_reduce", map_scatter}, {"select_scatter", map_select_scatter}, {"slice_scatter", map_slice_scatter},
-    {"diagonal_scatter", map_diagonal_scatter}, {"as_strided_scatter", map_as_strided_scatter},
-    {"grid_sampler", map_grid_sampler}, {"grid_sampler_2d", map_grid_sampler}, {"grid_sampler_3d", map_grid_sampler},
+static const struct {
+    const char *name;
+    bool (*map)(comp *k, ir_infer *x);
+} maps[] = {
+    {"view", map_reshape},
+    {"reshape", map_reshape},
+    {"permute", map_permute},
+    {"transpose", map_transpose},
+    {"t", map_t},
+    {"expand", map_expand},
+    {"_expand_with", map_expand},
+    {"select", map_select},
+    {"slice", map_slice},
+    {"squeeze", map_squeeze},
+    {"unsqueeze", map_unsqueeze},
+    {"diagonal", map_diagonal},
+    {"unfold", map_unfold},
+    {"as_strided", map_as_strided},
+    {"detach", map_same},
+    {"alias", map_same},
+    {"contiguous", map_same},
+    {"clone", map_same},
+    {"cat", map_cat},
+    {"squeeze_", map_squeeze},
+    {"unsqueeze_", map_unsqueeze},
+    {"t_", map_t},
+    {"transpose_", map_transpose},
+    {"as_strided_", map_as_strided},
+    {"detach_", map_same},
+    {"constant_pad_nd", map_pad},
+    {"_pad_reflect", map_pad_reflect},
+    {"_pad_replicate", map_pad_replicate},
+    {"_pad_circular", map_pad_circular},
+    {"reflection_pad1d", map_pad_reflect},
+    {"reflection_pad2d", map_pad_reflect},
+    {"reflection_pad3d", map_pad_reflect},
+    {"replication_pad1d", map_pad_replicate},
+    {"replication_pad2d", map_pad_replicate},
+    {"replication_pad3d", map_pad_replicate},
+    {"flip", map_flip},
+    {"roll", map_roll},
+    {"repeat", map_repeat},
+    {"repeat_interleave", map_repeat_interleave},
+    {"diag_embed", map_diag_embed},
+    {"im2col", map_im2col},
+    {"col2im", map_col2im},
+    {"_index", map_index},
+    {"index_select", map_index_select},
+    {"gather", map_gather},
+    {"take", map_take},
+    {"take_along_dim", map_take_along_dim},
+    {"embedding", map_embedding},
+    {"_index_put", map_index_put},
+    {"put", map_put},
+    {"index_add", map_index_write},
+    {"index_copy", map_index_write},
+    {"_index_reduce", map_index_write},
+    {"index_fill", map_index_fill},
+    {"scatter", map_scatter},
+    {"scatter_add", map_scatter},
+    {"_scatter_reduce", map_scatter},
+    {"select_scatter", map_select_scatter},
+    {"slice_scatter", map_slice_scatter},
+    {"diagonal_scatter", map_diagonal_scatter},
+    {"as_strided_scatter", map_as_strided_scatter},
+    {"grid_sampler", map_grid_sampler},
+    {"grid_sampler_2d", map_grid_sampler},
+    {"grid_sampler_3d", map_grid_sampler},
 };
 
 static bool (*find_map(const char *name))(comp *, ir_infer *) {

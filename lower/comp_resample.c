@@ -1,7 +1,8 @@
 /* comp_resample.c: comprehensions of upsample_* and grid_sampler: loads at computed indices with weights.
  *
- * Coordinates are computed as PyTorch's CPU kernels do it, in f32 (f64 for f64 tensors), since a last bit decides
- * which element `nearest` takes.  The filters of dimension d combine what dims d + 1.. give: separable. */
+ * Coordinates are computed as PyTorch's CPU kernels do it, in f32 (f64 for f64 tensors), since a last bit
+ * decides which element `nearest` takes.  The filters of dimension d combine what dims d + 1.. give:
+ * separable. */
 #include "lower/comp_maps.h"
 
 #include <math.h>
@@ -47,8 +48,8 @@ static ex tap_sum(comp *k, const ir_arg *in, rt_dtype math, int d, int n, const 
 
 typedef struct axis {
     const ir_dim *in, *out;
-    ex size, i;       /* input size, output index */
-    bool given;       /* a scale factor was */
+    ex size, i; /* input size, output index */
+    bool given; /* a scale factor was */
     double factor;
     bool align;
 } axis;
@@ -83,7 +84,8 @@ static ex as_real(comp *k, const ir_dim *d, rt_dtype math) { return ir_x_cast(&k
 static ex pixel_scale(comp *k, ir_infer *x, const axis *a, rt_dtype math) {
     if (a->align) {
         const ir_dim *one = ir_dim_const(C, 1);
-        ex ratio = over(k, as_real(k, ir_dim_sub(C, a->in, one), math), as_real(k, ir_dim_sub(C, a->out, one), math));
+        ex ratio = over(k, as_real(k, ir_dim_sub(C, a->in, one), math),
+                        as_real(k, ir_dim_sub(C, a->out, one), math));
         return map_if(k, map_op(k, K_GT, map_dim(k, a->out), map_int(k, 1)), ratio, real(k, math, 0));
     }
     if (a->given) return real(k, math, 1.0 / a->factor);
@@ -104,7 +106,8 @@ static void nearest(comp *k, ir_infer *x, const axis *a, bool exact, taps *t) {
         t->at[0] = map_op(k, K_FLOORDIV, a->i, map_int(k, 2));
     } else {
         ex pos = exact ? center(k, a, DT_F32) : ir_x_cast(&k->x, a->i, DT_F32);
-        t->at[0] = map_op(k, K_MIN, floor_int(k, times(k, pos, pixel_scale(k, x, a, DT_F32))), less_one(k, a->size));
+        t->at[0] =
+            map_op(k, K_MIN, floor_int(k, times(k, pos, pixel_scale(k, x, a, DT_F32))), less_one(k, a->size));
     }
 }
 
@@ -150,7 +153,8 @@ static void cubic_weights(comp *k, ex past, rt_dtype m, taps *t) {
 static void cubic(comp *k, ir_infer *x, const axis *a, rt_dtype math, taps *t) {
     ex past, first = source(k, x, a, math, true, &past);
     cubic_weights(k, past, math, t);
-    for (int i = 0; i < 4; i++) t->at[i] = clamp(k, plus(k, first, map_int(k, i - 1)), map_int(k, 0), less_one(k, a->size));
+    for (int i = 0; i < 4; i++)
+        t->at[i] = clamp(k, plus(k, first, map_int(k, i - 1)), map_int(k, 0), less_one(k, a->size));
 }
 
 /* ------------------------------------------------------------------ upsample with antialiasing */
@@ -164,7 +168,8 @@ static ex filter(comp *k, char how, ex e, rt_dtype m) {
     ex d = ir_x1(&k->x, K_ABS, e), zero = real(k, m, 0), one = real(k, m, 1);
     if (how == 'l') return map_if(k, map_op(k, K_LT, d, one), minus(k, one, d), zero);
     if (how == 'z')
-        return map_if(k, map_op(k, K_LT, d, real(k, m, 3)), times(k, sinc(k, e, m), sinc(k, over(k, e, real(k, m, 3)), m)), zero);
+        return map_if(k, map_op(k, K_LT, d, real(k, m, 3)),
+                      times(k, sinc(k, e, m), sinc(k, over(k, e, real(k, m, 3)), m)), zero);
     ex far = map_if(k, map_op(k, K_LT, d, real(k, m, 2)), cubic_far(k, d, -0.5, m), zero);
     return map_if(k, map_op(k, K_LT, d, one), cubic_near(k, d, -0.5, m), far);
 }
@@ -184,9 +189,11 @@ static const ir_dim *aa_window(ir_infer *x, const axis *a, double half) {
 /* Input index and weight of step `r` of the window of one dim; the weight is 0 outside. */
 static ex aa_weight(comp *k, ir_infer *x, const axis *a, char how, double half, rt_dtype m, ex r, ex *at) {
     ex one = real(k, m, 1), scale = pixel_scale(k, x, a, m), wide = map_op(k, K_GE, scale, one);
-    ex support = times(k, real(k, m, half), map_if(k, wide, scale, one)), mid = times(k, scale, center(k, a, m));
+    ex support = times(k, real(k, m, half), map_if(k, wide, scale, one)),
+       mid = times(k, scale, center(k, a, m));
     ex inverse = map_if(k, wide, over(k, one, scale), one), half_one = real(k, m, 0.5);
-    ex first = map_op(k, K_MAX, ir_x_cast(&k->x, plus(k, minus(k, mid, support), half_one), DT_I64), map_int(k, 0));
+    ex first =
+        map_op(k, K_MAX, ir_x_cast(&k->x, plus(k, minus(k, mid, support), half_one), DT_I64), map_int(k, 0));
     ex end = map_op(k, K_MIN, ir_x_cast(&k->x, plus(k, plus(k, mid, support), half_one), DT_I64), a->size);
     ex i = plus(k, first, r);
     *at = map_op(k, K_MIN, i, less_one(k, a->size));
@@ -243,7 +250,11 @@ bool map_resample(comp *k, ir_infer *x) {
 
 enum { PAD_ZEROS, PAD_BORDER, PAD_REFLECTION };
 
-typedef struct grid { int64_t mode, pad; bool align; rt_dtype math; } grid;
+typedef struct grid {
+    int64_t mode, pad;
+    bool align;
+    rt_dtype math;
+} grid;
 
 /* -1..1 to element positions */
 static ex unnormalize(comp *k, const grid *g, ex e, ex size) {
@@ -256,7 +267,8 @@ static ex unnormalize(comp *k, const grid *g, ex e, ex size) {
 /* Mirrors e into [low, low + span], where low is 0 (align) or -0.5. */
 static ex reflected(comp *k, const grid *g, ex e, ex size) {
     rt_dtype m = g->math;
-    ex low = real(k, m, g->align ? 0 : -0.5), span = g->align ? minus(k, size, real(k, m, 1)) : size, zero = real(k, m, 0);
+    ex low = real(k, m, g->align ? 0 : -0.5), span = g->align ? minus(k, size, real(k, m, 1)) : size,
+       zero = real(k, m, 0);
     ex d = ir_x1(&k->x, K_ABS, minus(k, e, low));
     ex extra = map_op(k, K_REM, d, span), flips = ir_x1(&k->x, K_FLOOR, over(k, d, span));
     ex even = map_op(k, K_EQ, map_op(k, K_REM, flips, real(k, m, 2)), zero);
@@ -274,7 +286,8 @@ static void tap(comp *k, taps *t, int i, ex position, const ir_dim *size) {
     t->at[i] = ir_x_cast(&k->x, position, DT_I64);
     /* compared as a float first: a position beyond i64 or NaN is outside */
     ex limit = ir_x_cast(&k->x, map_dim(k, size), position->dtype);
-    ex in = map_and(k, map_op(k, K_GE, position, real(k, position->dtype, 0)), map_op(k, K_LT, position, limit));
+    ex in =
+        map_and(k, map_op(k, K_GE, position, real(k, position->dtype, 0)), map_op(k, K_LT, position, limit));
     t->ok[i] = map_and(k, in, map_inside(k, t->at[i], size));
 }
 
@@ -308,7 +321,8 @@ bool map_grid_sampler(comp *k, ir_infer *x) {
         return ir_missing(x, "%s: the modes must be constant", x->op->full);
     if (!ir_arg_bool(x, "align_corners", &g.align)) return false;
     if (g.mode < 0 || g.mode > 2 || (g.mode == 2 && n != 2) || g.pad < 0 || g.pad > 2)
-        return ir_fail(x, "RuntimeError", "grid_sampler(): interpolation mode %lld or padding mode %lld is not supported",
+        return ir_fail(x, "RuntimeError",
+                       "grid_sampler(): interpolation mode %lld or padding mode %lld is not supported",
                        (long long)g.mode, (long long)g.pad);
     taps t[MAX_SPATIAL] = {0};
     ex at[MAX_SPATIAL + 2] = {map_at(k, 0)};

@@ -4,15 +4,30 @@
  * Greedy, backwards: when a node is met, all its users are in groups already.  It joins the group of its users if that
  * is one group, in the same block, and if computing it there is right and not wasteful:
  *   - a map node joins as a producer: its expression is inlined at every load.  Not into contractions or writes unless it only
- *     moves elements; not where an expensive expression would be computed again and again.
- *   - a reduction, scan or contraction joins as the anchor of a group of maps that has none yet, has the same dims and reads it
+ *     moves elements; not where much would be computed again and again: an expensive expression read at an index that leaves
+ *     out loop variables, or one inlined at many different indexes.  A node with index checks only where every reader up to
+ *     the root reads at the output index, so that a check is never done where a guard forbids the load.
+ *   - a reduction or contraction joins as the anchor of a group of maps that has none yet, has the same dims and reads it
  *     only at the output index: the maps become its epilogue.
  * Map nodes that only move elements or hold a constant are duplicated for each user, so that they never cost memory.
- * Everything here is pure, so the group can stand where its last node stood.  Linear in nodes times users. */
+ * Everything here is pure, so the group can stand where its last node stood.  Linear in the nodes, their uses and the sizes
+ * of their expressions. */
 #include "lower/fused.h"
 #include "lower/nest.h"
 
-enum { EXPENSIVE = 12 /* primitives */ };
+enum {
+    EXPENSIVE = 12,   /* primitives */
+    MAX_MEMBERS = 96, /* of a group: bounds the size of one kernel */
+    MAX_SITES = 12    /* different indexes at which one node is computed in a group */
+};
+
+/* How a comprehension loads one of its operands. */
+typedef struct reads {
+    bool identity; /* at the output index only */
+    bool all_vars; /* at indexes that depend on every loop variable */
+    bool affine;
+    int n;         /* different loads */
+} reads;
 
 typedef struct info {
     lower_node a;
@@ -21,10 +36,16 @@ typedef struct info {
     int group;    /* number of the root node */
     bool aligned; /* the root reads it at the output index only, and it has the root's dims */
     bool bare;    /* only moves elements, or is a constant */
-    bool costly;
+    bool strict;  /* feeds a contraction or write: what joins behind it must be bare, too */
+    bool repeated; /* the root may need an element of it more than once */
+    int weight;   /* primitives per result */
+    int again;    /* weight of what is computed repeatedly, from here to the root */
+    int sites;    /* different indexes at which the root needs it, at most */
+    reads *reads; /* by operand; NULL: not asked yet */
+    ir_node *next; /* member of the same group, in the order of the block */
 } info;
 
-typedef struct group { ir_node *root; bool anchored; int n; } group;
+typedef struct group { ir_node *root, *first, *last; bool anchored; int n; } group;
 
 typedef struct fuse {
     ir_module *m;
@@ -36,10 +57,11 @@ typedef struct fuse {
 
 static bool is_libm(ir_prim p) { return p >= K_EXP && p < K_COUNT; }
 
-static int weight(const ir_expr *e) { /* of the tree: a rough upper bound */
-    if (e->op >= K_COUNT) return 0;
+static int weight_of(unsigned char *seen, const ir_expr *e) {
+    if (e->op >= K_COUNT || seen[e->id]) return 0;
+    seen[e->id] = 1;
     int w = is_libm(e->op) ? EXPENSIVE : e->op == K_DIV || e->op == K_SQRT || e->op == K_FLOORDIV || e->op == K_MOD ? 4 : 1;
-    for (int i = 0; i < e->n && w < 10 * EXPENSIVE; i++) w += weight(e->args[i]);
+    for (int i = 0; i < e->n; i++) w += weight_of(seen, e->args[i]);
     return w;
 }
 
@@ -48,14 +70,18 @@ static bool only_moves(const ir_expr *e) {
     return e->op == X_LOAD || e->op == X_CONST || e->op == X_SCALAR || e->op == X_DIM;
 }
 
-static void describe(fuse *f, ir_node *n) {
+/* false after a diagnostic: the op has no loop form for these arguments. */
+static bool describe(fuse *f, ir_node *n) {
     info *x = &f->at[n->id];
-    *x = (info){.group = -1};
+    *x = (info){.group = -1, .sites = 1};
     x->k = lower_node_comp(f->m->c, n, &x->a);
     x->kind = lower_comp_kind(x->k);
-    if (x->kind != CK_MAP) return;
+    if (x->kind == CK_NONE) ir_error(f->m->c, n->span, "%s cannot be compiled: %s", n->op->full, x->a.x.error ? x->a.x.error : "it has no loop form");
+    if (x->kind != CK_MAP) return x->kind != CK_NONE;
     x->bare = n->nout == 1 && only_moves(x->k->out[0]) && !x->k->checks.n;
-    for (int i = 0; i < x->k->nout; i++) x->costly = x->costly || weight(x->k->out[i]) >= EXPENSIVE;
+    unsigned char *seen = RT_ARRAY(&f->m->c->arena, unsigned char, x->k->x.n + 1);
+    for (int i = 0; i < x->k->nout; i++) x->weight += weight_of(seen, x->k->out[i]);
+    return true;
 }
 
 static bool is_comp_class(const ir_node *n) {
@@ -63,8 +89,6 @@ static bool is_comp_class(const ir_node *n) {
 }
 
 /* ---- how a consumer reads a producer's result */
-
-typedef struct reads { const comp *k; uint32_t operands; bool identity, all_vars, affine; } reads;
 
 static uint32_t big_vars(const comp *k) {
     uint32_t u = 0;
@@ -76,51 +100,67 @@ static uint32_t big_vars(const comp *k) {
     return u;
 }
 
-static bool moves_simply(const ir_expr *e) { /* sums of variables times constants */
-    if (e->op == X_INDEX || e->op == X_CONST || e->op == X_DIM) return true;
-    if (e->op != K_ADD && e->op != K_SUB && e->op != K_MUL) return false;
-    return moves_simply(e->args[0]) && moves_simply(e->args[1]);
-}
-
 static bool size_one(const ir_dim *d) {
     int64_t x;
     return ir_dim_is_const(d, &x) && x == 1;
 }
 
-static void read_load(reads *r, const ir_expr *e) {
+typedef struct scan {
+    const comp *k;
+    reads *by; /* by operand */
+    nest_facts *facts;
+    unsigned char *seen;
+    uint32_t big;
+} scan;
+
+static void read_load(scan *s, const ir_expr *e) {
+    reads *r = &s->by[e->i];
     uint32_t used = 0;
+    r->n++;
     for (int i = 0; i < e->n; i++) {
-        bool here = e->args[i]->op == X_INDEX && e->args[i]->i == i && i < r->k->ndims;
-        if (!here && !(i < r->k->ndims && size_one(r->k->dims[i]) && e->args[i]->op == X_CONST)) r->identity = false;
-        if (!moves_simply(e->args[i])) r->affine = false;
-        used |= nest_uses(e->args[i]);
+        bool here = e->args[i]->op == X_INDEX && e->args[i]->i == i && i < s->k->ndims;
+        if (!here && !(i < s->k->ndims && size_one(s->k->dims[i]) && e->args[i]->op == X_CONST)) r->identity = false;
+        const nest_facts *a = nest_facts_of(s->facts, e->args[i]);
+        r->affine = r->affine && a->affine;
+        used |= a->uses;
     }
-    if (e->n != r->k->ndims) r->identity = false;
-    uint32_t big = big_vars(r->k);
-    if ((used & big) != big) r->all_vars = false;
+    if (e->n != s->k->ndims) r->identity = false;
+    if ((used & s->big) != s->big) r->all_vars = false;
 }
 
-typedef struct scan_env { reads *r; unsigned char *seen; } scan_env;
-
-static void scan_expr(scan_env *s, const ir_expr *e) {
-    if (s->seen[e->id]) return;
+static void scan_expr(scan *s, const ir_expr *e) {
+    if (!e || s->seen[e->id]) return;
     s->seen[e->id] = 1;
-    if (e->op == X_LOAD && s->r->operands >> e->i & 1) read_load(s->r, e);
+    if (e->op == X_LOAD) read_load(s, e);
     for (int i = 0; i < e->n; i++) scan_expr(s, e->args[i]);
+}
+
+static void scan_all(fuse *f, info *x) {
+    const comp *k = x->k;
+    rt_arena *a = &f->m->c->arena;
+    int n = k->x.n + 1;
+    x->reads = RT_ARRAY(a, reads, x->a.operands.n + 1);
+    for (int i = 0; i < x->a.operands.n; i++) x->reads[i] = (reads){true, true, true, 0};
+    scan s = {k, x->reads, RT_ARRAY(a, nest_facts, n), RT_ARRAY(a, unsigned char, n), big_vars(k)};
+    for (int i = 0; i < k->nstate; i++) scan_expr(&s, k->init[i]), scan_expr(&s, k->elem[i]);
+    for (int i = 0; i < k->nout && !k->write; i++) scan_expr(&s, k->out[i]);
+    for (int i = 0; i < k->nat; i++) scan_expr(&s, k->at[i]);
+    for (int i = 0; i < k->checks.n; i++) scan_expr(&s, k->checks.at[i].index);
 }
 
 /* How `user` loads the results of p. */
 static reads how_read(fuse *f, const ir_node *p, const ir_node *user) {
     info *x = &f->at[user->id];
-    const comp *k = x->k;
-    reads r = {k, 0, true, true, true};
-    for (int i = 0; i < x->a.operands.n && i < 32; i++)
-        if (x->a.operands.at[i]->def == p) r.operands |= 1u << i;
-    if (x->a.operands.n > 32) r.identity = r.all_vars = r.affine = false;
-    scan_env s = {&r, RT_ARRAY(&f->m->c->arena, unsigned char, k->x.n + 1)};
-    for (int i = 0; i < k->nstate; i++) scan_expr(&s, k->init[i]), scan_expr(&s, k->elem[i]);
-    for (int i = 0; i < k->nout && !k->write; i++) scan_expr(&s, k->out[i]);
-    for (int i = 0; i < k->checks.n; i++) scan_expr(&s, k->checks.at[i].index);
+    reads r = {true, true, true, 0};
+    if (!x->reads) scan_all(f, x);
+    for (int i = 0; i < x->a.operands.n; i++) {
+        const reads *by = &x->reads[i];
+        if (x->a.operands.at[i]->def != p) continue;
+        r.identity = r.identity && by->identity;
+        r.all_vars = r.all_vars && by->all_vars;
+        r.affine = r.affine && by->affine;
+        r.n += by->n;
+    }
     return r;
 }
 
@@ -172,16 +212,28 @@ static bool for_users(fuse *f, ir_node *n, each_user *fn, void *env) {
     return true;
 }
 
+typedef struct joining { bool aligned, strict, repeated; int sites, again; } joining; /* what n would be in the group of its users */
+
+static bool is_base(const info *user, const ir_node *n) {
+    return user->k->write && user->a.operands.at[user->k->base]->def == n;
+}
+
 static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     info *p = &f->at[n->id], *c = &f->at[user->id];
-    bool *aligned = env;
+    joining *j = env;
     reads r = how_read(f, n, user);
-    if (!r.identity || !c->aligned) *aligned = false;
-    if (c->kind == CK_WRITE) return false;
-    if (c->kind == CK_CONTRACT) return p->bare && r.affine;
-    if (p->k->checks.n && !(r.identity && c->kind == CK_MAP)) return false;
-    if (p->costly && !(r.all_vars && r.affine)) return false;
-    return true;
+    if (!r.identity || !c->aligned) j->aligned = false;
+    if (c->kind == CK_WRITE || c->kind == CK_CONTRACT || c->strict) {
+        j->strict = true;
+        return p->bare && r.affine && !is_base(c, n);
+    }
+    if (p->k->checks.n && !(r.identity && c->aligned && c->kind == CK_MAP)) return false;
+    bool repeated = !r.all_vars || !r.affine || c->repeated;
+    int again = repeated ? p->weight + c->again : 0;
+    j->repeated = j->repeated || repeated;
+    if (again > j->again) j->again = again;
+    j->sites += c->sites * r.n;
+    return p->bare || (again < EXPENSIVE && (p->weight < EXPENSIVE || c->sites * r.n <= 2));
 }
 
 static bool anchor_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
@@ -189,31 +241,42 @@ static bool anchor_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     return f->at[user->id].aligned && f->at[user->id].kind == CK_MAP && how_read(f, n, user).identity;
 }
 
-static void place(fuse *f, ir_node *n) {
+static void join(fuse *f, ir_node *n, int g, const joining *j) {
+    info *x = &f->at[n->id];
+    x->group = g;
+    x->aligned = j->aligned;
+    x->sites = j->aligned || j->sites < 1 ? 1 : j->sites;
+    x->again = j->again;
+    x->repeated = j->repeated;
+    x->strict = j->strict;
+    f->groups[g].n++;
+}
+
+static bool join_users(fuse *f, ir_node *n) {
     info *x = &f->at[n->id];
     int g = users_group(f, n);
-    bool aligned = true;
-    if (g >= 0) {
-        group *to = &f->groups[g];
-        bool same = same_dims(n->out[0]->type, to->root->out[0]->type);
-        if (x->kind == CK_MAP && for_users(f, n, producer_ok, &aligned)) {
-            x->group = g;
-            x->aligned = aligned && same;
-            to->n++;
-            return;
-        }
-        bool anchor = (x->kind == CK_REDUCE || x->kind == CK_CONTRACT) && !to->anchored && same && to->root->nout == 1;
-        if (anchor && for_users(f, n, anchor_ok, NULL)) {
-            x->group = g;
-            x->aligned = true;
-            to->anchored = true;
-            to->n++;
-            return;
-        }
+    if (g < 0 || f->groups[g].n >= MAX_MEMBERS) return false;
+    group *to = &f->groups[g];
+    bool same = same_dims(n->out[0]->type, to->root->out[0]->type);
+    joining j = {.aligned = same};
+    if (x->kind == CK_MAP) {
+        if (!for_users(f, n, producer_ok, &j) || (!j.aligned && j.sites > MAX_SITES)) return false;
+        join(f, n, g, &j);
+        return true;
     }
+    bool anchor = (x->kind == CK_REDUCE || x->kind == CK_CONTRACT) && !to->anchored && same && to->root->nout == 1;
+    if (!anchor || !for_users(f, n, anchor_ok, NULL)) return false;
+    join(f, n, g, &j);
+    to->anchored = true;
+    return true;
+}
+
+static void place(fuse *f, ir_node *n) {
+    info *x = &f->at[n->id];
+    if (join_users(f, n)) return;
     x->group = n->id;
     x->aligned = true;
-    f->groups[n->id] = (group){n, x->kind != CK_MAP, 1};
+    f->groups[n->id] = (group){.root = n, .anchored = x->kind != CK_MAP, .n = 1};
 }
 
 /* ---- duplicates of nodes that cost nothing */
@@ -229,6 +292,12 @@ static bool single_user_here(const ir_node *n) {
     return u && !u->next && u->node && u->node->block == n->block;
 }
 
+/* A write copies its base: not once more in every iteration. */
+static bool writes(ir_module *m, const ir_node *n) {
+    lower_node a;
+    return n->op->cls == OP_MOVE && lower_comp_kind(lower_node_comp(m->c, n, &a)) == CK_WRITE;
+}
+
 /* A bare node gets a copy in front of each user that is a comprehension. */
 static void duplicate(ir_module *m, ir_func *f, ir_node *n) {
     lower_node a;
@@ -237,7 +306,7 @@ static void duplicate(ir_module *m, ir_func *f, ir_node *n) {
     if (lower_comp_kind(k) != CK_MAP || !only_moves(k->out[0]) || k->checks.n) return;
     RT_VEC(ir_use) users = {0};
     for (ir_use *u = n->out[0]->uses; u; u = u->next)
-        if (u->node && is_comp_class(u->node)) RT_PUSH(&m->c->arena, &users, *u);
+        if (u->node && is_comp_class(u->node) && !(u->node->block != n->block && writes(m, u->node))) RT_PUSH(&m->c->arena, &users, *u);
     for (int i = 0; i < users.n; i++) {
         ir_node *copy = clone(f, n);
         ir_insert_before(users.at[i].node, copy);
@@ -284,40 +353,42 @@ static void own_lists(fuse *f, ir_block *b, ir_node *n) {
     }
 }
 
-static void make_group(fuse *f, ir_node *root, ir_node **members, int n) {
+static void make_group(fuse *f, const group *g) {
+    ir_node *root = g->root;
     const ir_type *t[COMP_MAX_OUT];
     for (int i = 0; i < root->nout; i++) t[i] = root->out[i]->type;
     ir_node *kernel = ir_node_new(f->f, ir_struct(f->m->c, S_KERNEL), root->span, 0, NULL, root->nout, t);
     ir_insert_before(root, kernel);
     for (int i = 0; i < root->nout; i++) ir_replace_uses(root->out[i], kernel->out[i]);
     ir_block *b = ir_block_new(f->f, kernel);
-    for (int i = 0; i < n; i++) {
-        add_inputs(f, kernel, members[i], root->id);
-        own_lists(f, b, members[i]);
-        ir_move(b, members[i]);
+    for (ir_node *n = g->first, *next; n; n = next) {
+        next = f->at[n->id].next;
+        add_inputs(f, kernel, n, root->id);
+        own_lists(f, b, n);
+        ir_move(b, n);
     }
     for (int i = 0; i < root->nout; i++) ir_block_result(b, root->out[i]);
     f->made++;
 }
 
+static bool grouped(const fuse *f, const ir_node *n) { return is_comp_class(n) && f->at[n->id].kind != CK_NONE; }
+
 static void group_block(fuse *f, ir_block *b) {
     for (ir_node *n = b->last; n; n = n->prev) {
         if (!is_comp_class(n)) continue;
-        describe(f, n);
-        if (f->at[n->id].kind != CK_NONE) place(f, n);
+        if (describe(f, n)) place(f, n);
     }
-    int cap = 0;
-    for (ir_node *n = b->first; n; n = n->next) cap++;
-    ir_node **members = RT_ARRAY(&f->m->c->arena, ir_node *, cap);
-    for (ir_node *n = b->first, *next; n; n = next) {
+    for (ir_node *n = b->first; n; n = n->next) {
+        if (!grouped(f, n)) continue;
+        group *g = &f->groups[f->at[n->id].group];
+        if (g->last) f->at[g->last->id].next = n;
+        else g->first = n;
+        g->last = n;
+    }
+    for (ir_node *n = b->first, *next; n; n = next) { /* the root stands last in its group */
         next = n->next;
-        if (n->op->cls == OP_STRUCT)
-            for (int i = 0; i < n->nblocks && n->op->id != S_KERNEL; i++) group_block(f, n->blocks[i]);
-        if (!is_comp_class(n) || f->at[n->id].kind == CK_NONE || f->at[n->id].group != n->id) continue;
-        int count = 0;
-        for (ir_node *q = b->first; q != next; q = q->next)
-            if (is_comp_class(q) && f->at[q->id].kind != CK_NONE && f->at[q->id].group == n->id) members[count++] = q;
-        make_group(f, n, members, count);
+        for (int i = 0; i < n->nblocks; i++) group_block(f, n->blocks[i]);
+        if (grouped(f, n) && f->at[n->id].group == n->id) make_group(f, &f->groups[n->id]);
     }
 }
 

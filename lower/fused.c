@@ -18,15 +18,16 @@ typedef struct site { /* an item's expressions rewritten at some index */
     bool anchor;
 } site;
 
-typedef struct memo { const ir_value *v; const ir_expr **index; const ir_expr *e; } memo;
-
 typedef struct builder {
     ir_context *c;
     fused *out;
     comp *k;
     RT_VEC(item) items;
     item *anchor;
-    RT_VEC(memo) memos;
+    rt_map item_of;  /* node -> item */
+    rt_map operands; /* value -> its number + 1 */
+    rt_map values;   /* value and the index expressions -> expression */
+    rt_map checks;   /* index, size -> set */
 } builder;
 
 comp_kind lower_comp_kind(const comp *k) {
@@ -37,16 +38,13 @@ comp_kind lower_comp_kind(const comp *k) {
     return k->nrdims || k->nstate ? CK_REDUCE : CK_MAP;
 }
 
-static item *item_of(builder *b, const ir_value *v) {
-    for (int i = 0; i < b->items.n; i++)
-        if (b->items.at[i].n == v->def) return &b->items.at[i];
-    return NULL;
-}
+static item *item_of(builder *b, const ir_value *v) { return rt_map_getn(&b->item_of, (const char *)&v->def, sizeof v->def); }
 
 static int operand(builder *b, ir_value *v) {
-    for (int i = 0; i < b->out->operands.n; i++)
-        if (b->out->operands.at[i] == v) return i;
+    void *known = rt_map_getn(&b->operands, (const char *)&v, sizeof v);
+    if (known) return (int)(intptr_t)known - 1;
     RT_PUSH(&b->c->arena, &b->out->operands, v);
+    rt_map_putn(&b->c->arena, &b->operands, (const char *)&v, sizeof v, (void *)(intptr_t)b->out->operands.n);
     return b->out->operands.n - 1;
 }
 
@@ -57,23 +55,25 @@ static site site_new(builder *b, item *of, const ir_expr **index) {
 }
 
 static void add_check(builder *b, const ir_expr *index, const ir_dim *size, const char *why) {
-    for (int i = 0; i < b->k->checks.n; i++)
-        if (b->k->checks.at[i].index == index && b->k->checks.at[i].size == size) return;
+    const void *key[2] = {index, size};
+    if (rt_map_getn(&b->checks, (const char *)key, sizeof key)) return;
+    rt_map_putn(&b->c->arena, &b->checks, (const char *)key, sizeof key, b);
     struct comp_check c = {index, size, why};
     RT_PUSH(&b->c->arena, &b->k->checks, c);
 }
 
 /* Result `v` of a node of the group at `index`. */
 static const ir_expr *value_at(builder *b, item *p, const ir_value *v, int n, const ir_expr **index) {
-    for (int i = 0; i < b->memos.n; i++)
-        if (b->memos.at[i].v == v && !memcmp(b->memos.at[i].index, index, (size_t)n * sizeof *index)) return b->memos.at[i].e;
+    const void *key[2 * RT_MAX_RANK + 1] = {v};
+    memcpy(key + 1, index, (size_t)n * sizeof *index);
+    const ir_expr *e = rt_map_getn(&b->values, (const char *)key, (size_t)(n + 1) * sizeof *key);
+    if (e) return e;
     site s = site_new(b, p, index);
     if (p != b->anchor)
         for (int i = 0; i < p->k->checks.n; i++)
             add_check(b, rewrite(b, &s, p->k->checks.at[i].index), p->k->checks.at[i].size, p->k->checks.at[i].why);
-    const ir_expr *e = rewrite(b, &s, p->k->out[v->index]);
-    memo m = {v, rt_arena_copy(&b->c->arena, index, (size_t)n * sizeof *index), e};
-    RT_PUSH(&b->c->arena, &b->memos, m);
+    e = rewrite(b, &s, p->k->out[v->index]);
+    rt_map_putn(&b->c->arena, &b->values, (const char *)key, (size_t)(n + 1) * sizeof *key, (void *)e);
     return e;
 }
 
@@ -117,8 +117,11 @@ static bool add_items(builder *b, ir_module *m, ir_node *kernel) {
         }
         RT_PUSH(&m->c->arena, &b->items, it);
     }
-    for (int i = 0; i < b->items.n; i++)
-        if (b->items.at[i].kind != CK_MAP) b->anchor = &b->items.at[i];
+    for (int i = 0; i < b->items.n; i++) {
+        item *it = &b->items.at[i];
+        if (it->kind != CK_MAP) b->anchor = it;
+        rt_map_putn(&m->c->arena, &b->item_of, (const char *)&it->n, sizeof it->n, it);
+    }
     return true;
 }
 
@@ -134,8 +137,9 @@ static void copy_anchor(builder *b) {
     *k = (comp){.x = k->x, .ndims = a->ndims, .nrdims = a->nrdims, .dims = a->dims, .rdims = a->rdims, .nstate = a->nstate,
                 .associative = a->associative, .scan = a->scan, .contract = a->contract, .write = a->write, .nat = a->nat, .out_type = a->out_type};
     site s = site_new(b, b->anchor, identity(b, a->ndims + a->nrdims));
-    for (int i = 0; i < a->nstate; i++) {
-        k->state_dtype[i] = a->state_dtype[i];
+    for (int i = 0; i < a->nstate; i++) k->state_dtype[i] = a->state_dtype[i];
+    if (a->write) k->nstate = 0; /* its one state is the old element: combine[0] alone says what becomes of it */
+    for (int i = 0; i < k->nstate; i++) {
         k->init[i] = rewrite(b, &s, a->init[i]);
         k->elem[i] = rewrite(b, &s, a->elem[i]);
         k->combine[i] = rewrite(b, &s, a->combine[i]);

@@ -23,7 +23,7 @@ comp *lower_node_comp(ir_context *c, const ir_node *n, lower_node *out);
 
 /* ---- schedule.c */
 
-typedef enum lower_buffer_kind { LB_IN /* node input */, LB_OUT /* node result */, LB_SCRATCH /* workspace, dead after the call */ } lower_buffer_kind;
+typedef enum lower_buffer_kind { LB_IN /* node input */, LB_OUT /* node result */, LB_SCRATCH /* workspace, number `index` of the group */ } lower_buffer_kind;
 typedef struct lower_buffer { lower_buffer_kind kind; int index; rt_dtype dtype; const ir_dim *elements; /* of scratch */ } lower_buffer;
 typedef struct lower_scalar { const ir_dim *dim; /* its value, or NULL */ int input; /* else the node input that it is */ rt_dtype dtype; } lower_scalar;
 typedef struct lower_failure { const char *cls, *text; } lower_failure; /* of raise code i + 1; text may hold %lld for the raise's arguments */
@@ -44,6 +44,10 @@ typedef struct lower_kernel {
     const char *label;            /* "linear+relu" */
     RT_VEC(lower_launch) launches;
 } lower_kernel;
+
+/* Bytes of the scratch buffers with numbers below `index` (LB_SCRATCH buffers of one number are the same memory, also
+ * in different launches of the group); index INT_MAX: of all. */
+const ir_dim *lower_scratch_bytes(ir_context *c, const lower_kernel *k, int index);
 
 /* Schedules one group.  false after diagnostics. */
 bool lower_schedule_group(ir_module *m, ir_node *kernel);

@@ -4,20 +4,35 @@
  * i * size(j) + j counts through both: a contiguous elementwise op of any rank is one loop.  Variables of size 1 vanish. */
 #include "lower/nest.h"
 
-typedef struct affine { const ir_dim *coef[NEST_MAX]; const ir_expr *rest; bool ok; } affine;
+typedef struct affine { const ir_dim *coef[NEST_MAX]; const ir_expr *rest; uint32_t rest_uses; } affine;
 
+/* Expressions are DAGs: what is known about one is kept by its id. */
 typedef struct walk {
     nest *t;
     ir_exprs *x;
-    unsigned char *seen; /* by expression id */
+    unsigned char *seen;
+    nest_facts *facts;
+    const affine **done;
 } walk;
 
-static const ir_dim *sum(ir_context *c, const ir_dim *a, const ir_dim *b) { return !a ? b : !b ? a : ir_dim_add(c, a, b); }
+static const ir_dim *sum(ir_context *c, const ir_dim *a, const ir_dim *b) {
+    if (!a || !b) return a ? a : b;
+    const ir_dim *d = ir_dim_add(c, a, b);
+    return d->nterms ? d : NULL; /* NULL is 0 */
+}
 
-uint32_t nest_uses(const ir_expr *e) {
-    uint32_t u = e->op == X_INDEX ? 1u << e->i : 0;
-    for (int i = 0; i < e->n; i++) u |= nest_uses(e->args[i]);
-    return u;
+const nest_facts *nest_facts_of(nest_facts *by_id, const ir_expr *e) {
+    nest_facts *f = &by_id[e->id];
+    if (f->known) return f;
+    f->uses = e->op == X_INDEX ? 1u << e->i : 0;
+    f->affine = e->op == X_INDEX || e->op == X_CONST || e->op == X_DIM || e->op == K_ADD || e->op == K_SUB || e->op == K_MUL;
+    for (int i = 0; i < e->n; i++) {
+        const nest_facts *a = nest_facts_of(by_id, e->args[i]);
+        f->uses |= a->uses;
+        f->affine = f->affine && a->affine;
+    }
+    f->known = true;
+    return f;
 }
 
 /* A size that does not change in the nest, as a dim; NULL if e is none. */
@@ -35,30 +50,44 @@ static void scale(ir_context *c, ir_exprs *x, affine *a, const ir_dim *k) {
 
 static const ir_expr *rest_sum(ir_exprs *x, const ir_expr *a, const ir_expr *b) { return !a ? b : !b ? a : ir_x2(x, K_ADD, a, b); }
 
-static void analyse(ir_context *c, ir_exprs *x, const ir_expr *e, affine *out) {
-    *out = (affine){.rest = NULL};
+static affine analyse(walk *w, const ir_expr *e);
+
+static affine analyse_new(walk *w, const ir_expr *e) {
+    ir_context *c = w->t->c;
+    affine out = {.rest = NULL};
     if (e->op == X_INDEX) {
-        out->coef[e->i] = ir_dim_const(c, 1);
-        return;
+        out.coef[e->i] = ir_dim_const(c, 1);
+        return out;
     }
     if (e->op == K_ADD || e->op == K_SUB) {
-        affine b;
-        analyse(c, x, e->args[0], out);
-        analyse(c, x, e->args[1], &b);
-        if (e->op == K_SUB) scale(c, x, &b, ir_dim_const(c, -1));
-        for (int i = 0; i < NEST_MAX; i++) out->coef[i] = sum(c, out->coef[i], b.coef[i]);
-        out->rest = rest_sum(x, out->rest, b.rest);
-        return;
+        affine b = analyse(w, e->args[1]);
+        out = analyse(w, e->args[0]);
+        if (e->op == K_SUB) scale(c, w->x, &b, ir_dim_const(c, -1));
+        for (int i = 0; i < NEST_MAX; i++) out.coef[i] = sum(c, out.coef[i], b.coef[i]);
+        out.rest = rest_sum(w->x, out.rest, b.rest);
+        out.rest_uses |= b.rest_uses;
+        return out;
     }
     if (e->op == K_MUL) {
         const ir_dim *k = size_of(c, e->args[1]);
         if (k || size_of(c, e->args[0])) {
-            analyse(c, x, e->args[k ? 0 : 1], out);
-            scale(c, x, out, k ? k : size_of(c, e->args[0]));
-            return;
+            out = analyse(w, e->args[k ? 0 : 1]);
+            scale(c, w->x, &out, k ? k : size_of(c, e->args[0]));
+            return out;
         }
     }
-    out->rest = e->op == X_CONST && e->k == 0 ? NULL : e;
+    if (e->op == X_CONST && e->k == 0) return out;
+    out.rest = e;
+    out.rest_uses = nest_facts_of(w->facts, e)->uses;
+    return out;
+}
+
+static affine analyse(walk *w, const ir_expr *e) {
+    if (!w->done[e->id]) {
+        affine a = analyse_new(w, e);
+        w->done[e->id] = rt_arena_copy(&w->t->c->arena, &a, sizeof a);
+    }
+    return *w->done[e->id];
 }
 
 static void add_access(walk *w, const ir_expr *load) {
@@ -68,16 +97,16 @@ static void add_access(walk *w, const ir_expr *load) {
     nest_access a = {.load = load};
     const ir_dim *stride = ir_dim_const(c, 1);
     for (int d = load->n - 1; d >= 0; d--) {
-        affine p;
-        analyse(c, w->x, load->args[d], &p);
+        affine p = analyse(w, load->args[d]);
         scale(c, w->x, &p, stride);
         for (int i = 0; i < NEST_MAX; i++) a.coef[i] = sum(c, a.coef[i], p.coef[i]);
         a.rest = rest_sum(w->x, a.rest, p.rest);
+        a.rest_uses |= p.rest_uses;
         stride = ir_dim_mul(c, stride, type->dims[d]);
     }
-    if (a.rest) a.rest_uses = nest_uses(a.rest);
     t->pinned |= a.rest_uses;
     RT_PUSH(&c->arena, &t->accesses, a);
+    t->access_of[load->id] = t->accesses.n;
 }
 
 /* Collects loads; index variables met outside of their addresses are pinned. */
@@ -95,9 +124,7 @@ static void visit(walk *w, const ir_expr *e, bool address) {
 }
 
 const nest_access *nest_find(const nest *t, const ir_expr *load) {
-    for (int i = 0; i < t->accesses.n; i++)
-        if (t->accesses.at[i].load == load) return &t->accesses.at[i];
-    return NULL;
+    return load->id < t->nexprs && t->access_of[load->id] ? &t->accesses.at[t->access_of[load->id] - 1] : NULL;
 }
 
 const ir_dim *nest_coef(const nest *t, const nest_access *a, int loop) { return a->coef[t->loops.at[loop].last]; }
@@ -156,8 +183,10 @@ void nest_build(ir_context *c, const fused *f, nest *out) {
         out->ocoef[i] = stride;
         stride = ir_dim_mul(c, stride, k->dims[i]);
     }
-    int n = k->x.n;
-    walk w = {out, &k->x, RT_ARRAY(&c->arena, unsigned char, n + 1)};
+    int n = k->x.n + 1; /* analysis makes further ones, which are never analysed */
+    walk w = {out, &k->x, RT_ARRAY(&c->arena, unsigned char, n), RT_ARRAY(&c->arena, nest_facts, n), RT_ARRAY(&c->arena, const affine *, n)};
+    out->nexprs = n;
+    out->access_of = RT_ARRAY(&c->arena, int, n);
     if (k->scan >= 0 && k->nrdims) out->pinned |= 1u << k->scan | 1u << k->ndims;
     visit_all(&w, k);
     add_loops(out, 0, k->ndims, false);

@@ -25,6 +25,7 @@ typedef struct nest {
     ir_context *c;
     const fused *f;
     RT_VEC(nest_access) accesses;
+    int *access_of, nexprs;        /* by expression id: number of the access + 1 */
     RT_VEC(nest_loop) loops; /* output loops, then reduce loops */
     int nouter;
     const ir_dim *ocoef[NEST_MAX]; /* of the output's address */
@@ -35,6 +36,12 @@ void nest_build(ir_context *c, const fused *f, nest *out);
 const nest_access *nest_find(const nest *t, const ir_expr *load);
 /* Coefficient of loop l in an access: that of its fastest variable. */
 const ir_dim *nest_coef(const nest *t, const nest_access *a, int loop);
-uint32_t nest_uses(const ir_expr *e); /* index variables that e depends on, inside addresses too */
+
+/* Facts about the expressions of one ir_exprs, each computed once: by expression id, zeroed (NULL: none known yet). */
+typedef struct nest_facts {
+    uint32_t uses; /* index variables that it depends on, inside addresses too, by bit */
+    bool known, affine; /* affine: sums and products of variables, constants and sizes */
+} nest_facts;
+const nest_facts *nest_facts_of(nest_facts *by_id, const ir_expr *e);
 
 #endif

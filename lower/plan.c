@@ -291,17 +291,25 @@ static void place_carries(planner *x, ir_node *n) {
     }
 }
 
-static void place_scratch(planner *x, ir_node *n) {
-    const lower_kernel *k = n->info;
-    const ir_dim *total = NULL;
-    for (int l = 0; k && l < k->launches.n; l++)
+static const ir_dim *scratch_of(const lower_kernel *k, int index, ir_context *c) {
+    for (int l = 0; l < k->launches.n; l++)
         for (int i = 0; i < k->launches.at[l].buffers.n; i++) {
             const lower_buffer *b = &k->launches.at[l].buffers.at[i];
-            if (b->kind != LB_SCRATCH) continue;
-            const ir_dim *bytes = aligned(x->c, ir_dim_mul(x->c, b->elements, ir_dim_const(x->c, rt_dtypes[b->dtype].bytes)));
-            total = total ? ir_dim_add(x->c, total, bytes) : bytes;
+            if (b->kind == LB_SCRATCH && b->index == index)
+                return aligned(c, ir_dim_mul(c, b->elements, ir_dim_const(c, rt_dtypes[b->dtype].bytes)));
         }
-    if (total) want(x, x->begin[n->id], x->end[n->id], total, &x->p->scratch[n->id]);
+    return NULL;
+}
+
+const ir_dim *lower_scratch_bytes(ir_context *c, const lower_kernel *k, int index) {
+    const ir_dim *total = ir_dim_const(c, 0), *bytes;
+    for (int i = 0; i < index && (bytes = scratch_of(k, i, c)); i++) total = ir_dim_add(c, total, bytes);
+    return total;
+}
+
+static void place_scratch(planner *x, ir_node *n) {
+    const lower_kernel *k = n->info;
+    if (k && scratch_of(k, 0, x->c)) want(x, x->begin[n->id], x->end[n->id], lower_scratch_bytes(x->c, k, INT32_MAX), &x->p->scratch[n->id]);
 }
 
 /* A carried tensor whose incoming or outgoing size is not static must be boxed on all sides. */

@@ -47,7 +47,8 @@ bool rt_key_less(const rt_keys *k, int64_t a, int64_t b) {
     return isnan(k->f[b]) ? !isnan(k->f[a]) : k->f[a] < k->f[b];
 }
 
-static void merge(int64_t *to, const int64_t *a, int64_t na, const int64_t *b, int64_t nb, rt_before *before, const void *env) {
+static void merge(int64_t *to, const int64_t *a, int64_t na, const int64_t *b, int64_t nb, rt_before *before,
+                  const void *env) {
     int64_t i = 0, j = 0, n = 0;
     while (i < na && j < nb) to[n++] = before(env, b[j], a[i]) ? b[j++] : a[i++];
     while (i < na) to[n++] = a[i++];
@@ -91,8 +92,10 @@ bool rt_broadcast(rt_env *env, const rt_tensor *a, const rt_tensor *b, int *n, i
         int da = i - (*n - a->ndim), db = i - (*n - b->ndim);
         int64_t x = da < 0 ? 1 : a->shape[da], y = db < 0 ? 1 : b->shape[db];
         if (x != y && x != 1 && y != 1)
-            return rt_raise(env, "RuntimeError", "The size of tensor a (%lld) must match the size of tensor b (%lld) at "
-                            "non-singleton dimension %d", (long long)x, (long long)y, i);
+            return rt_raise(env, "RuntimeError",
+                            "The size of tensor a (%lld) must match the size of tensor b (%lld) at "
+                            "non-singleton dimension %d",
+                            (long long)x, (long long)y, i);
         shape[i] = x == 1 ? y : x;
     }
     return true;
@@ -103,7 +106,8 @@ int64_t rt_int_arg(rt_value v, int64_t none) { return v.tag == V_INT || v.tag ==
 bool rt_axis_arg(rt_env *env, rt_value v, const rt_tensor *t, int *axis) {
     int64_t d = rt_int_arg(v, 0), n = t->ndim ? t->ndim : 1;
     if (!rt_host_index(&d, n))
-        return rt_raise(env, "IndexError", "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
+        return rt_raise(env, "IndexError",
+                        "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
                         (long long)-n, (long long)n - 1, (long long)rt_int_arg(v, 0));
     *axis = t->ndim ? (int)d : -1;
     return true;

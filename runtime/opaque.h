@@ -1,8 +1,9 @@
 /* opaque.h: what the kernels of opaque ops (opaque_*.c) share.  Private to runtime/.
  *
- * A kernel is a host function named by its op's full name (host_opaque.def); arguments are the op's parameters in
- * order.  Tensors may have any strides; results are contiguous.  Sizes that shape rules have checked at compile
- * time are checked again here, since a kernel is also called on what only the run knows. */
+ * A kernel is a host function named by its op's full name (host_opaque.def); arguments are the op's
+ * parameters in order.  Tensors may have any strides; results are contiguous.  Sizes that shape rules have
+ * checked at compile time are checked again here, since a kernel is also called on what only the run knows.
+ */
 #ifndef JITC_RUNTIME_OPAQUE_H
 #define JITC_RUNTIME_OPAQUE_H
 
@@ -11,8 +12,8 @@
 /* Rows along one axis: all other dims in row-major order. */
 typedef struct rt_rows {
     const rt_tensor *t;
-    int axis;      /* -1: a 0-dim tensor is one row of one element */
-    int64_t n;     /* number of rows */
+    int axis;  /* -1: a 0-dim tensor is one row of one element */
+    int64_t n; /* number of rows */
     int64_t len, step;
 } rt_rows;
 rt_rows rt_rows_of(const rt_tensor *t, int axis);
@@ -21,7 +22,7 @@ int64_t rt_row_at(const rt_rows *r, int64_t row); /* element offset in the stora
 /* Values of a row or tensor, comparable without knowing the dtype; NaN is greater than all. */
 typedef struct rt_keys {
     bool real;
-    double *f;     /* one of the two, by `real` */
+    double *f; /* one of the two, by `real` */
     int64_t *i;
 } rt_keys;
 bool rt_keys_new(rt_keys *k, rt_dtype dtype, int64_t n); /* false: out of memory */
@@ -41,11 +42,11 @@ void rt_select_nth(int64_t *order, int64_t nth, int64_t n, rt_before *less, cons
 void rt_select_partial_sort(int64_t *order, int64_t k, int64_t n, rt_before *less, const void *env);
 void rt_select_quick(int64_t *order, int64_t k, int64_t n, rt_before *greater, const void *env);
 
-rt_tensor *rt_contiguous(const rt_tensor *t);            /* owned: a contiguous copy, or t retained */
+rt_tensor *rt_contiguous(const rt_tensor *t); /* owned: a contiguous copy, or t retained */
 rt_tensor *rt_expanded(rt_tensor *t, int n, const int64_t *shape); /* owned contiguous copy; NULL: memory */
 /* Broadcast shape of a and b; false: raised. */
 bool rt_broadcast(rt_env *env, const rt_tensor *a, const rt_tensor *b, int *n, int64_t *shape);
-int64_t rt_int_arg(rt_value v, int64_t none);            /* int or bool; `none` otherwise */
+int64_t rt_int_arg(rt_value v, int64_t none);                             /* int or bool; `none` otherwise */
 bool rt_axis_arg(rt_env *env, rt_value v, const rt_tensor *t, int *axis); /* -1 for a 0-dim tensor */
 /* Gives tensors as results, which it takes; a NULL among them: all are released and MemoryError raised. */
 bool rt_give_tensors(rt_env *env, rt_value *out, int n, rt_tensor *const *t);

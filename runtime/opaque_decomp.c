@@ -1,19 +1,24 @@
 /* opaque_decomp.c: kernels of matrix decompositions: slogdet, triangular solve, qr, eigh, svd.
  *
- * In f64, batch by batch, like opaque_linalg.c.  qr takes the signs of LAPACK's Householder vectors; the signs of
- * eigenvectors and singular vectors are arbitrary, as everywhere. */
+ * In f64, batch by batch, like opaque_linalg.c.  qr takes the signs of LAPACK's Householder vectors; the
+ * signs of eigenvectors and singular vectors are arbitrary, as everywhere. */
 #include "runtime/opaque.h"
 
 #include <math.h>
 
-typedef struct mats { rt_tensor *copy; int64_t n, rows, cols; } mats; /* copy: owned, f64, contiguous */
+typedef struct mats {
+    rt_tensor *copy;
+    int64_t n, rows, cols;
+} mats; /* copy: owned, f64, contiguous */
 
 static bool mats_of(rt_env *env, const rt_tensor *t, bool square, mats *m) {
-    if (t->ndim < 2) return rt_raise(env, "RuntimeError", "linalg: The input tensor must have at least 2 dimensions.");
+    if (t->ndim < 2)
+        return rt_raise(env, "RuntimeError", "linalg: The input tensor must have at least 2 dimensions.");
     *m = (mats){NULL, 1, t->shape[t->ndim - 2], t->shape[t->ndim - 1]};
     for (int i = 0; i < t->ndim - 2; i++) m->n *= t->shape[i];
     if (square && m->rows != m->cols)
-        return rt_raise(env, "RuntimeError", "linalg: A must be batches of square matrices, but they are %lld by %lld matrices",
+        return rt_raise(env, "RuntimeError",
+                        "linalg: A must be batches of square matrices, but they are %lld by %lld matrices",
                         (long long)m->rows, (long long)m->cols);
     m->copy = rt_tensor_copy_to(t, DT_F64);
     return m->copy || rt_host_memory_error(env);
@@ -31,7 +36,9 @@ static rt_tensor *batch_new(const rt_tensor *t, int64_t rows, int64_t cols) {
     return r;
 }
 
-static double *mat(const rt_tensor *t, int64_t i, int64_t size) { return t ? (double *)t->storage->data + i * size : NULL; }
+static double *mat(const rt_tensor *t, int64_t i, int64_t size) {
+    return t ? (double *)t->storage->data + i * size : NULL;
+}
 
 /* The f64 results (taken) in dtype. */
 static bool give_all(rt_env *env, int n, rt_tensor **f64, rt_dtype dtype, rt_value *out) {
@@ -94,18 +101,22 @@ HOST(rt_op_solve_triangular) { /* self, B, upper, left, unitriangular */
     WANT(1, V_TENSOR);
     rt_tensor *a = args[0].tensor, *b = args[1].tensor;
     int64_t shape[RT_MAX_RANK], n = a->ndim;
-    if (!rt_int_arg(args[3], 1)) return rt_raise(env, "RuntimeError", "linalg.solve_triangular: left=False is not supported");
-    if (n < 2 || a->ndim != b->ndim || a->shape[n - 1] != a->shape[n - 2] || b->shape[n - 2] != a->shape[n - 1])
+    if (!rt_int_arg(args[3], 1))
+        return rt_raise(env, "RuntimeError", "linalg.solve_triangular: left=False is not supported");
+    if (n < 2 || a->ndim != b->ndim || a->shape[n - 1] != a->shape[n - 2] ||
+        b->shape[n - 2] != a->shape[n - 1])
         return rt_raise(env, "RuntimeError", "linalg.solve_triangular: Incompatible shapes of A and B");
     for (int i = 0; i < n - 2; i++)
-        if (a->shape[i] != b->shape[i]) return rt_raise(env, "RuntimeError", "linalg.solve_triangular: batch dimensions of A and B do not match");
+        if (a->shape[i] != b->shape[i])
+            return rt_raise(env, "RuntimeError",
+                            "linalg.solve_triangular: batch dimensions of A and B do not match");
     mats m;
     memcpy(shape, b->shape, (size_t)n * sizeof *shape);
     if (!mats_of(env, a, true, &m)) return false;
     rt_tensor *r = rt_tensor_copy_to(b, DT_F64);
     for (int64_t i = 0; r && i < m.n; i++)
-        solve_triangle(mat(m.copy, i, m.rows * m.rows), mat(r, i, m.rows * shape[n - 1]), m.rows, shape[n - 1],
-                       rt_int_arg(args[2], 0), rt_int_arg(args[4], 0));
+        solve_triangle(mat(m.copy, i, m.rows * m.rows), mat(r, i, m.rows * shape[n - 1]), m.rows,
+                       shape[n - 1], rt_int_arg(args[2], 0), rt_int_arg(args[4], 0));
     rt_tensor_release(m.copy);
     return give_all(env, 1, &r, a->dtype, out);
 }
@@ -113,7 +124,8 @@ HOST(rt_op_solve_triangular) { /* self, B, upper, left, unitriangular */
 /* ------------------------------------------------------------------ qr */
 
 /* a (rows x cols) becomes R; q (rows x nq, the first nq columns of the identity) becomes Q. */
-static void householder(double *a, int64_t rows, int64_t cols, double *q, int64_t nq, double *v, double *taus) {
+static void householder(double *a, int64_t rows, int64_t cols, double *q, int64_t nq, double *v,
+                        double *taus) {
     int64_t k = rows < cols ? rows : cols;
     for (int64_t j = 0; j < k; j++) { /* v[j * rows + i]: the j-th vector, v[j] = 1 */
         double norm = 0, alpha = a[j * cols + j], *w = v + j * rows;
@@ -145,13 +157,17 @@ HOST(rt_op_qr) { /* A, mode */
     bool complete = !strcmp(mode, "complete"), only_r = !strcmp(mode, "r");
     mats m;
     if (!complete && !only_r && strcmp(mode, "reduced"))
-        return rt_raise(env, "RuntimeError", "qr received unrecognized mode '%s' but expected one of 'reduced' (default), 'r', or 'complete'", mode);
+        return rt_raise(
+            env, "RuntimeError",
+            "qr received unrecognized mode '%s' but expected one of 'reduced' (default), 'r', or 'complete'",
+            mode);
     if (!mats_of(env, args[0].tensor, false, &m)) return false;
     int64_t k = m.rows < m.cols ? m.rows : m.cols, nq = complete ? m.rows : k, none = 0;
     rt_tensor *q = batch_new(args[0].tensor, m.rows, nq), *r = batch_new(args[0].tensor, nq, m.cols);
     double *v = rt_calloc((size_t)(k * m.rows), sizeof *v), *taus = rt_calloc((size_t)k, sizeof *taus);
     for (int64_t b = 0; q && r && v && taus && b < m.n; b++) {
-        double *a = mat(m.copy, b, m.rows * m.cols), *qb = mat(q, b, m.rows * nq), *rb = mat(r, b, nq * m.cols);
+        double *a = mat(m.copy, b, m.rows * m.cols), *qb = mat(q, b, m.rows * nq),
+               *rb = mat(r, b, nq * m.cols);
         memset(v, 0, (size_t)(k * m.rows) * sizeof *v);
         for (int64_t i = 0; i < nq; i++) qb[i * nq + i] = 1;
         householder(a, m.rows, m.cols, qb, nq, v, taus);
@@ -172,7 +188,8 @@ HOST(rt_op_qr) { /* A, mode */
 static void jacobi_turn(double *a, double *v, int64_t n, int64_t p, int64_t q) {
     double apq = a[p * n + q];
     if (apq == 0) return;
-    double theta = (a[q * n + q] - a[p * n + p]) / (2 * apq), t = (theta >= 0 ? 1 : -1) / (fabs(theta) + sqrt(theta * theta + 1));
+    double theta = (a[q * n + q] - a[p * n + p]) / (2 * apq),
+           t = (theta >= 0 ? 1 : -1) / (fabs(theta) + sqrt(theta * theta + 1));
     double c = 1 / sqrt(t * t + 1), s = t * c;
     for (int64_t k = 0; k < n; k++) {
         double x = a[k * n + p], y = a[k * n + q];
@@ -257,7 +274,8 @@ static void complete_basis(double *u, int64_t n, int64_t m, int64_t from, int64_
 
 static bool turn_columns(double *a, int64_t rows, double *v, int64_t n, int64_t p, int64_t q) {
     double x = 0, y = 0, xy = 0;
-    for (int64_t i = 0; i < rows; i++) x += a[i * n + p] * a[i * n + p], y += a[i * n + q] * a[i * n + q], xy += a[i * n + p] * a[i * n + q];
+    for (int64_t i = 0; i < rows; i++)
+        x += a[i * n + p] * a[i * n + p], y += a[i * n + q] * a[i * n + q], xy += a[i * n + p] * a[i * n + q];
     if (!(fabs(xy) > 1e-15 * sqrt(x * y))) return false;
     double zeta = (y - x) / (2 * xy), t = (zeta >= 0 ? 1 : -1) / (fabs(zeta) + sqrt(1 + zeta * zeta));
     double c = 1 / sqrt(1 + t * t), s = c * t;
@@ -273,7 +291,8 @@ static bool turn_columns(double *a, int64_t rows, double *v, int64_t n, int64_t 
 }
 
 /* a (rows x n, rows >= n), destroyed; u rows x nu (nu >= n), s falling, v n x n (by columns). */
-static void svd_tall(double *a, int64_t rows, int64_t n, double *u, int64_t nu, double *s, double *v, int64_t *order) {
+static void svd_tall(double *a, int64_t rows, int64_t n, double *u, int64_t nu, double *s, double *v,
+                     int64_t *order) {
     bool more = true;
     memset(v, 0, (size_t)(n * n) * sizeof *v);
     for (int64_t i = 0; i < n; i++) v[i * n + i] = 1, order[i] = i;
@@ -305,10 +324,14 @@ static void transposed(const double *a, int64_t rows, int64_t cols, double *t) {
         for (int64_t j = 0; j < cols; j++) t[j * rows + i] = a[i * cols + j];
 }
 
-typedef struct svd_space { double *a, *u, *v; int64_t *order; } svd_space;
+typedef struct svd_space {
+    double *a, *u, *v;
+    int64_t *order;
+} svd_space;
 
 /* One matrix a (rows x cols) into u (rows x nu), s, vh (nv x cols). */
-static void svd_one(const double *a, int64_t rows, int64_t cols, double *u, int64_t nu, double *s, double *vh, int64_t nv, svd_space *w) {
+static void svd_one(const double *a, int64_t rows, int64_t cols, double *u, int64_t nu, double *s, double *vh,
+                    int64_t nv, svd_space *w) {
     bool wide = rows < cols;
     int64_t n = wide ? rows : cols, m = wide ? cols : rows, nl = wide ? nv : nu;
     if (wide) transposed(a, rows, cols, w->a);
@@ -318,7 +341,8 @@ static void svd_one(const double *a, int64_t rows, int64_t cols, double *u, int6
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < nl; j++) *(wide ? &vh[j * cols + i] : &u[i * nu + j]) = w->u[i * nl + j];
     for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++) *(wide ? &u[i * nu + j] : &vh[j * cols + i]) = w->v[i * n + w->order[j]];
+        for (int64_t j = 0; j < n; j++)
+            *(wide ? &u[i * nu + j] : &vh[j * cols + i]) = w->v[i * n + w->order[j]];
 }
 
 HOST(rt_op_svd) { /* A, full_matrices, driver */
@@ -326,12 +350,16 @@ HOST(rt_op_svd) { /* A, full_matrices, driver */
     mats m;
     if (!mats_of(env, args[0].tensor, false, &m)) return false;
     bool full = rt_int_arg(args[1], 1);
-    int64_t k = m.rows < m.cols ? m.rows : m.cols, big = m.rows + m.cols - k, nu = full ? m.rows : k, nv = full ? m.cols : k;
-    rt_tensor *r[3] = {batch_new(args[0].tensor, m.rows, nu), batch_new(args[0].tensor, k, -1), batch_new(args[0].tensor, nv, m.cols)};
-    svd_space w = {rt_calloc((size_t)(m.rows * m.cols), 8), rt_calloc((size_t)(big * big), 8), rt_calloc((size_t)(k * k), 8), rt_calloc((size_t)k, 8)};
+    int64_t k = m.rows < m.cols ? m.rows : m.cols, big = m.rows + m.cols - k, nu = full ? m.rows : k,
+            nv = full ? m.cols : k;
+    rt_tensor *r[3] = {batch_new(args[0].tensor, m.rows, nu), batch_new(args[0].tensor, k, -1),
+                       batch_new(args[0].tensor, nv, m.cols)};
+    svd_space w = {rt_calloc((size_t)(m.rows * m.cols), 8), rt_calloc((size_t)(big * big), 8),
+                   rt_calloc((size_t)(k * k), 8), rt_calloc((size_t)k, 8)};
     bool memory = w.a && w.u && w.v && w.order;
     for (int64_t b = 0; memory && r[0] && r[1] && r[2] && b < m.n; b++)
-        svd_one(mat(m.copy, b, m.rows * m.cols), m.rows, m.cols, mat(r[0], b, m.rows * nu), nu, mat(r[1], b, k), mat(r[2], b, nv * m.cols), nv, &w);
+        svd_one(mat(m.copy, b, m.rows * m.cols), m.rows, m.cols, mat(r[0], b, m.rows * nu), nu,
+                mat(r[1], b, k), mat(r[2], b, nv * m.cols), nv, &w);
     rt_free(w.a);
     rt_free(w.u);
     rt_free(w.v);

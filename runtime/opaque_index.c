@@ -1,5 +1,5 @@
-/* opaque_index.c: kernels whose result size or place the data decides: nonzero, masked_select, masked_scatter,
- * searchsorted, bucketize, bincount, histc, repeat_interleave, nms. */
+/* opaque_index.c: kernels whose result size or place the data decides: nonzero, masked_select,
+ * masked_scatter, searchsorted, bucketize, bincount, histc, repeat_interleave, nms. */
 #include "runtime/opaque.h"
 
 #include <math.h>
@@ -83,7 +83,9 @@ HOST(rt_op_masked_scatter) {
     for (int64_t i = 0; src && i < n && ok; i++) {
         if (!is_nonzero(m, m->offset + i)) continue;
         ok = used < have;
-        if (ok) memcpy((char *)rt_tensor_data(t) + (size_t)i * bytes, (const char *)rt_tensor_data(src) + (size_t)used++ * bytes, bytes);
+        if (ok)
+            memcpy((char *)rt_tensor_data(t) + (size_t)i * bytes,
+                   (const char *)rt_tensor_data(src) + (size_t)used++ * bytes, bytes);
     }
     rt_tensor_release(m);
     if (src && ok) {
@@ -99,11 +101,14 @@ HOST(rt_op_masked_scatter) {
 
 /* ------------------------------------------------------------------ search */
 
-/* How many of the sorted values seq[at .. at+n) lie before v (at or before, if right); order: sorter or NULL. */
-static int64_t search(const rt_tensor *seq, int64_t at, int64_t n, const rt_tensor *order, int64_t order_at, rt_value v, bool right) {
+/* How many of the sorted values seq[at .. at+n) lie before v (at or before, if right); order: sorter or NULL.
+ */
+static int64_t search(const rt_tensor *seq, int64_t at, int64_t n, const rt_tensor *order, int64_t order_at,
+                      rt_value v, bool right) {
     int64_t lo = 0, hi = n;
     while (lo < hi) {
-        int64_t mid = lo + (hi - lo) / 2, i = order ? rt_load_i64(order->storage->data, order->dtype, order_at + mid) : mid;
+        int64_t mid = lo + (hi - lo) / 2,
+                i = order ? rt_load_i64(order->storage->data, order->dtype, order_at + mid) : mid;
         if (i < 0 || i >= n) return -1;
         bool before;
         if (v.tag != V_FLOAT && rt_dtypes[seq->dtype].kind != 'F') {
@@ -120,21 +125,24 @@ static int64_t search(const rt_tensor *seq, int64_t at, int64_t n, const rt_tens
 }
 
 static rt_value element(const rt_tensor *t, int64_t i) { /* t contiguous */
-    if (rt_dtypes[t->dtype].kind == 'F') return rt_float(rt_load_f64(t->storage->data, t->dtype, t->offset + i));
+    if (rt_dtypes[t->dtype].kind == 'F')
+        return rt_float(rt_load_f64(t->storage->data, t->dtype, t->offset + i));
     return rt_int(rt_load_i64(t->storage->data, t->dtype, t->offset + i));
 }
 
 /* seq, values and sorter contiguous; values NULL: the number v. */
-static bool search_all(rt_env *env, const rt_tensor *seq, const rt_tensor *values, rt_value v, const rt_tensor *sorter,
-                       bool small, bool right, rt_value *out) {
+static bool search_all(rt_env *env, const rt_tensor *seq, const rt_tensor *values, rt_value v,
+                       const rt_tensor *sorter, bool small, bool right, rt_value *out) {
     int64_t n = seq->ndim ? seq->shape[seq->ndim - 1] : 1, count = values ? rt_tensor_numel(values) : 1;
     int64_t per = values && seq->ndim > 1 && values->ndim ? values->shape[values->ndim - 1] : count;
     int64_t rows = seq->ndim > 1 && n ? rt_tensor_numel(seq) / n : 1;
-    rt_tensor *r = rt_tensor_new(small ? DT_I32 : DT_I64, values ? values->ndim : 0, values ? values->shape : NULL);
+    rt_tensor *r =
+        rt_tensor_new(small ? DT_I32 : DT_I64, values ? values->ndim : 0, values ? values->shape : NULL);
     for (int64_t i = 0; r && i < count; i++) {
         int64_t row = per ? i / per : 0;
         if (rows > 0 && row >= rows) row = rows - 1;
-        int64_t at = search(seq, seq->offset + row * n, n, sorter, sorter ? sorter->offset + row * n : 0, values ? element(values, i) : v, right);
+        int64_t at = search(seq, seq->offset + row * n, n, sorter, sorter ? sorter->offset + row * n : 0,
+                            values ? element(values, i) : v, right);
         if (at < 0) {
             rt_tensor_release(r);
             return rt_raise(env, "RuntimeError", "torch.searchsorted(): sorter index out of range");
@@ -145,12 +153,14 @@ static bool search_all(rt_env *env, const rt_tensor *seq, const rt_tensor *value
 }
 
 /* Makes the tensors contiguous around search_all. */
-static bool search_in(rt_env *env, const rt_tensor *seq, rt_value v, rt_value sorter, bool small, bool right, rt_value *out) {
+static bool search_in(rt_env *env, const rt_tensor *seq, rt_value v, rt_value sorter, bool small, bool right,
+                      rt_value *out) {
     rt_tensor *s = rt_contiguous(seq), *x = v.tag == V_TENSOR ? rt_contiguous(v.tensor) : NULL;
     rt_tensor *o = sorter.tag == V_TENSOR ? rt_contiguous(sorter.tensor) : NULL;
     bool ok = s && (x || v.tag != V_TENSOR) && (o || sorter.tag != V_TENSOR);
     if (!ok) rt_host_memory_error(env);
-    else if (o && rt_tensor_numel(o) != rt_tensor_numel(s)) ok = rt_raise(env, "RuntimeError", "boundary and sorter must have the same size");
+    else if (o && rt_tensor_numel(o) != rt_tensor_numel(s))
+        ok = rt_raise(env, "RuntimeError", "boundary and sorter must have the same size");
     else ok = search_all(env, s, x, v, o, small, right, out);
     rt_tensor_release(s);
     rt_tensor_release(x);
@@ -164,8 +174,13 @@ HOST(rt_op_searchsorted) { /* sorted_sequence, self, out_int32, right, side, sor
     if (args[1].tag != V_TENSOR && !rt_is_number(args[1])) return rt_host_type_error(env, 1);
     if (args[4].tag == V_STR) {
         const char *side = args[4].str->s;
-        if (strcmp(side, "left") && strcmp(side, "right")) return rt_raise(env, "RuntimeError", "torch.searchsorted(): side can only be 'left' or 'right' but got %s", side);
-        if (right && !strcmp(side, "left")) return rt_raise(env, "RuntimeError", "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True");
+        if (strcmp(side, "left") && strcmp(side, "right"))
+            return rt_raise(env, "RuntimeError",
+                            "torch.searchsorted(): side can only be 'left' or 'right' but got %s", side);
+        if (right && !strcmp(side, "left"))
+            return rt_raise(env, "RuntimeError",
+                            "torch.searchsorted(): side and right can't be set to opposites, got side of "
+                            "left while right was True");
         right = !strcmp(side, "right");
     }
     const rt_tensor *seq = args[0].tensor;
@@ -173,7 +188,10 @@ HOST(rt_op_searchsorted) { /* sorted_sequence, self, out_int32, right, side, sor
         const rt_tensor *v = args[1].tensor;
         bool same = v->ndim == seq->ndim;
         for (int i = 0; same && i < seq->ndim - 1; i++) same = v->shape[i] == seq->shape[i];
-        if (!same) return rt_raise(env, "RuntimeError", "the first N-1 dimensions of boundaries tensor and input value tensor must match");
+        if (!same)
+            return rt_raise(
+                env, "RuntimeError",
+                "the first N-1 dimensions of boundaries tensor and input value tensor must match");
     }
     return search_in(env, seq, args[1], args[5], rt_int_arg(args[2], 0), right, out);
 }
@@ -181,8 +199,11 @@ HOST(rt_op_searchsorted) { /* sorted_sequence, self, out_int32, right, side, sor
 HOST(rt_op_bucketize) { /* self, boundaries, out_int32, right */
     WANT(1, V_TENSOR);
     if (args[0].tag != V_TENSOR && !rt_is_number(args[0])) return rt_host_type_error(env, 0);
-    if (args[1].tensor->ndim != 1) return rt_raise(env, "RuntimeError", "boundaries tensor must be 1 dimension, but got dim(%d)", args[1].tensor->ndim);
-    return search_in(env, args[1].tensor, args[0], V_NULL, rt_int_arg(args[2], 0), rt_int_arg(args[3], 0), out);
+    if (args[1].tensor->ndim != 1)
+        return rt_raise(env, "RuntimeError", "boundaries tensor must be 1 dimension, but got dim(%d)",
+                        args[1].tensor->ndim);
+    return search_in(env, args[1].tensor, args[0], V_NULL, rt_int_arg(args[2], 0), rt_int_arg(args[3], 0),
+                     out);
 }
 
 /* ------------------------------------------------------------------ counts */
@@ -197,14 +218,17 @@ HOST(rt_op_bincount) { /* self, weights, minlength */
     WANT(0, V_TENSOR);
     const rt_tensor *w = args[1].tag == V_TENSOR ? args[1].tensor : NULL;
     int64_t n = rt_int_arg(args[2], 0), most = -1;
-    if (args[0].tensor->ndim != 1) return rt_raise(env, "RuntimeError", "bincount only supports 1-d non-negative integral inputs.");
+    if (args[0].tensor->ndim != 1)
+        return rt_raise(env, "RuntimeError", "bincount only supports 1-d non-negative integral inputs.");
     rt_rows t = rt_rows_of(args[0].tensor, 0), v = w && w->ndim == 1 ? rt_rows_of(w, 0) : t;
-    if (w && (w->ndim != 1 || v.len != t.len)) return rt_raise(env, "RuntimeError", "weights should be 1-d and have the same length as input");
+    if (w && (w->ndim != 1 || v.len != t.len))
+        return rt_raise(env, "RuntimeError", "weights should be 1-d and have the same length as input");
     if (n < 0) return rt_raise(env, "RuntimeError", "minlength should be >= 0");
     const void *data = t.t->storage->data;
     for (int64_t i = 0; i < t.len; i++) {
         int64_t x = rt_load_i64(data, t.t->dtype, t.t->offset + i * t.step);
-        if (x < 0) return rt_raise(env, "RuntimeError", "bincount only supports 1-d non-negative integral inputs.");
+        if (x < 0)
+            return rt_raise(env, "RuntimeError", "bincount only supports 1-d non-negative integral inputs.");
         if (x > most) most = x;
     }
     if (most >= n && !rt_add_i64(most, 1, &n)) return rt_host_memory_error(env);
@@ -214,7 +238,10 @@ HOST(rt_op_bincount) { /* self, weights, minlength */
         int64_t x = rt_load_i64(data, t.t->dtype, t.t->offset + i * t.step);
         void *to = r->storage->data;
         if (!w) ((int64_t *)to)[x]++;
-        else rt_store_f64(to, dtype, x, rt_load_f64(to, dtype, x) + rt_load_f64(w->storage->data, w->dtype, w->offset + i * v.step));
+        else
+            rt_store_f64(to, dtype, x,
+                         rt_load_f64(to, dtype, x) +
+                             rt_load_f64(w->storage->data, w->dtype, w->offset + i * v.step));
     }
     return rt_give_tensors(env, out, 1, &r);
 }
@@ -231,7 +258,8 @@ static bool histc_range(rt_env *env, const rt_tensor *t, int64_t n, double *lo, 
         }
     }
     if (*lo == *hi) *lo -= 1, *hi += 1;
-    if (!isfinite(*lo) || !isfinite(*hi)) return rt_raise(env, "RuntimeError", "histc: range of [%g, %g] is not finite", *lo, *hi);
+    if (!isfinite(*lo) || !isfinite(*hi))
+        return rt_raise(env, "RuntimeError", "histc: range of [%g, %g] is not finite", *lo, *hi);
     if (*lo > *hi) return rt_raise(env, "RuntimeError", "torch.histc: max must be larger than min");
     return true;
 }
@@ -251,7 +279,8 @@ HOST(rt_op_histc) { /* self, bins, min, max */
     for (int64_t i = 0; count && i < n; i++) {
         double x = rt_load_f64(c->storage->data, c->dtype, c->offset + i);
         if (!(x >= lo && x <= hi)) continue;
-        double at = single ? ((float)x - (float)lo) * (float)bins / ((float)hi - (float)lo) : (x - lo) * (double)bins / (hi - lo);
+        double at = single ? ((float)x - (float)lo) * (float)bins / ((float)hi - (float)lo)
+                           : (x - lo) * (double)bins / (hi - lo);
         int64_t bin = (int64_t)at;
         ((double *)count->storage->data)[bin < bins ? bin : bins - 1] += 1;
     }
@@ -285,7 +314,8 @@ static rt_tensor *repeat_rows(rt_env *env, const rt_tensor *repeats, int64_t n, 
 HOST(rt_op_repeats) { /* repeats, output_size */
     WANT(0, V_TENSOR);
     const rt_tensor *t = args[0].tensor;
-    if (t->ndim > 1) return rt_raise(env, "RuntimeError", "repeat_interleave only accept 1D vector as repeat");
+    if (t->ndim > 1)
+        return rt_raise(env, "RuntimeError", "repeat_interleave only accept 1D vector as repeat");
     rt_tensor *r = repeat_rows(env, t, t->ndim ? t->shape[0] : 1, args[1]);
     if (!r) return false;
     *out = rt_tensor_value(r);
@@ -319,7 +349,8 @@ static rt_tensor *nms(const double *box, const rt_keys *score, int64_t n, double
         rt_sort_order(order, tmp, n, higher_score, score);
         for (int64_t i = 0; i < n; i++) {
             bool drop = false;
-            for (int64_t j = 0; j < kept && !drop; j++) drop = overlaps(box + 4 * tmp[j], box + 4 * order[i], limit, single);
+            for (int64_t j = 0; j < kept && !drop; j++)
+                drop = overlaps(box + 4 * tmp[j], box + 4 * order[i], limit, single);
             if (!drop) tmp[kept++] = order[i];
         }
         r = rt_tensor_new(DT_I64, 1, &kept);

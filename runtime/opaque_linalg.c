@@ -1,4 +1,5 @@
-/* opaque_linalg.c: kernels of small dense linear algebra: cholesky, inverse, determinant, solve, singular values.
+/* opaque_linalg.c: kernels of small dense linear algebra: cholesky, inverse, determinant, solve, singular
+ * values.
  *
  * All compute in f64 on contiguous copies, batch by batch, and convert at the end. */
 #include "runtime/opaque.h"
@@ -6,14 +7,18 @@
 #include <math.h>
 
 /* The last two dims of t. */
-typedef struct batch { int64_t n, rows, cols; } batch;
+typedef struct batch {
+    int64_t n, rows, cols;
+} batch;
 
 static bool batch_of(rt_env *env, const rt_tensor *t, bool square, batch *b) {
-    if (t->ndim < 2) return rt_raise(env, "RuntimeError", "linalg: The input tensor must have at least 2 dimensions.");
+    if (t->ndim < 2)
+        return rt_raise(env, "RuntimeError", "linalg: The input tensor must have at least 2 dimensions.");
     *b = (batch){1, t->shape[t->ndim - 2], t->shape[t->ndim - 1]};
     for (int i = 0; i < t->ndim - 2; i++) b->n *= t->shape[i];
     if (square && b->rows != b->cols)
-        return rt_raise(env, "RuntimeError", "linalg: A must be batches of square matrices, but they are %lld by %lld matrices",
+        return rt_raise(env, "RuntimeError",
+                        "linalg: A must be batches of square matrices, but they are %lld by %lld matrices",
                         (long long)b->rows, (long long)b->cols);
     return true;
 }
@@ -65,8 +70,11 @@ HOST(rt_op_cholesky) { /* self, upper */
         int64_t bad = cholesky(a, b.rows);
         if (bad) {
             rt_tensor_release(c);
-            return rt_raise(env, "RuntimeError", "linalg.cholesky: The factorization could not be completed because the input is "
-                            "not positive-definite (the leading minor of order %lld is not positive-definite).", (long long)bad);
+            return rt_raise(
+                env, "RuntimeError",
+                "linalg.cholesky: The factorization could not be completed because the input is "
+                "not positive-definite (the leading minor of order %lld is not positive-definite).",
+                (long long)bad);
         }
         if (upper) transpose(a, b.rows);
     }
@@ -119,22 +127,26 @@ HOST(rt_op_det) {
     if (!batch_of(env, t, true, &b)) return false;
     rt_tensor *c = rt_tensor_copy_to(t, DT_F64), *r = rt_tensor_new(DT_F64, t->ndim - 2, t->shape);
     for (int64_t i = 0; c && r && i < b.n; i++)
-        ((double *)r->storage->data)[i] = eliminate((double *)c->storage->data + i * b.rows * b.rows, NULL, b.rows, 0, &singular);
+        ((double *)r->storage->data)[i] =
+            eliminate((double *)c->storage->data + i * b.rows * b.rows, NULL, b.rows, 0, &singular);
     if (!c) rt_tensor_release(r), r = NULL;
     rt_tensor_release(c);
     return give_as(env, r, t->dtype, out);
 }
 
 static bool singular_error(rt_env *env, const char *op, int64_t k) {
-    return rt_raise(env, "RuntimeError", "%s: The diagonal element %lld is zero, the %s could not be completed because the "
-                    "input matrix is singular.", op, (long long)k, !strcmp(op, "linalg.inv") ? "inversion" : "solve");
+    return rt_raise(env, "RuntimeError",
+                    "%s: The diagonal element %lld is zero, the %s could not be completed because the "
+                    "input matrix is singular.",
+                    op, (long long)k, !strcmp(op, "linalg.inv") ? "inversion" : "solve");
 }
 
 /* Solves each of b.n systems; rhs f64 contiguous, of m columns. */
 static bool solve_all(rt_env *env, rt_tensor *a, rt_tensor *rhs, const batch *b, int64_t m, const char *op) {
     int64_t singular = 0, n = b->rows;
     for (int64_t i = 0; i < b->n && !singular; i++)
-        eliminate((double *)a->storage->data + i * n * n, (double *)rhs->storage->data + i * n * m, n, m, &singular);
+        eliminate((double *)a->storage->data + i * n * n, (double *)rhs->storage->data + i * n * m, n, m,
+                  &singular);
     return !singular || singular_error(env, op, singular);
 }
 
@@ -181,15 +193,18 @@ HOST(rt_op_solve) { /* A, B, left */
     rt_tensor *a = args[0].tensor, *v = args[1].tensor;
     batch b;
     if (!batch_of(env, a, true, &b)) return false;
-    if (!rt_int_arg(args[2], 1)) return rt_raise(env, "RuntimeError", "linalg.solve: left=False is not supported");
+    if (!rt_int_arg(args[2], 1))
+        return rt_raise(env, "RuntimeError", "linalg.solve: left=False is not supported");
     int tail = is_vector(a, v) ? 1 : 2, na = a->ndim - 2, nv = v->ndim - tail, nb = na > nv ? na : nv;
     int64_t shape[RT_MAX_RANK], m = tail == 1 ? 1 : v->shape[v->ndim - 1];
     if (nv < 0 || v->shape[nv] != b.rows || nb + 2 > RT_MAX_RANK)
-        return rt_raise(env, "RuntimeError", "linalg.solve: Incompatible shapes of A and B for the equation AX = B");
+        return rt_raise(env, "RuntimeError",
+                        "linalg.solve: Incompatible shapes of A and B for the equation AX = B");
     b.n = 1;
     for (int i = 0; i < nb; i++) {
         int64_t x = i < nb - na ? 1 : a->shape[i - (nb - na)], y = i < nb - nv ? 1 : v->shape[i - (nb - nv)];
-        if (x != y && x != 1 && y != 1) return rt_raise(env, "RuntimeError", "linalg.solve: batch dimensions of A and B do not match");
+        if (x != y && x != 1 && y != 1)
+            return rt_raise(env, "RuntimeError", "linalg.solve: batch dimensions of A and B do not match");
         b.n *= shape[i] = x == 1 ? y : x;
     }
     rt_tensor *c = batch_copy(a, nb, shape, 2), *r = batch_copy(v, nb, shape, tail);
@@ -252,7 +267,8 @@ HOST(rt_op_svdvals) { /* A, driver */
     double *norms = rt_calloc((size_t)b.cols, sizeof *norms);
     bool ok = c && r && norms;
     for (int64_t i = 0; ok && n && i < b.n; i++)
-        singular_values((double *)c->storage->data + i * b.rows * b.cols, b.rows, b.cols, (double *)r->storage->data + i * n, norms);
+        singular_values((double *)c->storage->data + i * b.rows * b.cols, b.rows, b.cols,
+                        (double *)r->storage->data + i * n, norms);
     rt_free(norms);
     rt_tensor_release(c);
     if (!ok) rt_tensor_release(r), r = NULL;

@@ -1,10 +1,15 @@
-/* opaque_select.c: partial orders with the very permutations that PyTorch's CPU kernels leave, so that among equal
- * values the same ones are chosen: libstdc++'s sort, nth_element and partial_sort, and kthvalue's own quickselect.
+/* opaque_select.c: partial orders with the very permutations that PyTorch's CPU kernels leave, so that among
+ * equal values the same ones are chosen: libstdc++'s sort, nth_element and partial_sort, and kthvalue's own
+ * quickselect.
  *
  * All work on `o`, an array of element numbers, by a strict order `less`. */
 #include "runtime/opaque.h"
 
-typedef struct sel { int64_t *o; rt_before *less; const void *env; } sel;
+typedef struct sel {
+    int64_t *o;
+    rt_before *less;
+    const void *env;
+} sel;
 
 static bool lt(const sel *s, int64_t i, int64_t j) { return s->less(s->env, s->o[i], s->o[j]); }
 
@@ -28,7 +33,8 @@ static void adjust_heap(const sel *s, int64_t first, int64_t hole, int64_t len, 
         a[hole] = a[child - 1];
         hole = child - 1;
     }
-    for (int64_t parent = (hole - 1) / 2; hole > top && s->less(s->env, a[parent], value); parent = (hole - 1) / 2) {
+    for (int64_t parent = (hole - 1) / 2; hole > top && s->less(s->env, a[parent], value);
+         parent = (hole - 1) / 2) {
         a[hole] = a[parent];
         hole = parent;
     }
@@ -43,7 +49,8 @@ static void pop_heap(const sel *s, int64_t first, int64_t last, int64_t result) 
 
 static void heap_select(const sel *s, int64_t first, int64_t middle, int64_t last) {
     int64_t len = middle - first;
-    for (int64_t parent = (len - 2) / 2; len >= 2 && parent >= 0; parent--) adjust_heap(s, first, parent, len, s->o[first + parent]);
+    for (int64_t parent = (len - 2) / 2; len >= 2 && parent >= 0; parent--)
+        adjust_heap(s, first, parent, len, s->o[first + parent]);
     for (int64_t i = middle; i < last; i++)
         if (lt(s, i, first)) pop_heap(s, first, middle, i);
 }

@@ -1,7 +1,8 @@
 /* opaque_sort.c: kernels of sort, argsort, topk, kthvalue, median, mode, and of the unique family.
  *
- * All order by the same comparison: NaN is the greatest value.  sort and argsort are stable in both directions;
- * what selects (topk, kthvalue, median, mode) breaks ties as PyTorch's kernels do (opaque_select.c). */
+ * All order by the same comparison: NaN is the greatest value.  sort and argsort are stable in both
+ * directions; what selects (topk, kthvalue, median, mode) breaks ties as PyTorch's kernels do
+ * (opaque_select.c). */
 #include "runtime/opaque.h"
 
 #include <math.h>
@@ -57,8 +58,10 @@ static void arrange_top(sorter *s, int64_t n, int64_t k) {
     rt_select_sort(s->order, k - 1, row_before, s);
 }
 
-/* Copies element `from` of a row of `in` to place `to` of the same row of `out`, and its number to `index`. */
-static void take(const rt_rows *in, int64_t at_in, int64_t from, const rt_rows *out, int64_t at_out, int64_t to, rt_tensor *index) {
+/* Copies element `from` of a row of `in` to place `to` of the same row of `out`, and its number to `index`.
+ */
+static void take(const rt_rows *in, int64_t at_in, int64_t from, const rt_rows *out, int64_t at_out,
+                 int64_t to, rt_tensor *index) {
     int bytes = rt_dtypes[in->t->dtype].bytes;
     const char *src = (const char *)in->t->storage->data + (at_in + from * in->step) * bytes;
     memcpy((char *)out->t->storage->data + (at_out + to * out->step) * bytes, src, (size_t)bytes);
@@ -75,7 +78,8 @@ static rt_tensor *tensor_along(rt_dtype dtype, const rt_tensor *t, int axis, int
 }
 
 /* The first k of each arranged row. */
-static bool sort_into(rt_env *env, const rt_tensor *t, int axis, bool descending, int64_t k, arrange *order, rt_value *out) {
+static bool sort_into(rt_env *env, const rt_tensor *t, int axis, bool descending, int64_t k, arrange *order,
+                      rt_value *out) {
     sorter s = {0};
     rt_tensor *r[2] = {tensor_along(t->dtype, t, axis, k, true), tensor_along(DT_I64, t, axis, k, true)};
     rt_rows in = rt_rows_of(t, axis);
@@ -99,7 +103,8 @@ static bool sort_into(rt_env *env, const rt_tensor *t, int axis, bool descending
 static bool sort_all(rt_env *env, const rt_tensor *t, rt_value dim, rt_value descending, rt_value *out) {
     int axis;
     if (!rt_axis_arg(env, dim, t, &axis)) return false;
-    return sort_into(env, t, axis, rt_int_arg(descending, 0), axis < 0 ? 1 : t->shape[axis], arrange_stable, out);
+    return sort_into(env, t, axis, rt_int_arg(descending, 0), axis < 0 ? 1 : t->shape[axis], arrange_stable,
+                     out);
 }
 
 static bool argsort_all(rt_env *env, const rt_tensor *t, rt_value dim, rt_value descending, rt_value *out) {
@@ -143,7 +148,9 @@ HOST(rt_op_topk) {
 /* Chooses an element of a row of n > 0, using s->order. */
 typedef int64_t chooser(sorter *s, int64_t n, int64_t k);
 
-static bool row_greater(const void *env, int64_t a, int64_t b) { return rt_key_less(&((const sorter *)env)->keys, b, a); }
+static bool row_greater(const void *env, int64_t a, int64_t b) {
+    return rt_key_less(&((const sorter *)env)->keys, b, a);
+}
 
 static int64_t choose_kth(sorter *s, int64_t n, int64_t k) {
     rt_select_quick(s->order, k - 1, n, row_greater, s);
@@ -175,7 +182,8 @@ static int64_t choose_mode(sorter *s, int64_t n, int64_t k) {
     int64_t best = 0, most = 0, run = 0;
     for (int64_t i = 0; i < n; i++) {
         run++;
-        bool last = i + 1 == n || rt_key_less(&s->keys, s->order[i], s->order[i + 1]) || rt_key_is_nan(&s->keys, s->order[i]);
+        bool last = i + 1 == n || rt_key_less(&s->keys, s->order[i], s->order[i + 1]) ||
+                    rt_key_is_nan(&s->keys, s->order[i]);
         if (!last) continue;
         if (run > most) most = run, best = s->order[i];
         run = 0;
@@ -183,13 +191,16 @@ static int64_t choose_mode(sorter *s, int64_t n, int64_t k) {
     return best;
 }
 
-static bool pick(rt_env *env, const rt_tensor *t, rt_value dim, bool keep, chooser *choose, int64_t k, rt_value *out) {
+static bool pick(rt_env *env, const rt_tensor *t, rt_value dim, bool keep, chooser *choose, int64_t k,
+                 rt_value *out) {
     int axis;
     if (!rt_axis_arg(env, dim, t, &axis)) return false;
     rt_rows in = rt_rows_of(t, axis);
-    if (in.n && !in.len) return rt_raise(env, "IndexError", "Expected reduction dim %d to have non-zero size.", axis);
+    if (in.n && !in.len)
+        return rt_raise(env, "IndexError", "Expected reduction dim %d to have non-zero size.", axis);
     if (choose == choose_kth && (k < 1 || k > in.len))
-        return rt_raise(env, "RuntimeError", "kthvalue(): selected number k out of range for dimension %d", axis);
+        return rt_raise(env, "RuntimeError", "kthvalue(): selected number k out of range for dimension %d",
+                        axis);
     sorter s = {0};
     rt_tensor *r[2] = {tensor_along(t->dtype, t, axis, 1, keep), tensor_along(DT_I64, t, axis, 1, keep)};
     bool ok = r[0] && r[1] && sorter_new(&s, t, in.len, false);
@@ -254,15 +265,16 @@ HOST(rt_op_nanmedian) {
     return median_all(env, args[0].tensor, choose_nanmedian, out);
 }
 
-/* ------------------------------------------------------------------ unique: of rows of one or more elements */
+/* ------------------------------------------------------------------ unique: of rows of one or more elements
+ */
 
 /* n rows of `width` keys each. */
 typedef struct distinct {
     rt_keys keys;
     int64_t n, width;
     int64_t *order, *tmp;
-    int64_t *group;  /* per row: number of its distinct value */
-    int64_t *first;  /* per distinct value: a row that has it */
+    int64_t *group; /* per row: number of its distinct value */
+    int64_t *first; /* per distinct value: a row that has it */
     int64_t *count;
     int64_t ngroups;
 } distinct;
@@ -298,8 +310,11 @@ static bool distinct_of(distinct *d, const rt_tensor *rows, int64_t n, int64_t w
     *d = (distinct){.n = n, .width = width};
     size_t m = (size_t)n;
     d->order = rt_calloc(m, sizeof(int64_t)), d->tmp = rt_calloc(m, sizeof(int64_t));
-    d->group = rt_calloc(m, sizeof(int64_t)), d->first = rt_calloc(m, sizeof(int64_t)), d->count = rt_calloc(m, sizeof(int64_t));
-    if (!rt_keys_new(&d->keys, rows->dtype, n * width) || !d->order || !d->tmp || !d->group || !d->first || !d->count) return false;
+    d->group = rt_calloc(m, sizeof(int64_t)), d->first = rt_calloc(m, sizeof(int64_t)),
+    d->count = rt_calloc(m, sizeof(int64_t));
+    if (!rt_keys_new(&d->keys, rows->dtype, n * width) || !d->order || !d->tmp || !d->group || !d->first ||
+        !d->count)
+        return false;
     rt_keys_load(&d->keys, rows, rows->offset, 1, n * width);
     for (int64_t i = 0; i < n; i++) d->order[i] = i;
     if (!consecutive) rt_sort_order(d->order, d->tmp, n, rows_before, d);
@@ -313,7 +328,7 @@ static bool distinct_of(distinct *d, const rt_tensor *rows, int64_t n, int64_t w
 
 static rt_tensor *ints_tensor(int ndim, const int64_t *shape, const int64_t *at) {
     rt_tensor *t = rt_tensor_new(DT_I64, ndim, shape);
-    if (t && rt_tensor_numel(t)) memcpy(t->storage->data, at, (size_t)rt_tensor_numel(t) * sizeof *at);
+    if (t && at && rt_tensor_numel(t)) memcpy(t->storage->data, at, (size_t)rt_tensor_numel(t) * sizeof *at);
     return t;
 }
 
@@ -321,11 +336,13 @@ static rt_tensor *distinct_rows(const distinct *d, const rt_tensor *rows, int nd
     rt_tensor *t = rt_tensor_new(rows->dtype, ndim, shape);
     size_t bytes = (size_t)d->width * (size_t)rt_dtypes[rows->dtype].bytes;
     for (int64_t i = 0; t && bytes && i < d->ngroups; i++)
-        memcpy((char *)t->storage->data + (size_t)i * bytes, (const char *)rt_tensor_data(rows) + (size_t)d->first[i] * bytes, bytes);
+        memcpy((char *)t->storage->data + (size_t)i * bytes,
+               (const char *)rt_tensor_data(rows) + (size_t)d->first[i] * bytes, bytes);
     return t;
 }
 
-static bool unique_flat(rt_env *env, const rt_tensor *t, bool inverse, bool counts, bool consecutive, rt_value *out) {
+static bool unique_flat(rt_env *env, const rt_tensor *t, bool inverse, bool counts, bool consecutive,
+                        rt_value *out) {
     rt_tensor *c = rt_contiguous(t);
     distinct d = {0};
     const int64_t none = 0;
@@ -350,7 +367,8 @@ static rt_tensor *moved(rt_tensor *t, int axis, int to) {
         int from = i == to ? axis : j++;
         shape[i] = t->shape[from], strides[i] = t->strides[from];
     }
-    rt_tensor *v = rt_tensor_view(t, t->ndim, shape, strides, t->offset), *c = v ? rt_tensor_copy_to(v, v->dtype) : NULL;
+    rt_tensor *v = rt_tensor_view(t, t->ndim, shape, strides, t->offset),
+              *c = v ? rt_tensor_copy_to(v, v->dtype) : NULL;
     rt_tensor_release(v);
     return c;
 }
@@ -359,7 +377,10 @@ static bool unique_along(rt_env *env, rt_tensor *t, int axis, bool consecutive, 
     int64_t n = axis < 0 ? 1 : t->shape[axis], width = n ? rt_tensor_numel(t) / n : 0, shape[RT_MAX_RANK];
     if (axis >= 0 && !n)
         for (int i = 0; i < t->ndim; i++)
-            if (i != axis && !t->shape[i]) return rt_raise(env, "RuntimeError", "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied");
+            if (i != axis && !t->shape[i])
+                return rt_raise(
+                    env, "RuntimeError",
+                    "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied");
     rt_tensor *rows = axis < 0 ? rt_contiguous(t) : moved(t, axis, 0), *r[3] = {NULL};
     distinct d = {0};
     bool ok = rows && distinct_of(&d, rows, n, width, consecutive);
@@ -385,11 +406,13 @@ HOST(rt_op_unique_consecutive) {
     int axis;
     if (args[3].tag == V_NONE)
         return unique_flat(env, args[0].tensor, rt_int_arg(args[1], 0), rt_int_arg(args[2], 0), true, out);
-    return rt_axis_arg(env, args[3], args[0].tensor, &axis) && unique_along(env, args[0].tensor, axis, true, out);
+    return rt_axis_arg(env, args[3], args[0].tensor, &axis) &&
+           unique_along(env, args[0].tensor, axis, true, out);
 }
 
 HOST(rt_op_unique_dim) {
     WANT(0, V_TENSOR);
     int axis;
-    return rt_axis_arg(env, args[1], args[0].tensor, &axis) && unique_along(env, args[0].tensor, axis, false, out);
+    return rt_axis_arg(env, args[1], args[0].tensor, &axis) &&
+           unique_along(env, args[0].tensor, axis, false, out);
 }

@@ -5,7 +5,10 @@
 
 #include <stdlib.h>
 
-enum { MAX_INFERENCE_DEPTH = 40 }; /* functions whose result types wait for each other */
+enum {
+    MAX_INFERENCE_DEPTH = 40, /* functions whose result types wait for each other */
+    MAX_TYPE_PARTS = 4096     /* of a type written out: tuples of tuples double with every level */
+};
 
 /* ---- units and names */
 
@@ -99,6 +102,14 @@ const char *emit_type_text(ir_context *c, const ir_type *t) {
     rt_text_free(&text);
     return s;
 }
+
+static int spend(const ir_type *t, int budget) {
+    budget--;
+    for (int i = 0; i < t->n && budget > 0; i++) budget = spend(t->elem[i], budget);
+    return budget;
+}
+
+bool emit_type_fits(const ir_type *t) { return spend(t, MAX_TYPE_PARTS) > 0; }
 
 _Noreturn void emit_fail(emitter *e, script_ast *at, const char *fmt, ...) {
     va_list ap;

@@ -101,6 +101,7 @@ ir_func *emit_func(script_unit *u, decl *d); /* signature at once, body queued; 
 void emit_now(script_unit *u, decl *d); /* the body of a queued function, before its turn */
 bool emit_drain(script_unit *u);
 _Noreturn void emit_fail(emitter *e, script_ast *at, const char *fmt, ...) RT_PRINTF(3, 4);
+bool emit_type_fits(const ir_type *t); /* false: it is so large that walking it would take too long */
 const char *emit_type_text(ir_context *c, const ir_type *t);
 
 /* ---- types.c; NULL after a diagnostic */

@@ -36,6 +36,15 @@ bool emit_path_constant(ir_context *c, const char *path, rt_value *out, const ir
 
 static bool op_exists(script_unit *u, const char *name) { return ir_op_overloads(u->c, name) != NULL; }
 
+/* Functions of torch.nn.functional whose arguments stand in another order than those of the op of the same name: only
+ * a definition in the namespace `functional` will do. */
+static bool differs(const char *name) {
+    static const char *const names[] = {"batch_norm", "instance_norm", "embedding", "embedding_bag"};
+    for (size_t i = 0; i < RT_COUNT(names); i++)
+        if (!strcmp(name, names[i])) return true;
+    return false;
+}
+
 const char *emit_op_name(script_unit *u, const char *path) {
     static const struct { const char *prefix, *op; } prefixes[] = {
         {"torch.nn.functional.", "functional::"}, {"torch.ops.aten.", ""}, {"torch.ops.prim.", ""}, {"ops.prim.", ""},
@@ -53,7 +62,7 @@ const char *emit_op_name(script_unit *u, const char *path) {
         if (dot) return NULL;
         const char *full = ir_fmt(u->c, "%s%s", prefixes[i].op, name);
         bool functional = !strcmp(prefixes[i].op, "functional::");
-        return functional && !op_exists(u, full) ? name : full;
+        return functional && !differs(name) && !op_exists(u, full) ? name : full;
     }
     return NULL;
 }

@@ -279,8 +279,10 @@ static const ir_type *tuple_type(script_unit *u, decl *d, script_ast *at) {
         return NULL;
     }
     emit_fields(u, d->cls);
-    d->type = ir_type_tuple(u->c, d->cls->nfields, d->cls->types, d->cls->fields, d->cls->name);
-    return d->type;
+    const ir_type *t = ir_type_tuple(u->c, d->cls->nfields, d->cls->types, d->cls->fields, d->cls->name);
+    if (emit_type_fits(t)) return d->type = t;
+    ir_error(u->c, script_span(u->c, at), "the type '%s' is too large", d->ast->name);
+    return NULL;
 }
 
 const ir_type *emit_class_type(script_unit *u, decl *d, script_ast *at, script_file *file) {

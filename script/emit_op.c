@@ -66,6 +66,7 @@ ir_value *emit_tuple(emitter *e, script_ast *at, int n, ir_value *const *v) {
     const ir_type **types = RT_ARRAY(&e->c->arena, const ir_type *, n);
     for (int i = 0; i < n; i++) types[i] = v[i]->type;
     const ir_type *t = ir_type_tuple(e->c, n, types, NULL, NULL);
+    if (!emit_type_fits(t)) emit_fail(e, at, "the type of this tuple is too large");
     return emit_node(e, at, S_TUPLE, n, v, 1, &t)->out[0];
 }
 

@@ -556,10 +556,7 @@ def block_diag(tensors: List[Tensor]) -> Tensor:
 
 @alias
 def broadcast_tensors(tensors: List[Tensor]) -> List[Tensor]:
-    shape: List[int] = []
-    for x in tensors:
-        shape = torch._infer_size(shape, x.size())
-    return [x.expand(shape) for x in tensors]
+    return [torch._expand_with(x, tensors) for x in tensors]
 
 @overload("indexing")
 def meshgrid(tensors: List[Tensor], *, indexing: str) -> List[Tensor]:

@@ -95,7 +95,8 @@ static const ir_type *tuple_type(reader *r, script_ast *index) {
         if (index->kid[i]->kind == AST_ELLIPSIS) return fail(r, index, "tuples of any length are not supported%s", "");
         if (!(elem[i] = read_type(r, index->kid[i]))) return NULL;
     }
-    return ir_type_tuple(c, index->n, elem, NULL, NULL);
+    const ir_type *t = ir_type_tuple(c, index->n, elem, NULL, NULL);
+    return emit_type_fits(t) ? t : fail(r, index, "this type is too large%s", "");
 }
 
 static const ir_type *union_type(reader *r, int n, script_ast **parts) {

@@ -1,4 +1,5 @@
 /* context.c: the context of eager mode: slots behind handles, scopes, and the first error. */
+#include "runtime/ffi.h"
 #include "tracer/tracer.h"
 
 /* ======================================================= errors */
@@ -85,8 +86,25 @@ static int slot_new(jitc_context *c) {
     return c->nslots++;
 }
 
+static void link_slot(jitc_context *c, int i, int scope) {
+    trace_slot *s = &c->slots[i];
+    s->scope = scope;
+    s->prev = -1;
+    s->next = c->scopes.at[scope];
+    if (s->next >= 0) c->slots[s->next].prev = i;
+    c->scopes.at[scope] = i;
+}
+
+static void unlink_slot(jitc_context *c, int i) {
+    trace_slot *s = &c->slots[i];
+    if (s->prev >= 0) c->slots[s->prev].next = s->next;
+    else c->scopes.at[s->scope] = s->next;
+    if (s->next >= 0) c->slots[s->next].prev = s->prev;
+}
+
 static void slot_end(jitc_context *c, int i) {
     trace_slot *s = &c->slots[i];
+    unlink_slot(c, i);
     rt_release(s->v);
     rt_tensor_release(s->flat);
     *s = (trace_slot){.serial = s->serial + 1, .next = c->free, .v = {.tag = V_UNDEF}};
@@ -94,17 +112,17 @@ static void slot_end(jitc_context *c, int i) {
 }
 
 jitc_t trace_handle(jitc_context *c, rt_value v, const ir_type *type, ir_value *node) {
-    int i = slot_new(c), scope = c->scopes.n - 1;
+    int i = slot_new(c);
     if (i < 0) {
         rt_release(v);
         trace_memory(c);
         return (jitc_t){.context = c};
     }
     trace_slot *s = &c->slots[i];
-    *s = (trace_slot){.serial = s->serial + 1, .scope = scope, .next = c->scopes.at[scope], .v = v, .type = type, .node = node};
+    *s = (trace_slot){.serial = s->serial + 1, .v = v, .type = type, .node = node};
     s->recording = c->rec ? c->rec->id : 0;
     s->traced = node ? s->recording : 0;
-    c->scopes.at[scope] = i;
+    link_slot(c, i, c->scopes.n - 1);
     return (jitc_t){c, (uint32_t)i, s->serial};
 }
 
@@ -135,39 +153,25 @@ void jitc_scope_begin(jitc_context *c) {
     c->own.fail = outer;
 }
 
-/* Slots that were moved are still in this list: they go to their own. */
-static void end_list(jitc_context *c, int scope) {
-    int i = c->scopes.at[scope], next;
-    c->scopes.at[scope] = -1;
-    for (; i >= 0; i = next) {
-        trace_slot *s = &c->slots[i];
-        next = s->next;
-        if (s->scope >= scope) {
-            slot_end(c, i);
-        } else {
-            s->next = c->scopes.at[s->scope];
-            c->scopes.at[s->scope] = i;
-        }
-    }
-}
-
 void jitc_scope_end(jitc_context *c) {
     if (c->scopes.n <= 2) {
         trace_fail(c, JITC_E_ARGUMENT, (trace_place){0}, "jitc_scope_end without a jitc_scope_begin");
         return;
     }
-    end_list(c, c->scopes.n - 1);
+    while (c->scopes.at[c->scopes.n - 1] >= 0) slot_end(c, c->scopes.at[c->scopes.n - 1]);
     c->scopes.n--;
 }
 
 void trace_move(jitc_t x, int scope) {
     trace_slot *s = trace_slot_of(x);
-    if (s && scope < s->scope) s->scope = scope < 0 ? 0 : scope;
+    if (!s || scope >= s->scope) return;
+    unlink_slot(x.context, (int)x.slot);
+    link_slot(x.context, (int)x.slot, scope < 0 ? 0 : scope);
 }
 
 jitc_t jitc_keep(jitc_t x) {
     trace_slot *s = trace_slot_of(x);
-    if (s && s->scope > 1) s->scope--;
+    if (s && s->scope > 1) trace_move(x, s->scope - 1);
     return x;
 }
 
@@ -176,16 +180,8 @@ jitc_t jitc_hold(jitc_t x) {
     return x;
 }
 
-/* The slot stays in its scope's list until that ends, but its value goes now. */
 void jitc_drop(jitc_t x) {
-    trace_slot *s = trace_slot_of(x);
-    if (!s) return;
-    rt_release(s->v);
-    rt_tensor_release(s->flat);
-    s->v.tag = V_UNDEF;
-    s->flat = NULL;
-    s->scope = x.context->scopes.n - 1; /* free for use again at the end of the scope that is open now ... */
-    if (s->scope < 1) s->scope = 0;
+    if (trace_slot_of(x)) slot_end(x.context, (int)x.slot);
 }
 
 /* ======================================================= making handles */
@@ -240,7 +236,7 @@ static bool make(void *env) {
         if (trace_slot_of(m->out)) trace_slot_of(m->out)->recording = m->fresh && c->rec ? c->rec->id : 0;
         return true;
     }
-    c->rec->at = m->at;
+    c->at = m->at;
     trace_slot outside = {.v = m->v, .type = a.type};
     if (!(a.node = trace_slot_node(c, &outside)) || !trace_apply1(c, "clone", 1, &a, &r)) return false;
     m->out = trace_handle(c, rt_retain(r.v), r.type, r.node);
@@ -339,4 +335,26 @@ jitc_status trace_open(const trace_language *language, jitc_context **out) {
     }
     *out = c;
     return JITC_OK;
+}
+
+void jitc_close(jitc_context *c) {
+    if (!c) return;
+    for (int i = 0; i < c->functions.n; i++) trace_function_free(c->functions.at[i]);
+    for (int i = 0; i < c->graphs.n; i++) trace_graph_free(c->graphs.at[i]);
+    if (c->rec) trace_recorder_free(c->rec);
+    while (c->marks.n) trace_release(c, false);
+    for (int i = 0; i < c->nslots; i++) {
+        if (!(c->slots[i].serial & 1)) continue;
+        rt_release(c->slots[i].v);
+        rt_tensor_release(c->slots[i].flat);
+    }
+    trace_end_call(c);
+    for (int i = 0; i < c->custom.n; i++) rt_ffi_free(c->custom.entries[i].value);
+    lower_interp_free(c->in);
+    ir_context_free(c->ir);
+    rt_free(c->slots);
+    rt_text_free(&c->error);
+    rt_text_free(&c->key);
+    rt_arena_free(&c->own);
+    rt_free(c);
 }

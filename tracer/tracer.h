@@ -31,7 +31,7 @@ typedef struct trace_place { const char *file; int line; } trace_place;
 /* What a handle stands for. */
 typedef struct trace_slot {
     uint32_t serial;      /* odd: in use */
-    int scope, next;      /* next: in the scope's list or the free list, -1 at the end */
+    int scope, next, prev; /* in the scope's list, or (next) the free list; -1 at the ends */
     rt_value v;           /* owned */
     const ir_type *type;  /* surface type */
     int recording;        /* number of the recording that it was made in, 0 none */
@@ -69,6 +69,8 @@ typedef struct trace_guard {
     int nodes;            /* nodes recorded before it */
 } trace_guard;
 
+typedef struct trace_script { const char *file, *text; } trace_script;
+typedef struct trace_seen { rt_tensor *t; uint64_t hash; trace_place place; } trace_seen; /* t owned */
 typedef struct trace_undo { rt_tensor *whole; void *copy; } trace_undo; /* whole: keeps the storage; both owned */
 
 typedef struct trace_recorder {
@@ -80,11 +82,11 @@ typedef struct trace_recorder {
     bool live;            /* captures become inputs: a function handle */
     int paused;           /* > 0: later iterations of a loop run unrecorded */
     void *unit;           /* script functions of m */
-    trace_place at;       /* of the call being recorded */
     int ninputs;
     RT_VEC(trace_capture) captures;
     RT_VEC(trace_guard) guards;
-    RT_VEC(struct trace_seen { rt_storage *storage; rt_tensor *keep; trace_place place; }) seen; /* outside values read in C */
+    RT_VEC(trace_seen) seen; /* outside values read in C */
+    bool writes;          /* something may be written in place */
 } trace_recorder;
 
 struct jitc_context {
@@ -99,6 +101,7 @@ struct jitc_context {
     RT_VEC(int) scopes;   /* first slot of each scope, -1 none.  Scope 0 is held */
     rt_text error;
     jitc_status status;
+    trace_place at;       /* of the call that is being done */
     trace_recorder *rec;  /* NULL: no trace is on */
     int nrecordings;
     RT_VEC(trace_undo) undo;
@@ -108,7 +111,7 @@ struct jitc_context {
     RT_VEC(rt_value) temps; /* values of one call, owned */
     rt_map matches;       /* name and argument types -> overload */
     rt_text key;
-    RT_VEC(struct trace_script { const char *file, *text; }) scripts;
+    RT_VEC(trace_script) scripts;
     rt_map custom;        /* full name -> rt_ffi */
     RT_VEC(jitc_graph *) graphs;
     RT_VEC(jitc_fn *) functions;
@@ -145,13 +148,15 @@ bool trace_build(jitc_context *c, trace_arg *a);
 ir_value *trace_node(jitc_context *c, trace_arg *a); /* while recording; after trace_build.  NULL: error */
 
 /* ---- eager.c */
-/* Runs op on arguments of its schema's types and records it.  out[0..max(nresults, 1)); types as given. */
+enum { TRACE_MAX_RESULTS = 8 };
+/* Runs op on arguments of its schema's types and records it.  out[0..max(nresults, 1)) have the types given. */
 bool trace_op(jitc_context *c, const ir_op *op, trace_arg *args, const ir_type *const *types, trace_arg *out);
-/* One of a name's overloads on values; out has one item per result, *nout of them (at most 8). */
-bool trace_apply(jitc_context *c, const char *name, int nargs, const trace_arg *args, const char *const *keywords, trace_place at,
-                 trace_arg *out, int *nout);
+/* One of a name's overloads; keywords may be NULL.  *nout results (at most 8; one, None, for an op without results). */
+bool trace_apply(jitc_context *c, const char *name, int nargs, const trace_arg *args, const char *const *keywords, trace_arg *out,
+                 int *nout);
 /* The same where one result is known to come. */
 bool trace_apply1(jitc_context *c, const char *name, int nargs, const trace_arg *args, trace_arg *out);
+jitc_t trace_result(jitc_context *c, const trace_arg *a); /* a handle of it */
 trace_arg trace_const(jitc_context *c, rt_value v); /* borrowed */
 
 /* ---- record.c */
@@ -161,25 +166,27 @@ void trace_record_end(jitc_context *c, trace_recorder *r); /* the graph stays */
 ir_value *trace_slot_node(jitc_context *c, trace_slot *s);  /* NULL: error */
 bool trace_visible(const trace_recorder *r, const ir_value *v);
 ir_span trace_span(jitc_context *c);
-/* Before a write: what it changes is kept for trace_rollback, and a captured tensor becomes state. */
-bool trace_will_write(jitc_context *c, rt_value v);
+/* Before a write: what may change is kept for trace_release.  certain: a captured tensor is written, so it is state. */
+bool trace_will_write(jitc_context *c, rt_value v, bool certain);
 void trace_mark(jitc_context *c);                 /* begins an undoable part */
 void trace_release(jitc_context *c, bool rollback); /* ends it */
-
-/* ---- guard.c */
-bool trace_guard_read(jitc_context *c, trace_slot *s, trace_arg value, trace_place at, const char *what);
+uint64_t trace_hash(const rt_tensor *t);            /* of the elements */
 
 /* ---- trace.c */
 struct jitc_graph {
     jitc_context *c;
     trace_recorder *r;    /* captures and guards */
-    lower_interp *in;
+    lower_interp *in;     /* made by the first run */
     int nin, nout;
     rt_text text;
 };
-jitc_graph *trace_graph_new(jitc_context *c, trace_recorder *r, int nin, int nout);
 void trace_graph_free(jitc_graph *g);
-void trace_recorder_free(trace_recorder *r);
+/* A handle that is the next input of the recording. */
+jitc_t trace_input(jitc_context *c, const char *name, jitc_t example);
+/* Ends the recording; false: an error was recorded, now or before. */
+bool trace_finish(jitc_context *c, int nout, const jitc_t *results);
+/* Handles of what a run gave: one value, or a tuple of nout.  v borrowed. */
+bool trace_results(jitc_context *c, rt_value v, int nout, jitc_t *out);
 /* What differs first between two recordings of one function, as text in the arena; NULL: nothing. */
 const char *trace_difference(jitc_context *c, const trace_recorder *a, const trace_recorder *b, int example);
 

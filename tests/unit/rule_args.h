@@ -7,10 +7,14 @@
 #include <stdlib.h>
 
 static inline ir_arg arg_none(void) { return (ir_arg){.kind = A_NONE}; }
-static inline ir_arg arg_int(ir_context *c, int64_t i) { return (ir_arg){.kind = A_INT, .known = true, .dim = ir_dim_const(c, i)}; }
+static inline ir_arg arg_int(ir_context *c, int64_t i) {
+    return (ir_arg){.kind = A_INT, .known = true, .dim = ir_dim_const(c, i)};
+}
 static inline ir_arg arg_bool(bool b) { return (ir_arg){.kind = A_BOOL, .known = true, .i = b}; }
 static inline ir_arg arg_float(double f) { return (ir_arg){.kind = A_FLOAT, .known = true, .f = f}; }
-static inline ir_arg arg_str(ir_context *c, const char *s) { return (ir_arg){.kind = A_STR, .known = true, .s = ir_intern(c, s)}; }
+static inline ir_arg arg_str(ir_context *c, const char *s) {
+    return (ir_arg){.kind = A_STR, .known = true, .s = ir_intern(c, s)};
+}
 
 /* "2, N*4, 3" */
 static inline int arg_dims(ir_context *c, const char *text, const ir_dim **dims) {
@@ -56,12 +60,14 @@ static inline ir_arg arg_list(ir_context *c, int n, const ir_arg *at) {
 }
 
 /* Applies the rule of an op; "f32[2, 3] strides [3, 1] offset 0 guards 1", or "IndexError: text". */
-static inline const char *rule_text(ir_context *c, ir_infer *x, const char *op, int nargs, const ir_arg *args) {
+static inline const char *rule_text(ir_context *c, ir_infer *x, const char *op, int nargs,
+                                    const ir_arg *args) {
     rt_text t = {0};
     *x = (ir_infer){.c = c, .op = ir_op_find(c, op), .nargs = nargs, .args = args};
     if (!x->op) return "no such op";
     if (x->op->schema->nparams != nargs) return "wrong number of arguments";
-    if (!((ir_rule *)x->op->rule)(x)) return ir_fmt(c, "%s: %s", x->error_cls ? x->error_cls : "unsupported", x->error);
+    if (!((ir_rule *)x->op->rule)(x))
+        return ir_fmt(c, "%s: %s", x->error_cls ? x->error_cls : "unsupported", x->error);
     for (int i = 0; i < x->nres; i++) {
         if (i) rt_text_str(&t, " ");
         ir_type_print(&t, x->res[i]);
@@ -84,7 +90,6 @@ static inline const char *rule_text(ir_context *c, ir_infer *x, const char *op, 
     rt_text_free(&t);
     return s;
 }
-#define RULE(op, ...) \
-    rule_text(c, &x, op, (int)RT_COUNT(((ir_arg[]){__VA_ARGS__})), (ir_arg[]){__VA_ARGS__})
+#define RULE(op, ...) rule_text(c, &x, op, (int)RT_COUNT(((ir_arg[]){__VA_ARGS__})), (ir_arg[]){__VA_ARGS__})
 
 #endif

@@ -379,3 +379,78 @@ Test(eval, in_place_writes_through_views) {
     rt_tensor *all[] = {a, t, r};
     for (size_t i = 0; i < RT_COUNT(all); i++) rt_tensor_release(all[i]);
 }
+
+/* ---- the table: every row on every dtype, with extremes, empty, zero-dim and transposed operands */
+
+static rt_value table_tensor(rt_dtype d, int n, const int64_t *shape, bool turned) {
+    static const double values[] = {0,        -0.0,      1,   -1, 0.5, 800,   -800,
+                                    INFINITY, -INFINITY, NAN, 3,  -7,  1e-30, 127};
+    rt_tensor *t = rt_tensor_new(d, n, shape);
+    for (int64_t i = 0; i < rt_tensor_numel(t); i++) {
+        double v = values[i * 5 % 14];
+        if (rt_dtypes[d].kind == 'F') rt_store_f64(t->storage->data, d, i, v);
+        else rt_store_i64(t->storage->data, d, i, isfinite(v) ? (int64_t)v : 2);
+    }
+    if (!turned || n != 3) return of(t);
+    rt_tensor *v = rt_tensor_view(t, 3, (int64_t[]){t->shape[2], t->shape[1], t->shape[0]},
+                                  (int64_t[]){t->strides[2], t->strides[1], t->strides[0]}, 0);
+    rt_tensor_release(t);
+    return of(v);
+}
+
+static rt_value table_list(const ir_op *op, const char *name) {
+    int n = strstr(op->name, "3d") ? 3 : strstr(op->name, "2d") ? 2 : 1;
+    rt_value l = rt_list_new(V_LIST, n);
+    for (int i = 0; i < n; i++) l.list->at[i] = rt_int(strcmp(name, "padding") ? 2 : 0);
+    return l;
+}
+
+static rt_value table_arg(const ir_op *op, int i, rt_dtype d, int n, const int64_t *shape, bool other) {
+    const ir_param *p = &op->schema->params[i];
+    const ir_type *t = p->type->kind == T_OPTIONAL && (other || !p->has_default) ? p->type->elem[0] : p->type;
+    int64_t sizes[RT_MAX_RANK];
+    memcpy(sizes, shape, (size_t)n * sizeof *sizes);
+    if (i && other && n) sizes[n - 1] = 1;
+    bool condition = !strcmp(p->name, "condition") || !strcmp(p->name, "mask");
+    if (t->kind == T_TENSOR)
+        return table_tensor(condition ? DT_BOOL : i && other ? DT_F32 : d, n, sizes, other);
+    if (p->has_default && !other) return rt_retain(p->def);
+    if (!strcmp(p->name, "dtype")) return rt_int(rt_dtypes[d].c10);
+    if (!strcmp(p->name, "dim")) return rt_int(other ? -1 : 0);
+    switch (t->kind) {
+    case T_INT: return rt_int(2);
+    case T_NUMBER: return other ? rt_float(0.5) : rt_int(2);
+    case T_FLOAT: return rt_float(0.5);
+    case T_BOOL: return rt_bool(other);
+    case T_STR: return rt_strz(other ? "floor" : "trunc");
+    case T_LIST: return table_list(op, p->name);
+    default: return V_NULL;
+    }
+}
+
+static bool table_run(const ir_op *op, rt_dtype d, int n, const int64_t *shape, bool other) {
+    rt_value args[16], out[8];
+    rt_env env = {0};
+    for (int i = 0; i < op->schema->nparams; i++) args[i] = table_arg(op, i, d, n, shape, other);
+    bool ok = lower_apply(in, op, args, out, &env);
+    for (int k = 0; ok && k < op->schema->nresults; k++) rt_release(out[k]);
+    if (!ok) cr_expect(!strstr(env.message, "row with"), "%s: %s", op->full, env.message);
+    rt_env_clear(&env);
+    for (int i = 0; i < op->schema->nparams; i++) rt_release(args[i]);
+    return ok;
+}
+
+Test(eval, every_row_of_the_table) {
+    static const int64_t shapes[][6] = {{0},          {1, 7},          {3, 2, 3, 4},
+                                        {3, 2, 0, 3}, {4, 2, 3, 6, 6}, {5, 1, 2, 4, 4, 5}};
+    for (int i = 0; i < c->ops_full.n; i++) {
+        const ir_op *op = c->ops_full.entries[i].value;
+        if ((op->cls != OP_POINTWISE && op->cls != OP_REDUCE) || op->inplace_of) continue;
+        int ran = 0;
+        for (size_t s = 0; s < RT_COUNT(shapes); s++)
+            for (int d = 0; d < DT_COUNT; d++)
+                for (int other = 0; other < 2; other++)
+                    ran += table_run(op, (rt_dtype)d, (int)shapes[s][0], shapes[s] + 1, other);
+        cr_expect_gt(ran, 0, "%s runs on something", op->full);
+    }
+}

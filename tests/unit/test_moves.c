@@ -32,11 +32,13 @@ static ir_arg tensor(rt_dtype dtype, const char *dims, const char *values) {
     ir_arg a = arg_tensor(c, noperands, dtype, dims);
     int64_t shape[RT_MAX_RANK], n = 1;
     for (int i = 0; i < a.type->rank; i++) {
-        if (!ir_dim_is_const(a.type->dims[i], &shape[i])) ir_dim_eval(a.type->dims[i], symbol, NULL, &shape[i]);
+        if (!ir_dim_is_const(a.type->dims[i], &shape[i]))
+            ir_dim_eval(a.type->dims[i], symbol, NULL, &shape[i]);
         n *= shape[i];
     }
     rt_tensor *t = rt_tensor_new(dtype, a.type->rank, shape);
-    for (int64_t i = 0; i < n; i++) rt_store_f64(t->storage->data, dtype, i, values ? strtod(values, (char **)&values) : (double)i);
+    for (int64_t i = 0; i < n; i++)
+        rt_store_f64(t->storage->data, dtype, i, values ? strtod(values, (char **)&values) : (double)i);
     operands[noperands++] = rt_tensor_value(t);
     return a;
 }
@@ -54,7 +56,8 @@ static const char *tensor_text(const rt_tensor *t) {
     rt_text s = {0};
     for (int i = 0; i < t->ndim; i++) rt_text_fmt(&s, i ? " %lld" : "%lld", (long long)t->shape[i]);
     rt_text_str(&s, ":");
-    for (int64_t i = 0; i < rt_tensor_numel(t); i++) rt_text_fmt(&s, " %g", rt_load_f64(t->storage->data, t->dtype, t->offset + i));
+    for (int64_t i = 0; i < rt_tensor_numel(t); i++)
+        rt_text_fmt(&s, " %g", rt_load_f64(t->storage->data, t->dtype, t->offset + i));
     const char *r = rt_arena_str(&c->arena, s.s, s.n);
     rt_text_free(&s);
     return r;
@@ -68,7 +71,9 @@ static const char *run(const char *op, int nargs, const ir_arg *args) {
     rt_tensor *out[COMP_MAX_OUT];
     rt_env env = {0};
     if (!ir_infer_op(&x) || !(k = comp_build(&x))) r = x.error;
-    else if (!lower_eval(k, &(lower_operands){.n = noperands, .at = operands, .symbol = symbol}, NULL, out, &env)) r = ir_fmt(c, "%s: %s", env.cls, env.message);
+    else if (!lower_eval(k, &(lower_operands){.n = noperands, .at = operands, .symbol = symbol}, NULL, out,
+                         &env))
+        r = ir_fmt(c, "%s: %s", env.cls, env.message);
     else {
         r = tensor_text(out[0]);
         rt_tensor_release(out[0]);
@@ -78,10 +83,10 @@ static const char *run(const char *op, int nargs, const ir_arg *args) {
     return r;
 }
 /* The arguments are evaluated once, in order. */
-#define GIVES(want, op, ...)                                              \
-    do {                                                                  \
-        ir_arg a_[] = {__VA_ARGS__};                                      \
-        cr_expect_str_eq(run(op, (int)RT_COUNT(a_), a_), want);           \
+#define GIVES(want, op, ...)                                                                                 \
+    do {                                                                                                     \
+        ir_arg a_[] = {__VA_ARGS__};                                                                         \
+        cr_expect_str_eq(run(op, (int)RT_COUNT(a_), a_), want);                                              \
     } while (0)
 
 Test(moves, views_read_their_base) {
@@ -118,7 +123,8 @@ Test(moves, joins_and_pads) {
     GIVES("4: 0 0 1 1", "repeat_interleave.self_int", T("2"), I(2), NONE, NONE);
     GIVES("3 3: 0 0 0 0 0 0 0 1 0", "diag_embed", T("2"), I(-1), I(0), I(1));
     GIVES("1 4 2: 0 1 0 0 0 3 2 0", "im2col", T("1, 1, 2, 2"), L("2, 2"), L("1, 1"), L("0, 1"), L("1, 2"));
-    GIVES("1 1 2 2: 4 6 16 18", "col2im", T("1, 4, 3"), L("2, 2"), L("2, 2"), L("1, 1"), L("0, 1"), L("1, 1"));
+    GIVES("1 1 2 2: 4 6 16 18", "col2im", T("1, 4, 3"), L("2, 2"), L("2, 2"), L("1, 1"), L("0, 1"),
+          L("1, 1"));
 }
 
 Test(moves, reads_by_index) {
@@ -127,7 +133,8 @@ Test(moves, reads_by_index) {
     x = T("3, 2, 2");
     ir_arg far[3] = {N("2", "0 2"), NONE, N("", "1")};
     GIVES("2 2: 1 3 9 11", "_index", x, arg_list(c, 3, far));
-    GIVES("IndexError: index is out of bounds for dimension 0 with size 3", "index_select", T("3"), I(0), N("1", "3"));
+    GIVES("IndexError: index is out of bounds for dimension 0 with size 3", "index_select", T("3"), I(0),
+          N("1", "3"));
     GIVES("2 2: 0 1 3 2", "gather", T("3, 2"), I(1), N("2, 2", "0 1 1 0"), B(0));
     GIVES("3: 5 0 4", "take", T("3, 2"), N("3", "5 0 -2"));
     GIVES("2 2: 4 5 0 1", "embedding", T("3, 2"), N("2", "2 0"), I(-1), B(0), B(0));
@@ -139,7 +146,8 @@ Test(moves, writes_in_order) {
     GIVES("3: 20 1 2", "scatter.src", T("3"), I(0), N("2", "0 0"), V("2", "10 20"));
     GIVES("3: 30 1 2", "scatter_add", T("3"), I(0), N("2", "0 0"), V("2", "10 20"));
     GIVES("3: 0 20 2", "_scatter_reduce", T("3"), I(0), N("2", "1 1"), V("2", "10 20"), arg_str(c, "amax"));
-    GIVES("IndexError: index 3 is out of bounds for dimension 0 with size 3", "scatter.value", T("3"), I(0), N("1", "3"), F(7));
+    GIVES("IndexError: index 3 is out of bounds for dimension 0 with size 3", "scatter.value", T("3"), I(0),
+          N("1", "3"), F(7));
     GIVES("2 2: 0 1 22 43", "index_add", T("2, 2"), I(0), N("1", "1"), V("1, 2", "10 20"), I(2));
     GIVES("2 2: 0 1 9 9", "index_fill.int_Scalar", T("2, 2"), I(0), N("1", "-1"), I(9));
     ir_arg x = T("2, 2"), at[2] = {N("2", "0 0"), N("2", "1 1")};
@@ -156,7 +164,8 @@ Test(moves, resampling) {
     GIVES("1 1 3: 0 0 1", "upsample_nearest1d", T("1, 1, 2"), L("3"), NONE);
     GIVES("1 1 4: 0 0.25 0.75 1", "upsample_linear1d", T("1, 1, 2"), L("4"), B(0), NONE);
     GIVES("1 1 3: 0 0.5 1", "upsample_linear1d", T("1, 1, 2"), L("3"), B(1), NONE);
-    GIVES("1 1 1 2: 0.714286 2.28571", "_upsample_bilinear2d_aa", T("1, 1, 1, 4"), L("1, 2"), B(0), NONE, NONE);
+    GIVES("1 1 1 2: 0.714286 2.28571", "_upsample_bilinear2d_aa", T("1, 1, 1, 4"), L("1, 2"), B(0), NONE,
+          NONE);
     GIVES("1 1 1 2: 0 3", "upsample_bicubic2d", T("1, 1, 1, 4"), L("1, 2"), B(1), NONE, NONE);
     GIVES("1 1 1 2: 0.5 0", "grid_sampler", T("1, 1, 1, 2"), V("1, 1, 2, 2", "0 0 -3 0"), I(0), I(0), B(0));
 }
@@ -176,6 +185,9 @@ Test(moves, symbolic_sizes) {
     GIVES("2: 1 0", "roll", T("N"), L("1"), L("0"));
     ir_arg two[2] = {T("N"), T("M")};
     GIVES("4: 0 1 0 1", "cat", arg_list(c, 2, two), I(0));
-    GIVES("1 1 4: 0 0 1 1", "upsample_nearest1d.vec", T("1, 1, N"), NONE, ({ ir_arg f = F(2.0); arg_list(c, 1, &f); }));
+    GIVES("1 1 4: 0 0 1 1", "upsample_nearest1d.vec", T("1, 1, N"), NONE, ({
+              ir_arg f = F(2.0);
+              arg_list(c, 1, &f);
+          }));
     GIVES("1 1 4: 0 0.25 0.75 1", "upsample_linear1d", T("1, 1, N"), L("N*2"), B(0), NONE);
 }

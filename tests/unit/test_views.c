@@ -6,9 +6,7 @@
 static ir_context *c;
 static ir_infer x;
 
-static void set_up(void) {
-    c = ir_context_new();
-}
+static void set_up(void) { c = ir_context_new(); }
 static void tear_down(void) { ir_context_free(c); }
 TestSuite(views, .init = set_up, .fini = tear_down);
 
@@ -27,8 +25,10 @@ Test(views, view) {
     SAYS("f32[1, 1] strides 1, 1 at 0", "view", T(""), L("1, 1"));
     SAYS("f32[0, 3] strides 3, 1 at 0", "view", T("3, 0"), L("0, 3"));
     SAYS("f32[2, 2, 3] strides 1, 6, 2 at 0", "view", S("2, 6", "1, 2"), L("2, 2, 3"));
-    SAYS("RuntimeError: view size is not compatible with input tensor's size and stride (at least one dimension spans "
-         "across two contiguous subspaces). Use .reshape(...) instead.", "view", S("2, 6", "1, 2"), L("12"));
+    SAYS("RuntimeError: view size is not compatible with input tensor's size and stride (at least one "
+         "dimension spans "
+         "across two contiguous subspaces). Use .reshape(...) instead.",
+         "view", S("2, 6", "1, 2"), L("12"));
     SAYS("RuntimeError: shape '5' is invalid for input of size 6", "view", T("2, 3"), L("5"));
     SAYS("RuntimeError: only one dimension can be inferred", "view", T("2, 3"), L("-1, -1"));
     SAYS("f32[floordiv(N, 2), 2] strides 2, 1 at 0 if floordiv(N, 2)*2 == N", "view", T("N"), L("-1, 2"));
@@ -48,7 +48,8 @@ Test(views, permutations) {
     SAYS("f32[4, 3, 2] strides 1, 4, 12 at 0", "transpose.int", T("2, 3, 4"), I(0), I(-1));
     SAYS("f32[] strides at 0", "t", T(""));
     SAYS("RuntimeError: permute(): duplicate dims are not allowed.", "permute", T("2, 3"), L("0, 0"));
-    SAYS("IndexError: Dimension out of range (expected to be in range of [-2, 1], but got 2)", "transpose.int", T("2, 3"), I(0), I(2));
+    SAYS("IndexError: Dimension out of range (expected to be in range of [-2, 1], but got 2)",
+         "transpose.int", T("2, 3"), I(0), I(2));
 }
 
 Test(views, expand) {
@@ -56,14 +57,17 @@ Test(views, expand) {
     SAYS("f32[2, 5] strides 1, 0 at 0", "expand", T("2, 1"), L("2, 5"), arg_bool(0));
     SAYS("f32[N, 3] strides 0, 1 at 0", "expand", T("1, 3"), L("N, -1"), arg_bool(0));
     SAYS("f32[M, 3] strides 3, 1 at 0 if N == M", "expand", T("N, 3"), L("M, 3"), arg_bool(0));
-    SAYS("RuntimeError: The expanded size of the tensor (4) must match the existing size (3) at non-singleton dimension 1. "
-         "Target sizes: [2, 4]. Tensor sizes: [2, 3]", "expand", T("2, 3"), L("2, 4"), arg_bool(0));
+    SAYS("RuntimeError: The expanded size of the tensor (4) must match the existing size (3) at "
+         "non-singleton dimension 1. "
+         "Target sizes: [2, 4]. Tensor sizes: [2, 3]",
+         "expand", T("2, 3"), L("2, 4"), arg_bool(0));
 }
 
 Test(views, select_and_slice) {
     SAYS("f32[2, 4] strides 12, 1 at 8", "select.int", T("2, 3, 4"), I(1), I(-1));
     SAYS("f32[4] strides 1 at N*4 - 4", "select.int", T("N, 4"), I(0), I(-1));
-    SAYS("IndexError: select(): index 3 out of range for tensor of size [2, 3] at dimension 1", "select.int", T("2, 3"), I(1), I(3));
+    SAYS("IndexError: select(): index 3 out of range for tensor of size [2, 3] at dimension 1", "select.int",
+         T("2, 3"), I(1), I(3));
     SAYS("f32[2, 2] strides 4, 1 at 1", "slice.Tensor", T("2, 4"), I(1), I(1), I(3), I(1));
     SAYS("f32[2, 2] strides 4, 2 at 0", "slice.Tensor", T("2, 4"), I(-1), NONE, NONE, I(2));
     SAYS("f32[2, 3] strides 4, 1 at 1", "slice.Tensor", T("2, 4"), I(1), I(-3), I(INT64_MAX), I(1));
@@ -89,6 +93,7 @@ Test(views, others) {
     SAYS("f32[0] strides 5 at 0", "diagonal", T("3, 4"), I(7), I(0), I(1));
     SAYS("f32[2, 3, 2] strides 6, 2, 1 at 0", "unfold", T("2, 6"), I(1), I(2), I(2));
     SAYS("f32[2, 2] strides 1, 2 at 1", "as_strided", T("2, 3"), L("2, 2"), L("1, 2"), I(1));
-    SAYS("RuntimeError: setStorage: sizes [2, 2], strides [1, 9], storage offset 0 are out of bounds for storage of size 6",
+    SAYS("RuntimeError: setStorage: sizes [2, 2], strides [1, 9], storage offset 0 are out of bounds for "
+         "storage of size 6",
          "as_strided", T("2, 3"), L("2, 2"), L("1, 9"), NONE);
 }
