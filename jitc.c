@@ -11,6 +11,7 @@
 
 #include "codegen/artefact.h"
 #include "runtime/module.h"
+#include "tracer/tracer.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -387,4 +388,16 @@ jitc_status jitc_compile(const char *model, const char *out, const jitc_compile_
     jitc_status status = result(c, ok, &o, &log, text);
     ir_context_free(c);
     return status;
+}
+
+/* ======================================================= eager contexts: the tracer with the script language behind it */
+
+static void *open_unit(ir_module *m) { return script_unit_new(m); }
+static bool parse_unit(void *unit, const char *file, const char *text, size_t n) { return script_parse(unit, file, NULL, text, n); }
+static ir_func *unit_func(void *unit, const char *name) { return script_func(unit, name); }
+static bool unit_default(void *unit, const ir_func *f, int i, rt_value *out) { return script_default(unit, f, i, out); }
+
+jitc_status jitc_open(jitc_context **out) {
+    static const trace_language language = {script_vocabulary_init, open_unit, parse_unit, unit_func, unit_default};
+    return trace_open(&language, out);
 }

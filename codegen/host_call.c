@@ -70,7 +70,8 @@ static int failure_rows(host *h, const lower_launch *l) {
 static V buffer_address(host *h, ir_node *n, const lower_buffer *b) {
     if (b->kind == LB_IN) return host_data(h, n->in[b->index]);
     if (b->kind == LB_OUT) return host_data(h, n->out[b->index]);
-    return address(h, ir_dim_add(h->c, h->plan->scratch[n->id], lower_scratch_bytes(h->c, n->info, b->index)));
+    V at = host_dim(h, lower_scratch_bytes(h->c, n->info, b->index));
+    return LLVMBuildGEP2(B, h->cg->i8, h->scratch, &at, 1, "");
 }
 
 static V scalar_bits(host *h, ir_node *n, const lower_scalar *s) {
@@ -140,6 +141,18 @@ static void mark(host *h, const char *name, ir_span span) {
     LLVMPositionBuilderAtEnd(B, no);
 }
 
+/* Scratch memory of the group: in the workspace, or a block of its own where its size is not known at entry. */
+static V open_scratch(host *h, ir_node *n) {
+    const ir_dim *bytes = lower_scratch_bytes(h->c, n->info, INT32_MAX);
+    int64_t none;
+    if (ir_dim_is_const(bytes, &none) && none == 0) return NULL;
+    if (h->plan->scratch[n->id]) return h->scratch = address(h, h->plan->scratch[n->id]), NULL;
+    V size = host_dim(h, bytes);
+    h->scratch = HOST_SERVICE(h, block_new, h->cg->ptr, 1, &size);
+    host_fail_if(h, LLVMBuildZExt(B, LLVMBuildIsNull(B, h->scratch, ""), h->cg->i32, ""));
+    return h->scratch;
+}
+
 void host_kernel(host *h, ir_node *n) {
     const lower_kernel *k = n->info;
     if (!k) {
@@ -148,7 +161,9 @@ void host_kernel(host *h, ir_node *n) {
     }
     mark(h, k->label, n->span);
     for (int i = 0; i < n->nout; i++) make_room(h, n->out[i]);
+    V block = open_scratch(h, n);
     for (int i = 0; i < k->launches.n; i++) launch(h, n, &k->launches.at[i]);
+    if (block) HOST_SERVICE(h, block_free, h->cg->voidty, 1, &block);
 }
 
 /* ---- scalar bodies */

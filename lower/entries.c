@@ -375,11 +375,18 @@ static T with_symbols(builder *b, const char *path, T t) {
     return ir_type_tuple(b->c, t->n, e, t->fields, t->name);
 }
 
+static bool is_complete(T t) {
+    bool known = t->kind == T_TENSOR && t->dtype != DT_NONE && t->rank >= 0;
+    for (int i = 0; known && i < t->rank; i++) known = t->dims && t->dims[i];
+    return known;
+}
+
 static T input_type(builder *b, int i) {
     T declared = param(b, i)->type, t = b->given[i];
     if (b->fixed[i]) t = type_of(b, *b->fixed[i], declared, param_name(b, i));
     if (!t && b->f->defaults[i]) t = type_of(b, *b->f->defaults[i], declared, param_name(b, i));
     if (!t && declared->kind != T_OPTIONAL && !has_tensor(declared)) t = declared;
+    if (!t && is_complete(declared)) take_symbols(b, t = declared); /* a traced graph says it itself */
     if (!t) ir_error(b->c, 0, "%s: argument `%s` needs --input %s=DTYPE[SIZES], or an --example", b->f->name, param_name(b, i), param_name(b, i));
     return t;
 }

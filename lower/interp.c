@@ -589,7 +589,10 @@ static bool run_node(frame *x, ir_node *n) {
     switch ((ir_struct_id)n->op->id) {
     case S_CONST: put(x, n->out[0], rt_retain(n->value)); return true;
     case S_PARAM: return param(x, n);
-    case S_STATE: put(x, n->out[0], rt_retain(*state_cell(x, n->sym))); return true;
+    case S_STATE:
+        if (x->f->module->state == IR_SURFACE) return param(x, n); /* a tensor that the surface graph writes in place */
+        put(x, n->out[0], rt_retain(*state_cell(x, n->sym)));
+        return true;
     case S_SETSTATE: return set_state(x, n);
     case S_SELF: return give_self(x, n);
     case S_IF: return run_if(x, n);

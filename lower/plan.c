@@ -309,7 +309,11 @@ const ir_dim *lower_scratch_bytes(ir_context *c, const lower_kernel *k, int inde
 
 static void place_scratch(planner *x, ir_node *n) {
     const lower_kernel *k = n->info;
-    if (k && scratch_of(k, 0, x->c)) want(x, x->begin[n->id], x->end[n->id], lower_scratch_bytes(x->c, k, INT32_MAX), &x->p->scratch[n->id]);
+    if (!k || !scratch_of(k, 0, x->c)) return;
+    const ir_dim *bytes = lower_scratch_bytes(x->c, k, INT32_MAX);
+    struct known known = {x->p, true};
+    ir_dim_symbols(bytes, check_known, &known);
+    if (known.ok) want(x, x->begin[n->id], x->end[n->id], bytes, &x->p->scratch[n->id]);
 }
 
 /* A carried tensor whose incoming or outgoing size is not static must be boxed on all sides. */

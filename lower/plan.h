@@ -24,7 +24,7 @@ typedef struct lower_plan {
     ir_func *f;
     plan_place *at;          /* by value id */
     plan_carry **carries;    /* by node id of loops: per carried value; NULL entries: not planned */
-    const ir_dim **scratch;  /* by node id of kernels: offset of the first LB_SCRATCH buffer, the others follow; or NULL */
+    const ir_dim **scratch;  /* by node id of kernels: offset of the LB_SCRATCH buffers; NULL: none, or of a size not known at entry */
     int nslots;
     const ir_dim *workspace; /* bytes, over entry symbols; never NULL */
     int64_t largest;         /* bytes of the largest single buffer at hint sizes, for statistics */

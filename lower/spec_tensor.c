@@ -31,11 +31,27 @@ static ir_value *base_value(spec *s, int i) {
     return x->content;
 }
 
+/* A list argument: one S_LIST where its elements have a common type, else S_TUPLE (index lists of mixed dtypes). */
+static ir_value *op_input(spec *s, const aval *a, ir_span at) {
+    if (a->kind == AV_REF && spec_cell(s, a->cell)->kind == CELL_LIST) {
+        const cell *x = spec_cell(s, a->cell);
+        const ir_type *elem = ir_type_simple(s->c, T_BOTTOM);
+        bool same = true;
+        for (int i = 0; i < x->n; i++) {
+            const ir_type *t = spec_type(s, x->at[i]);
+            elem = elem ? spec_join_type(s, elem, t) : NULL;
+            if (t->kind == T_NONE) same = false;
+        }
+        if (!elem || !same) a = spec_tuple(s, NULL, x->n, x->at);
+    }
+    return spec_value(s, a, at);
+}
+
 static ir_value *view_value(spec *s, const view *v, int cell, ir_span at) {
     if (!v) return base_value(s, cell);
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, v->nargs);
     in[0] = view_value(s, v->parent, cell, at);
-    for (int i = 1; i < v->nargs; i++) in[i] = spec_value(s, v->args[i], at);
+    for (int i = 1; i < v->nargs; i++) in[i] = op_input(s, v->args[i], at);
     return spec_emit(s, v->op, at, v->nargs, in, 1, &v->type)->out[0];
 }
 
@@ -111,7 +127,7 @@ static const aval *dims_list(spec *s, const ir_type *t) {
 static ir_value *emit_with(spec *s, const ir_op *op, ir_value *self, int n, const aval **args, const ir_type *t, ir_span at) {
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, n);
     in[0] = self;
-    for (int i = 1; i < n; i++) in[i] = spec_value(s, args[i], at);
+    for (int i = 1; i < n; i++) in[i] = op_input(s, args[i], at);
     return spec_emit(s, op, at, n, in, 1, &t)->out[0];
 }
 
@@ -145,7 +161,7 @@ static ir_value *unview(spec *s, const view *v, ir_value *value, ir_value *paren
         ir_value **in = RT_ARRAY(&c->arena, ir_value *, v->nargs + 1);
         in[0] = parent;
         in[1] = value;
-        for (int k = 1; k < v->nargs; k++) in[k + 1] = spec_value(s, v->args[k], at);
+        for (int k = 1; k < v->nargs; k++) in[k + 1] = op_input(s, v->args[k], at);
         return spec_emit(s, ir_op_find(c, scatters[i].scatter), at, v->nargs + 1, in, 1, &parent->type)->out[0];
     }
     if (!strcmp(name, "permute")) return unpermute(s, v, value, parent->type, at);
@@ -286,22 +302,6 @@ static bool assume_sizes(spec *s, const aval *t, ir_span at) {
     struct assume a = {s, at, false};
     for (int i = 0; i < t->type->rank; i++) ir_dim_symbols(t->type->dims[i], assume_two, &a);
     return a.any;
-}
-
-/* A list argument: one S_LIST where its elements have a common type, else S_TUPLE (index lists of mixed dtypes). */
-static ir_value *op_input(spec *s, const aval *a, ir_span at) {
-    if (a->kind == AV_REF && spec_cell(s, a->cell)->kind == CELL_LIST) {
-        const cell *x = spec_cell(s, a->cell);
-        const ir_type *elem = ir_type_simple(s->c, T_BOTTOM);
-        bool same = true;
-        for (int i = 0; i < x->n; i++) {
-            const ir_type *t = spec_type(s, x->at[i]);
-            elem = elem ? spec_join_type(s, elem, t) : NULL;
-            if (t->kind == T_NONE) same = false;
-        }
-        if (!elem || !same) a = spec_tuple(s, NULL, x->n, x->at);
-    }
-    return spec_value(s, a, at);
 }
 
 /* The scalar that a 0-d result holds, when its operands are known scalars: so sizes that pass through tensors stay sizes. */

@@ -272,7 +272,8 @@ static bool poisoned(const ir_node *n, const aval **in) {
 static void struct_node(spec *s, ir_node *n, const aval **in, const aval **out) {
     switch ((ir_struct_id)n->op->id) {
     case S_CONST: out[0] = spec_from_rt(s, n->value, n->out[0]->type); break;
-    case S_PARAM: out[0] = param_node(s, n); break;
+    case S_PARAM:
+    case S_STATE: out[0] = param_node(s, n); break;
     case S_LIST: out[0] = spec_list_of(s, n->out[0]->type, n->nin, in); break;
     case S_TUPLE: out[0] = spec_tuple(s, n->out[0]->type, n->nin, in); break;
     case S_DICT: out[0] = make_dict(s, n, in); break;

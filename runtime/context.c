@@ -70,7 +70,8 @@ static jitc_status raised(jitc_session *s) {
     rt_text_fmt(&s->error, "%s: %s", s->env.cls ? s->env.cls : "RuntimeError",
                 s->env.message ? s->env.message : "?");
     if (at && at->file) rt_text_fmt(&s->error, " (%s:%d:%d)", rt_art_text(a, at->file), at->line, at->col);
-    return JITC_E_RAISED;
+    /* raised where a traced graph checks a value that C read: an assumption of the compiler, with its place */
+    return s->env.cls && !strcmp(s->env.cls, "GuardError") ? JITC_E_GUARD : JITC_E_RAISED;
 }
 
 const char *jitc_session_error(const jitc_session *s) { return s->error.s ? s->error.s : ""; }

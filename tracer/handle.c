@@ -313,10 +313,13 @@ static bool run_eager(call *x) {
     return run_body(x, x->in, NULL);
 }
 
+typedef struct eager_job { const call *x; const char *why; } eager_job;
+
 static bool stay_eager(void *env) {
-    call *x = env;
-    RT_PUSH(&x->c->own, &x->f->eager, ir_intern(x->c->ir, x->key));
-    RT_PUSH(&x->c->own, &x->f->eager, x->v ? x->v->why : "");
+    eager_job *j = env;
+    jitc_context *c = j->x->c;
+    RT_PUSH(&c->own, &j->x->f->eager, ir_intern(c->ir, j->x->key));
+    RT_PUSH(&c->own, &j->x->f->eager, ir_intern(c->ir, j->why));
     return true;
 }
 
@@ -326,11 +329,9 @@ static bool is_eager(const call *x) {
     return false;
 }
 
-static void give_up(call *x, const char *why) {
-    variant v = {.why = why};
-    x->v = &v;
-    trace_protect(x->c, stay_eager, x);
-    x->v = NULL;
+static void give_up(const call *x, const char *why) {
+    eager_job j = {x, why};
+    trace_protect(x->c, stay_eager, &j);
 }
 
 static bool begin(void *env) {
@@ -353,11 +354,6 @@ static bool keep_variant(void *env) {
     return add_example(x, v);
 }
 
-/* Why a recording failed though the program may be fine. */
-static const char *not_recorded(jitc_context *c) {
-    return c->status == JITC_E_UNSUPPORTED ? ir_fmt(c->ir, "%s", jitc_context_error(c)) : NULL;
-}
-
 /* Runs eagerly and records the path as a variant. */
 static bool run_recorded(call *x) {
     jitc_context *c = x->c;
@@ -369,8 +365,8 @@ static bool run_recorded(call *x) {
     for (int i = 0; i < x->nin; i++) in[i] = trace_input(c, NULL, x->in[i]);
     bool ok = run_body(x, in, r);
     c->rec = NULL;
-    const char *why = ok ? NULL : not_recorded(c);
-    trace_release(c, why != NULL);
+    bool again = !ok && c->status == JITC_E_UNSUPPORTED; /* it cannot be recorded, but the program may be fine */
+    trace_release(c, again);
     if (ok) {
         variant v = {.r = r, .nin = x->nin, .nout = x->nout};
         x->v = &v;
@@ -379,9 +375,9 @@ static bool run_recorded(call *x) {
         return c->status == JITC_OK;
     }
     trace_recorder_free(r);
-    if (!why) return false;
+    if (!again) return false;
+    give_up(x, jitc_context_error(c));
     jitc_context_clear(c); /* undone: the same again, unrecorded */
-    give_up(x, why);
     return run_eager(x);
 }
 

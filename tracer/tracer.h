@@ -163,6 +163,7 @@ trace_arg trace_const(jitc_context *c, rt_value v); /* borrowed */
 trace_recorder *trace_record(jitc_context *c, const char *name, bool live); /* begins */
 bool trace_record_result(jitc_context *c, int nout, const jitc_t *results);  /* the function's result */
 void trace_record_end(jitc_context *c, trace_recorder *r); /* the graph stays */
+void trace_recorder_free(trace_recorder *r);               /* captures; the graph is the context's */
 ir_value *trace_slot_node(jitc_context *c, trace_slot *s);  /* NULL: error */
 bool trace_visible(const trace_recorder *r, const ir_value *v);
 ir_span trace_span(jitc_context *c);
