@@ -299,7 +299,7 @@ static bool write_code(jitc_model *m, ir_module *core, const jitc_compile_opts *
     const char *producer = ir_fmt(m->c, "jitc %d.%d.%d", JITC_VERSION_MAJOR, JITC_VERSION_MINOR, JITC_VERSION_PATCH);
     cg_options options = {.name = identifier(m->c, o->name ? o->name : m->stem), .producer = producer, .side = o->weights_side};
     cg_target *target = cg_target_new(m->c, o->target, opt);
-    bool ok = target && cg_write_artefact(core, target, e->list.n, e->list.at, &options, out);
+    bool ok = target && cg_target_sanitize(m->c, target, o->sanitize) && cg_write_artefact(core, target, e->list.n, e->list.at, &options, out);
     cg_target_free(target);
     return ok;
 }

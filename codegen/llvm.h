@@ -31,11 +31,15 @@ typedef struct cg_target {
     bool masked;     /* cheap masked loads and stores of 4- and 8-byte elements */
     bool masked_all; /* ... of all sizes */
     bool host;       /* this machine can run the code */
+    const char *sanitizer, *pipeline; /* functions' attribute, LLVM passes; NULL: none */
 } cg_target;
 
 cg_target *cg_target_new(ir_context *c, const char *spec,
                          int opt); /* NULL after a diagnostic that lists the targets */
 void cg_target_free(cg_target *t); /* takes NULL */
+/* "thread" or "address": code is instrumented, and the program that loads it must be as well.  NULL: no.  False after a
+ * diagnostic. */
+bool cg_target_sanitize(ir_context *c, cg_target *t, const char *which);
 
 /* ======================================================= llvm_kernel.c
  * The function that a host calls, and a test harness.  Runs iterations [begin, min(end, count)) of the grid
@@ -64,6 +68,7 @@ typedef struct cg_module {
     LLVMTypeRef i1, i8, i16, i32, i64, f32, f64, ptr, voidty;
     RT_VEC(cg_kernel *) kernels;
     bool registers; /* some kernel has register tiles: worth a run of sroa */
+    bool instrumented;
 } cg_module;
 
 cg_module *cg_module_new(ir_context *c, const cg_target *t, const char *name);
@@ -79,7 +84,7 @@ LLVMValueRef cg_i64(cg_module *m, int64_t x);
 /* A private constant array of bytes (alignment 64): tables, strings.  Not for weights: see elf.c. */
 LLVMValueRef cg_bytes(cg_module *m, const char *name, const void *data, size_t n, int align);
 LLVMValueRef cg_function(cg_module *m, const char *name, LLVMTypeRef type,
-                         bool exported); /* nounwind, target-cpu; no body yet */
+                         bool exported); /* nounwind, target-cpu, the sanitizer's mark; no body yet */
 LLVMValueRef cg_intrinsic(cg_module *m, const char *name, int ntypes, LLVMTypeRef *types, int n,
                           LLVMValueRef *args);
 /* One scalar primitive on SSA values (scalar or vectors alike), exactly as in kernels; no libm. */

@@ -1,6 +1,6 @@
 /* llvm_emit.c: a finished module as an object, as assembly or as LLVM text.  The code generator builds the
  * final form, so the only pass is sroa, where register tiles pass through memory between statements (and not
- * at -O0). */
+ * at -O0), besides those of a sanitizer. */
 #include "codegen/llvm.h"
 
 #include <errno.h>
@@ -19,6 +19,12 @@ static bool run_passes(cg_module *m, const char *pipeline) {
     return false;
 }
 
+static bool instrument(cg_module *m) {
+    bool empty = !LLVMGetFirstFunction(m->mod), done = m->instrumented;
+    m->instrumented = true;
+    return done || empty || !m->target->pipeline || run_passes(m, m->target->pipeline);
+}
+
 bool cg_finish(cg_module *m) {
     char *why = NULL;
     if (LLVMVerifyModule(m->mod, LLVMReturnStatusAction, &why)) {
@@ -27,9 +33,9 @@ bool cg_finish(cg_module *m) {
         return false;
     }
     LLVMDisposeMessage(why);
-    if (!m->registers || m->target->opt < 1) return true;
+    bool tiles = m->registers && m->target->opt >= 1;
     m->registers = false;
-    return run_passes(m, "function(sroa)");
+    return (!tiles || run_passes(m, "function(sroa)")) && instrument(m);
 }
 
 bool cg_emit(cg_module *m, cg_form form, rt_text *out) {

@@ -84,5 +84,6 @@ LLVMValueRef cg_function(cg_module *m, const char *name, LLVMTypeRef type, bool 
     add_attribute(m, f, "nounwind");
     add_text_attribute(m, f, "target-cpu", m->target->cpu);
     if (*m->target->features) add_text_attribute(m, f, "target-features", m->target->features);
+    if (m->target->sanitizer) add_attribute(m, f, m->target->sanitizer);
     return f;
 }

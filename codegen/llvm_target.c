@@ -187,6 +187,19 @@ cg_target *cg_target_new(ir_context *c, const char *spec, int opt) {
     return t->machine ? t : NULL;
 }
 
+bool cg_target_sanitize(ir_context *c, cg_target *t, const char *which) {
+    static const char *const rows[][3] = {{"thread", "sanitize_thread", "tsan-module,function(tsan)"},
+                                          {"address", "sanitize_address", "asan"}};
+    for (size_t i = 0; which && i < RT_COUNT(rows); i++) {
+        if (strcmp(rows[i][0], which)) continue;
+        t->sanitizer = rows[i][1];
+        t->pipeline = rows[i][2];
+        return true;
+    }
+    if (which) ir_error(c, 0, "unknown sanitizer '%s'; there are thread and address", which);
+    return !which;
+}
+
 void cg_target_free(cg_target *t) {
     if (!t || !t->machine) return;
     LLVMDisposeTargetMachine(t->machine);

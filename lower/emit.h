@@ -43,7 +43,10 @@ typedef struct tiles {
     int nloop, mloop;      /* loops of columns and rows; mloop -1: one row */
     bool packed;           /* B lies in panels of TILE_N columns */
     int bin;               /* packed param: input number of the node; else -1 */
-    bool scratch;          /* packed at run time: the last buffer */
+    bool padded;           /* B is read from a zero-padded copy: its index p in dim d is p + shift[d] of the operand */
+    const ir_expr *load;   /* padded: of the operand */
+    const ir_dim *size[RT_MAX_RANK];
+    int64_t shift[RT_MAX_RANK];
 } tiles;
 bool sched_tiles_plan(emit *e, tiles *t);
 void sched_tiles(emit *e, const tiles *t);

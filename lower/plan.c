@@ -49,10 +49,16 @@ static void check_known(void *env, const char *symbol) {
     if (plan_symbol(k->p, symbol) < 0) k->ok = false;
 }
 
-bool plan_static(const lower_plan *p, const ir_type *t) {
+static bool known_dim(const lower_plan *p, const ir_dim *d) {
     struct known k = {p, true};
-    for (int i = 0; i < t->rank; i++) ir_dim_symbols(t->dims[i], check_known, &k);
+    ir_dim_symbols(d, check_known, &k);
     return k.ok;
+}
+
+bool plan_static(const lower_plan *p, const ir_type *t) {
+    for (int i = 0; i < t->rank; i++)
+        if (!known_dim(p, t->dims[i])) return false;
+    return true;
 }
 
 const ir_dim *plan_bytes(ir_context *c, const ir_type *t) {
@@ -308,12 +314,11 @@ const ir_dim *lower_scratch_bytes(ir_context *c, const lower_kernel *k, int inde
 }
 
 static void place_scratch(planner *x, ir_node *n) {
-    const lower_kernel *k = n->info;
-    if (!k || !scratch_of(k, 0, x->c)) return;
-    const ir_dim *bytes = lower_scratch_bytes(x->c, k, INT32_MAX);
-    struct known known = {x->p, true};
-    ir_dim_symbols(bytes, check_known, &known);
-    if (known.ok) want(x, x->begin[n->id], x->end[n->id], bytes, &x->p->scratch[n->id]);
+    int64_t bytes;
+    if (!n->info) return;
+    const ir_dim *total = lower_scratch_bytes(x->c, n->info, INT32_MAX);
+    if ((ir_dim_is_const(total, &bytes) && bytes == 0) || !known_dim(x->p, total)) return;
+    want(x, x->begin[n->id], x->end[n->id], total, &x->p->scratch[n->id]);
 }
 
 /* A carried tensor whose incoming or outgoing size is not static must be boxed on all sides. */

@@ -7,7 +7,7 @@
  * place.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
 #include "lower/emit.h"
 
-enum { TILE_M = 6, TILE_N = 16, GROUP = 10 /* tiles of rows that share a panel while it is in the cache */, ITEM_FLOPS = 1 << 20 };
+enum { TILE_M = 6, TILE_N = 16, GROUP = 16 /* tiles of rows that share a panel while it is in the cache */, ITEM_FLOPS = 1 << 20 };
 
 typedef const ir_dim *D;
 
@@ -15,9 +15,86 @@ static D num(emit *e, int64_t x) { return ir_dim_const(e->c, x); }
 static D ceil_div(emit *e, D a, int64_t b) { return ir_dim_floordiv(e->c, ir_dim_add(e->c, a, num(e, b - 1)), num(e, b)); }
 static D size_of(const emit *e, int loop) { return e->t.loops.at[loop].size; }
 
+/* ---- padding: select(index inside, load, 0) as a load from a zero-padded copy */
+
+typedef struct line { int64_t coef[NEST_MAX], c; } line; /* an index that is a sum of variables times constants */
+
+static bool line_of(const ir_expr *x, line *out) {
+    line b;
+    *out = (line){.c = 0};
+    if (x->op == X_INDEX) return out->coef[x->i] = 1, true;
+    if (x->op == X_CONST) return out->c = x->k, true;
+    if (x->n != 2 || !line_of(x->args[0], out) || !line_of(x->args[1], &b)) return false;
+    int64_t k = 1;
+    if (x->op == K_MUL) {
+        bool left = x->args[0]->op == X_CONST;
+        if (!left && x->args[1]->op != X_CONST) return false;
+        k = left ? out->c : b.c;
+        if (left) *out = b;
+        for (int i = 0; i < NEST_MAX; i++) out->coef[i] *= k;
+        out->c *= k;
+        return true;
+    }
+    if (x->op != K_ADD && x->op != K_SUB) return false;
+    k = x->op == K_SUB ? -1 : 1;
+    for (int i = 0; i < NEST_MAX; i++) out->coef[i] += k * b.coef[i];
+    out->c += k * b.c;
+    return true;
+}
+
+static bool in_load(const ir_expr *load, const ir_expr *index) {
+    for (int i = 0; i < load->n; i++)
+        if (load->args[i] == index) return true;
+    return false;
+}
+
+/* Is the guard nothing but comparisons of the load's own indices with sizes and constants? */
+static bool only_bounds(const ir_expr *g, const ir_expr *load) {
+    if (g->op == K_AND) return only_bounds(g->args[0], load) && only_bounds(g->args[1], load);
+    if (g->op != K_GE && g->op != K_LT) return false;
+    return in_load(load, g->args[0]) && (g->args[1]->op == X_CONST || g->args[1]->op == X_DIM);
+}
+
+static D var_size(const comp *k, int i) { return i < k->ndims ? k->dims[i] : k->rdims[i - k->ndims]; }
+
+/* Finds the padded copy's sizes and the access to it.  false: the factor is no guarded load of this form. */
+static bool plan_padding(emit *e, const ir_expr *x, tiles *t) {
+    const comp *k = e->f->k;
+    if (x->op != K_SELECT || x->args[2]->op != X_CONST || x->args[2]->f != 0) return false;
+    const ir_expr *load = x->args[1];
+    if (load->op != X_LOAD || load->dtype != DT_F32 || !only_bounds(x->args[0], load)) return false;
+    nest_access *a = RT_NEW(&e->c->arena, nest_access);
+    a->load = load;
+    D stride = num(e, 1);
+    for (int d = load->n - 1; d >= 0; d--) {
+        line l;
+        if (!line_of(load->args[d], &l)) return false;
+        t->size[d] = num(e, 1);
+        t->shift[d] = l.c;
+        for (int i = 0; i < k->ndims + k->nrdims; i++) {
+            if (l.coef[i] < 0) return false;
+            if (!l.coef[i]) continue;
+            D c = num(e, l.coef[i]), step = ir_dim_mul(e->c, stride, c);
+            t->size[d] = ir_dim_add(e->c, t->size[d], ir_dim_mul(e->c, c, ir_dim_sub(e->c, var_size(k, i), num(e, 1))));
+            a->coef[i] = a->coef[i] ? ir_dim_add(e->c, a->coef[i], step) : step;
+        }
+        stride = ir_dim_mul(e->c, stride, t->size[d]);
+    }
+    t->padded = true;
+    t->load = load;
+    t->ba = a;
+    return true;
+}
+
+static D padded_elements(emit *e, const tiles *t) {
+    D n = num(e, 1);
+    for (int d = 0; d < t->load->n; d++) n = ir_dim_mul(e->c, n, t->size[d]);
+    return n;
+}
+
 /* ---- is it one */
 
-static bool plain_load(const ir_expr *x, const ir_expr **load) {
+static bool plain_load(const ir_expr *x, const ir_expr **load) { /* f32, f16 or bf16 */
     while (x->op == K_CAST) x = x->args[0];
     *load = x;
     return x->op == X_LOAD && rt_dtypes[x->dtype].kind == 'F' && x->dtype != DT_F64;
@@ -34,6 +111,7 @@ static bool choose_roles(emit *e, tiles *t) {
     int n = e->t.nouter - 1;
     if (n < 0 || !is_one(e->t.ocoef[e->t.loops.at[n].last])) return false;
     if (!!coef(e, t->aa, n) == !!coef(e, t->ba, n)) return false;
+    if (t->padded && coef(e, t->aa, n)) return false;
     if (coef(e, t->aa, n)) { /* B is the factor that the columns run over */
         const nest_access *x = t->aa;
         t->aa = t->ba;
@@ -121,20 +199,71 @@ bool sched_tiles_plan(emit *e, tiles *t) {
     *t = (tiles){.bin = -1};
     if (k->checks.n || k->nstate != 1 || k->state_dtype[0] != DT_F32 || k->elem[0]->op != K_MUL) return false;
     if (e->init[0]->op != X_CONST || e->init[0]->f != 0 || e->t.loops.n == e->t.nouter) return false;
-    if (!plain_load(k->elem[0]->args[0], &la) || !plain_load(k->elem[0]->args[1], &lb)) return false;
+    const ir_expr *x = k->elem[0]->args[0], *y = k->elem[0]->args[1];
+    if (plan_padding(e, y, t)) {
+        const ir_expr *swap = x;
+        x = y;
+        y = swap;
+    }
+    bool padded = t->padded || plan_padding(e, x, t);
+    if (!padded && !plain_load(x, &lb)) return false;
+    if (padded) lb = t->load;
+    if (!plain_load(y, &la)) return false;
     t->a = la->i;
     t->b = lb->i;
     t->aa = nest_find(&e->t, la);
-    t->ba = nest_find(&e->t, lb);
+    if (!padded) t->ba = nest_find(&e->t, lb);
     if (t->a == t->b || t->aa->rest_uses || t->ba->rest_uses || !choose_roles(e, t)) return false;
     bool elsewhere = false;
     for (int i = 0; i < k->nout; i++) elsewhere = elsewhere || loads_of(k->out[i], t->b) > 0;
-    if (packable(e, t) && !t->ba->rest && !elsewhere && pack_param(e, t)) {
+    if (padded) e->unused[t->b] = !elsewhere;
+    if (!padded && packable(e, t) && !t->ba->rest && !elsewhere && pack_param(e, t)) {
         t->packed = true;
         e->unused[t->b] = true;
         return true;
     }
     return true;
+}
+
+/* ---- the padded copy */
+
+static int input_number(const emit *e, int operand) {
+    for (int i = 0; i < e->kernel->nin; i++)
+        if (e->kernel->in[i] == e->f->operands.at[operand]) return i;
+    return -1;
+}
+
+/* Grid over all dims but the last of the copy, which is a vector loop; outside of the operand it is 0. */
+static void pad_kernel(emit *e, const tiles *t) {
+    emit x = sched_before(e, "pad");
+    k_builder *b = &x.b;
+    ir_value *v = e->f->operands.at[t->b];
+    int rank = t->load->n;
+    k_buffer *in = sched_buffer(&x, LB_IN, input_number(e, t->b), v->type->dtype, NULL, "in");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, padded_elements(e, t), "padded");
+    D rows = num(e, 1);
+    for (int d = 0; d + 1 < rank; d++) rows = ir_dim_mul(e->c, rows, t->size[d]);
+    x.launch->grid = rows;
+    x.launch->cost = t->size[rank - 1];
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *row = g, *from = k_i64(b, 0), *inside = NULL;
+    D stride = v->type->dims[rank - 1];
+    for (int d = rank - 2; d >= 0; d--) {
+        k_value *n = sched_dim(&x, t->size[d]), *p = d ? k_2(b, K_REM, g, n) : g;
+        if (d) g = k_2(b, K_DIV, g, n);
+        p = k_add(b, p, k_i64(b, t->shift[d]));
+        from = k_add(b, from, k_mul(b, p, sched_dim(&x, stride)));
+        k_value *ok = k_2(b, K_AND, k_2(b, K_GE, p, k_i64(b, 0)), k_2(b, K_LT, p, sched_dim(&x, v->type->dims[d])));
+        inside = inside ? k_2(b, K_AND, inside, ok) : ok;
+        stride = ir_dim_mul(e->c, stride, v->type->dims[d]);
+    }
+    k_value *width = sched_dim(&x, t->size[rank - 1]), *to = k_mul(b, row, width);
+    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), width, 1)), *p = k_add(b, j, k_i64(b, t->shift[rank - 1]));
+    k_value *ok = k_2(b, K_AND, k_2(b, K_GE, p, k_i64(b, 0)), k_2(b, K_LT, p, sched_dim(&x, v->type->dims[rank - 1])));
+    if (inside) ok = k_2(b, K_AND, ok, inside);
+    k_store(b, out, k_add(b, to, j), k_load_if(b, in, k_add(b, from, p), ok, NULL));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+    RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
 }
 
 /* ---- packing at run time: panels [batch][N / TILE_N][K][TILE_N] */
@@ -155,11 +284,10 @@ static void pack_kernel(emit *e, const tiles *t, D elements) {
     emit x = sched_before(e, "pack");
     k_builder *b = &x.b;
     ir_value *v = e->f->operands.at[t->b];
-    int input = -1;
-    for (int i = 0; i < e->kernel->nin; i++)
-        if (e->kernel->in[i] == v) input = i;
-    x.in[t->b] = sched_buffer(&x, LB_IN, input, v->type->dtype, NULL, "in");
-    k_buffer *out = sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, elements, "panels");
+    int input = input_number(e, t->b);
+    x.in[t->b] = t->padded ? sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, padded_elements(e, t), "padded")
+                           : sched_buffer(&x, LB_IN, input, v->type->dtype, NULL, "in");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, t->padded, v->type->dtype, elements, "panels");
     D rows = ir_dim_floordiv(e->c, elements, num(e, TILE_N));
     x.launch->grid = rows;
     x.launch->cost = num(e, TILE_N * 2);
@@ -191,39 +319,55 @@ static void pack_kernel(emit *e, const tiles *t, D elements) {
 
 /* ---- the loops */
 
+static int64_t hint(D d, int64_t otherwise) {
+    int64_t x;
+    return ir_dim_is_const(d, &x) ? x : otherwise;
+}
+
 typedef struct plan {
     const tiles *t;
     k_buffer *B;
     bool panels;        /* B lies in panels */
     k_value *a0, *b0;   /* addresses for the batch */
-    k_value *M, *N, *K; /* K: the innermost reduce loop */
-    D kin, kall;
+    k_value *M, *N;
+    D kall;
+    int order[NEST_MAX], norder; /* of the reduce loops; the last is the contract's */
 } plan;
 
 static bool outer_only(emit *e, const tiles *t, int l) { return l < e->t.nouter && l != t->nloop && l != t->mloop; }
 
 static k_value *dim_or_zero(emit *e, D d) { return d ? sched_dim(e, d) : k_i64(&e->b, 0); }
 
-/* acc += over the reduce loops from l on; the innermost is the contract. */
-static void reduce_from(emit *e, plan *p, int l, k_buffer *acc, int rows, k_value *a, k_value *bk, k_value *cols) {
+/* acc += over the reduce loops order[i..]. */
+static void reduce_from(emit *e, plan *p, int i, k_buffer *acc, int rows, k_value *a, k_value *bk, k_value *cols) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
-    int last = e->t.loops.n - 1;
-    if (l < last) {
-        k_value *i = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, size_of(e, l)), 1));
-        k_value *an = k_add(b, a, k_mul(b, i, dim_or_zero(e, coef(e, t->aa, l))));
-        D inner = num(e, 1);
-        for (int r = l + 1; r <= last; r++) inner = ir_dim_mul(e->c, inner, size_of(e, r));
-        k_value *bn = p->panels ? k_add(b, bk, k_mul(b, i, sched_dim(e, ir_dim_mul(e->c, inner, num(e, TILE_N)))))
-                                : k_add(b, bk, k_mul(b, i, dim_or_zero(e, coef(e, t->ba, l))));
-        reduce_from(e, p, l + 1, acc, rows, an, bn, cols);
+    int l = p->order[i];
+    if (i < p->norder - 1) {
+        k_value *r = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, size_of(e, l)), 1));
+        k_value *an = k_add(b, a, k_mul(b, r, dim_or_zero(e, coef(e, t->aa, l))));
+        D inner = num(e, TILE_N);
+        for (int q = i + 1; q < p->norder; q++) inner = ir_dim_mul(e->c, inner, size_of(e, p->order[q]));
+        k_value *bn = k_add(b, bk, k_mul(b, r, p->panels ? sched_dim(e, inner) : dim_or_zero(e, coef(e, t->ba, l))));
+        reduce_from(e, p, i + 1, acc, rows, an, bn, cols);
         k_end(b, 0, NULL);
         return;
     }
     k_value *row = t->mloop >= 0 ? sched_dim(e, coef(e, t->aa, t->mloop)) : k_i64(b, 0);
-    k_value *bstep = p->panels ? k_i64(b, TILE_N) : dim_or_zero(e, coef(e, t->ba, last));
-    k_contract_tile(b, acc, rows, TILE_N, sched_dim(e, size_of(e, last)), e->in[t->a], 1, &a, row, dim_or_zero(e, coef(e, t->aa, last)),
+    k_value *bstep = p->panels ? k_i64(b, TILE_N) : dim_or_zero(e, coef(e, t->ba, l));
+    k_contract_tile(b, acc, rows, TILE_N, sched_dim(e, size_of(e, l)), e->in[t->a], 1, &a, row, dim_or_zero(e, coef(e, t->aa, l)),
                     p->B, bk, bstep, cols, rows == 1 ? 4 : 1);
+}
+
+/* In panels k counts in the natural order; else the longest loop is the contract's. */
+static void order_reductions(emit *e, plan *p) {
+    for (int l = e->t.nouter; l < e->t.loops.n; l++) p->order[p->norder++] = l;
+    int longest = p->norder - 1;
+    for (int i = p->norder - 1; i >= 0 && !p->panels; i--)
+        if (hint(size_of(e, p->order[i]), 64) > hint(size_of(e, p->order[longest]), 64)) longest = i;
+    int l = p->order[longest];
+    for (int i = longest; i + 1 < p->norder; i++) p->order[i] = p->order[i + 1];
+    p->order[p->norder - 1] = l;
 }
 
 /* One tile of `rows` rows from `row` on, at columns [panel * TILE_N, + cols) (cols NULL: all of the panel). */
@@ -239,7 +383,7 @@ static void one_tile(emit *e, plan *p, int rows, k_value *row, k_value *panel, k
     k_value *a = t->mloop >= 0 ? k_add(b, p->a0, k_mul(b, row, sched_dim(e, coef(e, t->aa, t->mloop)))) : p->a0;
     k_value *first = k_mul(b, panel, k_i64(b, TILE_N));
     k_value *bk = p->panels ? k_add(b, p->b0, k_mul(b, first, sched_dim(e, p->kall))) : k_add(b, p->b0, first);
-    reduce_from(e, p, e->t.nouter, acc, rows, a, bk, p->panels ? NULL : cols);
+    reduce_from(e, p, 0, acc, rows, a, bk, p->panels ? NULL : cols);
     k_inst *i = k_for(b, KL_UNROLL, 0, k_i64(b, 0), k_i64(b, rows), 1);
     if (t->mloop >= 0) e->var[t->mloop] = k_add(b, row, k_var(i));
     k_inst *j = k_for(b, KL_VECTOR, 0, k_i64(b, 0), cols ? cols : k_i64(b, TILE_N), 1);
@@ -299,11 +443,6 @@ static void tile_rows(emit *e, plan *p, k_value *i, k_value *panel) {
     k_end(b, 0, NULL);
 }
 
-static int64_t hint(D d, int64_t otherwise) {
-    int64_t x;
-    return ir_dim_is_const(d, &x) ? x : otherwise;
-}
-
 void sched_tiles(emit *e, const tiles *t) {
     k_builder *b = &e->b;
     plan p = {.t = t, .B = e->in[t->b], .kall = reduce_size(e)};
@@ -313,14 +452,18 @@ void sched_tiles(emit *e, const tiles *t) {
         if (batch_loop(e, t, l)) bbatch = ir_dim_mul(e->c, bbatch, size_of(e, l));
     }
     D per_batch = ir_dim_mul(e->c, ir_dim_mul(e->c, npanels, p.kall), num(e, TILE_N));
+    if (t->padded) pad_kernel(e, t);
     bool run_time = !t->packed && !is_one(coef(e, t->ba, t->nloop));
     if (t->packed) p.B = sched_buffer(e, LB_IN, t->bin, e->f->operands.at[t->b]->type->dtype, NULL, "panels");
     if (run_time) {
         D all = ir_dim_mul(e->c, bbatch, per_batch);
         pack_kernel(e, t, all);
-        p.B = sched_buffer(e, LB_SCRATCH, 0, e->f->operands.at[t->b]->type->dtype, all, "panels");
+        p.B = sched_buffer(e, LB_SCRATCH, t->padded, e->f->operands.at[t->b]->type->dtype, all, "panels");
+    } else if (t->padded) {
+        p.B = sched_buffer(e, LB_SCRATCH, 0, e->f->operands.at[t->b]->type->dtype, padded_elements(e, t), "padded");
     }
     p.panels = t->packed || run_time;
+    order_reductions(e, &p);
     p.M = sched_dim(e, rows);
     p.N = sched_dim(e, size_of(e, t->nloop));
     D tiles_ = ceil_div(e, rows, TILE_M), groups = ceil_div(e, tiles_, GROUP);

@@ -116,6 +116,7 @@ bool trace_coerce(jitc_context *c, trace_arg *a, const ir_type *want, int list_s
     const ir_type *t = want->kind == T_OPTIONAL ? want->elem[0] : want;
     if (t->kind == T_LIST && a->list && t->elem[0]->kind != T_VAR) return to_list(c, a, t, list_size);
     if (t->kind == T_VAR || ir_subtype(a->type, want)) return true;
+    if (t->kind == a->type->kind && t->n > 0 && t->elem[t->n - 1]->kind == T_VAR) return true; /* t[], Dict(str, t) */
     switch (t->kind) {
     case T_INT:
     case T_FLOAT:

@@ -416,13 +416,14 @@ static bool flat_signature(const ir_schema *s, rt_text *out) {
     return ok && !out->failed;
 }
 
-typedef struct custom_job { jitc_context *c; const char *schema, *library, *symbol; } custom_job;
+typedef struct custom_job { jitc_context *c; const char *schema, *library, *symbol; void (*fn)(void); } custom_job;
 
 static bool bind_custom(jitc_context *c, const ir_op *op, const custom_job *j) {
     rt_text signature = {0};
     char why[512];
     rt_ffi *f = NULL;
     if (!flat_signature(op->schema, &signature)) snprintf(why, sizeof why, "%s: a custom operator cannot have such a schema", j->schema);
+    else if (j->fn) f = rt_ffi_new(j->fn, signature.s, why, sizeof why);
     else f = rt_ffi_open(j->library, j->symbol, signature.s, why, sizeof why);
     rt_text_free(&signature);
     if (!f) return trace_fail(c, JITC_E_FILE, (trace_place){0}, "%s", why);
@@ -448,9 +449,16 @@ static bool register_op(void *env) {
     return bind_custom(c, op, j);
 }
 
+static jitc_status add_custom(custom_job *j) {
+    bool ok = trace_protect(j->c, register_op, j);
+    trace_end_call(j->c);
+    return ok ? JITC_OK : j->c->status;
+}
+
 jitc_status jitc_register_op(jitc_context *c, const char *schema, const char *library, const char *symbol) {
-    custom_job j = {c, schema, library, symbol};
-    bool ok = trace_protect(c, register_op, &j);
-    trace_end_call(c);
-    return ok ? JITC_OK : c->status;
+    return add_custom(&(custom_job){c, schema, library, symbol, NULL});
+}
+
+jitc_status jitc_register_function(jitc_context *c, const char *schema, void (*fn)(void)) {
+    return add_custom(&(custom_job){c, schema, NULL, NULL, fn});
 }

@@ -42,6 +42,8 @@ typedef struct jitc_compile_opts {
     const char *stop_after;  /* name of a pass: for an output that ends in .ir */
     const char *skip;        /* passes to leave out, with commas */
     int colour;              /* 1: messages with terminal colours */
+    /* "thread", "address": the code reports what it does wrong to the sanitizer that the loading program is built with */
+    const char *sanitize;
 } jitc_compile_opts;
 
 /* Compiles `model` (.pt, .ir, .py) to `out`; the suffix says what: .so, .o or .a (with a .h beside), .ll, .s, .ir (with
@@ -338,6 +340,8 @@ extern "C" {
  * schema such as "my_ops::norm(Tensor x, float eps=1e-5) -> Tensor".  All texts are borrowed for the call.  The library stays
  * loaded until jitc_close. */
 JITC_API jitc_status jitc_register_op(jitc_context *c, const char *schema, const char *library, const char *symbol);
+/* The same with a function of this program, cast to the type. */
+JITC_API jitc_status jitc_register_function(jitc_context *c, const char *schema, void (*fn)(void));
 
 /* ======================================================= script, control flow */
 
