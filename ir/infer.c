@@ -63,17 +63,84 @@ static bool is_const(const ir_dim *d, int64_t k) {
     return ir_dim_is_const(d, &v) && v == k;
 }
 
+static bool hint_of(void *env, const char *symbol, int64_t *out) {
+    *out = ir_symbol_get(env, symbol)->hint;
+    return *out != 0;
+}
+
+/* Does the run decide whether d is 1?  Not where the examples say that it never was, and not of a computed size: that
+ * one is taken to match. */
+static bool may_be_one(ir_context *c, const ir_dim *d) {
+    int64_t lo, hi, value;
+    bool simple = d->nterms == 1 && d->terms[0].coef == 1 && d->terms[0].natoms == 1;
+    ir_dim_range(c, d, &lo, &hi);
+    if (lo > 1 || hi < 1 || !simple) return lo == 1 && hi == 1;
+    if (ir_dim_eval(d, hint_of, c, &value)) return value == 1;
+    ir_atom_kind kind = d->terms[0].atoms[0]->kind;
+    return kind == ATOM_SYMBOL || kind == ATOM_MAX;
+}
+
+static const ir_dim *distance(ir_context *c, const ir_dim *a, const ir_dim *b) {
+    return ir_dim_max(c, ir_dim_sub(c, a, b), ir_dim_sub(c, b, a));
+}
+
+/* 0 exactly if a == b or one of the given is 1. */
+static const ir_dim *mismatch(ir_context *c, const ir_dim *a, const ir_dim *b, bool one_a, bool one_b) {
+    const ir_dim *one = ir_dim_const(c, 1), *d = distance(c, a, b);
+    if (one_a) d = ir_dim_min(c, d, distance(c, a, one));
+    return one_b ? ir_dim_min(c, d, distance(c, b, one)) : d;
+}
+
+/* The size of two that match, both of which may be 1: a if that is not 1, else b. */
+static const ir_dim *larger(ir_context *c, const ir_dim *a, const ir_dim *b) {
+    int64_t la, lb, hi;
+    ir_dim_range(c, a, &la, &hi);
+    ir_dim_range(c, b, &lb, &hi);
+    if (la >= 1 && lb >= 1) return ir_dim_max(c, a, b);
+    const ir_dim *zero = ir_dim_const(c, 0), *two = ir_dim_const(c, 2);
+    const ir_dim *is_one = ir_dim_max(c, zero, ir_dim_min(c, a, ir_dim_sub(c, two, a))); /* of a >= 0 */
+    return ir_dim_add(c, a, ir_dim_mul(c, is_one, ir_dim_sub(c, b, a)));
+}
+
+const ir_dim *ir_broadcast_step(ir_context *c, const ir_dim *from, const ir_dim *to) {
+    const ir_dim *one = ir_dim_const(c, 1);
+    if (is_const(from, 1)) return ir_dim_const(c, 0);
+    if (from == to || !may_be_one(c, from)) return one;
+    return ir_dim_min(c, one, ir_dim_sub(c, from, one));
+}
+
+static bool require_match(ir_infer *x, const ir_dim *a, const ir_dim *b, bool one_a, bool one_b, const char *fmt, va_list ap) {
+    const ir_dim *zero = ir_dim_const(C, 0), *m = mismatch(C, a, b, one_a, one_b);
+    return one_a || one_b ? require(x, ir_dim_eq(C, m, zero), '=', m, zero, fmt, ap) : require(x, ir_dim_eq(C, a, b), '=', a, b, fmt, ap);
+}
+
+bool ir_require_broadcast(ir_infer *x, const ir_dim *from, const ir_dim *to, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    bool one = may_be_one(C, from), ok = from == to || is_const(from, 1) || require_match(x, from, to, one, false, fmt, ap);
+    va_end(ap);
+    return ok;
+}
+
+bool ir_broadcast_size(ir_infer *x, const ir_dim **into, const ir_dim *d, const char *fmt, ...) {
+    const ir_dim *a = *into;
+    if (is_const(a, 1)) return *into = d, true;
+    if (is_const(d, 1) || a == d) return true;
+    bool equal = ir_dim_eq(C, a, d) == IR_YES, one_a = !equal && may_be_one(C, a), one_d = !equal && may_be_one(C, d);
+    if (one_a && one_d) *into = larger(C, a, d);
+    else if (one_a || ir_dim_is_const(d, NULL)) *into = d; /* a known size is the size */
+    va_list ap;
+    va_start(ap, fmt);
+    bool ok = require_match(x, a, d, one_a, one_d, fmt, ap);
+    va_end(ap);
+    return ok;
+}
+
 static bool broadcast_dim(ir_infer *x, const ir_dim **into, const ir_dim *d, int axis) {
-    if (!*into || is_const(*into, 1)) return *into = d, true;
-    if (is_const(d, 1)) return true;
-    int64_t k;
-    if (!ir_require_eq(
-            x, *into, d,
-            "The size of tensor a (%s) must match the size of tensor b (%s) at non-singleton dimension %d",
-            ir_dims_text(C, 1, into), ir_dims_text(C, 1, &d), axis))
-        return false;
-    if (ir_dim_is_const(d, &k)) *into = d; /* the known size of the two */
-    return true;
+    const ir_dim *a = *into;
+    if (!a) return *into = d, true;
+    return ir_broadcast_size(x, into, d, "The size of tensor a (%s) must match the size of tensor b (%s) at non-singleton dimension %d",
+                             ir_dims_text(C, 1, &a), ir_dims_text(C, 1, &d), axis);
 }
 
 bool ir_broadcast_dims(ir_infer *x, int n, const ir_type *const *tensors, int *rank, const ir_dim **dims) {

@@ -55,8 +55,16 @@ bool ir_require_eq(ir_infer *x, const ir_dim *a, const ir_dim *b, const char *fm
 bool ir_require_le(ir_infer *x, const ir_dim *a, const ir_dim *b, const char *fmt, ...) RT_PRINTF(4, 5);
 const ir_arg *ir_arg_named(const ir_infer *x, const char *name); /* by parameter name; asserts that it exists */
 bool ir_arg_const_int(const ir_infer *x, const char *name, int64_t *out); /* a constant int, else false */
-/* Broadcast of two sizes: 1 yields; unknown: an 'equal or one of them 1' guard is not possible, so requires equality. */
+/* Broadcast: 1 yields.  Sizes of which the run decides whether they are 1: the result has the larger one, with a guard
+ * that they fit (see ir_broadcast_step for the reader). */
 bool ir_broadcast_dims(ir_infer *x, int n, const ir_type *const *tensors, int *rank, const ir_dim **dims);
+/* *into becomes the size of two broadcast dims, *into and d. */
+bool ir_broadcast_size(ir_infer *x, const ir_dim **into, const ir_dim *d, const char *fmt, ...) RT_PRINTF(4, 5);
+/* One dim `from` of an operand must be `to` or 1: certain to fail, fine, or a guard with the text. */
+bool ir_require_broadcast(ir_infer *x, const ir_dim *from, const ir_dim *to, const char *fmt, ...) RT_PRINTF(4, 5);
+/* How far an operand's index moves along a dim of size `from` per step along the broadcast dim `to`: 0 if from is 1,
+ * 1 if it is not; where only the run knows, an expression for that. */
+const ir_dim *ir_broadcast_step(ir_context *c, const ir_dim *from, const ir_dim *to);
 typedef bool ir_rule(ir_infer *x);
 
 /* View ops (MOVE rows marked VIEW): from the base's dims, strides and offset to the view's. */

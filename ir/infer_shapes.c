@@ -304,6 +304,11 @@ static bool letter_size(struct reader *r, int k, int d) {
     bool fixed = r->strict && named;
     if (!*have || (!fixed && is_one(*have))) return *have = size, true;
     if (!fixed && is_one(size)) return true;
+    if (!fixed) {
+        const ir_dim *was = *have;
+        return ir_broadcast_size(x, have, size, "%s: sizes %s and %s do not match (dimension %d of operand %d)",
+                                 x->op->name, ir_dims_text(C, 1, &was), ir_dims_text(C, 1, &size), d, k);
+    }
     return ir_require_eq(x, *have, size, "%s: sizes %s and %s do not match (dimension %d of operand %d)",
                          x->op->name, ir_dims_text(C, 1, have), ir_dims_text(C, 1, &size), d, k);
 }

@@ -507,7 +507,7 @@ bool ir_rule_index_put(ir_infer *x) {
     for (int i = 0; i < v->rank; i++) {
         int64_t k;
         if (ir_dim_is_const(v->dims[i], &k) && k == 1) continue;
-        if (!ir_require_eq(
+        if (!ir_require_broadcast(
                 x, v->dims[i], i < lead ? num(x, 1) : g.dims[i - lead],
                 "shape mismatch: value tensor of shape %s cannot be broadcast to indexing result of shape %s",
                 ir_dims_text(C, v->rank, v->dims), ir_dims_text(C, g.rank, g.dims)))

@@ -248,7 +248,7 @@ bool ir_expand_dims(ir_infer *x, const ir_type *self, int *rank, const ir_dim **
         dims[i] = keep ? old : want[i];
         map[i] = i < lead || (is_const(old, 1) && !is_const(dims[i], 1)) ? -1 : i - lead;
         if (map[i] >= 0 &&
-            !ir_require_eq(x, old, dims[i],
+            !ir_require_broadcast(x, old, dims[i],
                            "The expanded size of the tensor (%s) must match the existing "
                            "size (%s) at non-singleton dimension %d. Target sizes: %s. Tensor sizes: %s",
                            ir_dims_text(C, 1, &dims[i]), ir_dims_text(C, 1, &old), i,
@@ -263,7 +263,7 @@ static bool expanded(ir_infer *x, const ir_arg *self, int n, const ir_dim **dims
     const ir_dim **old = ir_arg_strides(C, self), **strides = ir_dims_new(C, n);
     int lead = n - self->type->rank;
     for (int i = n - 1; i >= 0; i--) {
-        if (from[i] >= 0) strides[i] = old[from[i]];
+        if (from[i] >= 0) strides[i] = ir_dim_mul(C, old[from[i]], ir_broadcast_step(C, self->type->dims[from[i]], dims[i]));
         else if (i >= lead || !is_const(dims[i], 1)) strides[i] = num(x, 0);
         else strides[i] = i + 1 < n ? ir_dim_mul(C, dims[i + 1], strides[i + 1]) : num(x, 1);
     }

@@ -212,7 +212,7 @@ static built *build_comp(call *x) {
     if (!infer(x, &f)) return raise_infer(x, &f), NULL;
     b = RT_NEW(&x->a->scratch->arena, built);
     b->k = comp_build(&f);
-    b->elementwise = x->op->cls == OP_POINTWISE;
+    b->elementwise = x->op->cls == OP_POINTWISE || !strcmp(x->op->full, "clone");
     x->a->scratch->nerrors = 0;
     if (!b->k) return raise_infer(x, &f), NULL;
     keep_built(x, b);
@@ -290,6 +290,13 @@ static bool apply_view(call *x, rt_value *out) {
     if (!v) return out_of_memory(x->env);
     *out = rt_tensor_value(v);
     return true;
+}
+
+/* A view, or an op such as reshape that is one for these strides: then the rule gives the result's strides. */
+static bool aliases(call *x) {
+    ir_infer f;
+    if (x->op->view) return true;
+    return x->op->schema->params[0].alias && x->args[0].tag == V_TENSOR && infer(x, &f) && f.strides[0];
 }
 
 /* ------------------------------------------------------------------ host functions */
@@ -429,7 +436,7 @@ static bool dispatch(call *x, rt_value *out) {
     case OP_POINTWISE:
     case OP_REDUCE:
     case OP_CONTRACT: return apply_comp(x, out);
-    case OP_MOVE: return x->op->view ? apply_view(x, out) : apply_comp(x, out);
+    case OP_MOVE: return aliases(x) ? apply_view(x, out) : apply_comp(x, out);
     default: return rt_raise(x->env, "NotImplementedError", "op '%s' is not supported", x->op->full);
     }
 }

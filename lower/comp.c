@@ -11,9 +11,8 @@
 
 /* ------------------------------------------------------------------ parameters */
 
-static bool is_const(const ir_dim *d, int64_t k) {
-    int64_t v;
-    return ir_dim_is_const(d, &v) && v == k;
+const ir_expr *comp_broadcast(comp *k, const ir_dim *from, const ir_dim *to, const ir_expr *at) {
+    return ir_x2(&k->x, K_MUL, at, ir_x_dim(&k->x, ir_broadcast_step(k->x.c, from, to)));
 }
 
 /* Element of a tensor at the output index, right aligned; dims of size 1 are read at 0. */
@@ -22,7 +21,7 @@ static const ir_expr *load_broadcast(comp *k, const ir_arg *a) {
     const ir_type *t = a->type;
     for (int d = 0; d < t->rank; d++) {
         int out = d + k->ndims - t->rank;
-        at[d] = out < 0 || is_const(t->dims[d], 1) ? ir_x_int(&k->x, DT_I64, 0) : ir_x_index(&k->x, out);
+        at[d] = out < 0 ? ir_x_int(&k->x, DT_I64, 0) : comp_broadcast(k, t->dims[d], k->dims[out], ir_x_index(&k->x, out));
     }
     return ir_x_load(&k->x, a->operand, t->dtype, t->rank, at);
 }

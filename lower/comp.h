@@ -52,6 +52,8 @@ bool comp_contract(comp *k, ir_infer *x);
 /* Parameter `i` as an expression of dtype `as` (DT_NONE: its own): a tensor is loaded at the output index, right
  * aligned and broadcast; numbers become constants or X_SCALAR.  NULL: None, a string, a list. */
 const ir_expr *comp_param(comp *k, ir_infer *x, int i, rt_dtype as);
+/* Index into a dim of size `from` of an operand, at index `at` of the dim of size `to` that it is broadcast to. */
+const ir_expr *comp_broadcast(comp *k, const ir_dim *from, const ir_dim *to, const ir_expr *at);
 
 /* Applies an op to concrete values: host functions, comprehensions, opaque kernels; composite bodies are
  * interpreted.  args: one per schema parameter, defaults filled in.  False: raised in env. */

@@ -46,7 +46,8 @@ static bool contract_equation(comp *k, ir_infer *x) {
     for (int j = 0; j < e.noperands; j++) {
         ex at[RT_MAX_RANK];
         for (int d = 0; d < e.rank[j]; d++)
-            at[d] = e.letter[j][d] < 0 ? num(k, 0) : ir_x_index(&k->x, e.letter[j][d]);
+            at[d] = e.letter[j][d] < 0 ? num(k, 0)
+                                       : comp_broadcast(k, e.type[j]->dims[d], e.dims[e.letter[j][d]], ir_x_index(&k->x, e.letter[j][d]));
         ex f = ir_x_cast(&k->x, ir_x_load(&k->x, e.operand[j], e.type[j]->dtype, e.rank[j], at), sum);
         product = product ? mul(k, product, f) : f;
     }

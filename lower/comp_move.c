@@ -172,7 +172,7 @@ static bool map_expand(comp *k, ir_infer *x) {
     const ir_type *t = self_of(x);
     int lead = k->ndims - t->rank;
     ex at[RT_MAX_RANK];
-    for (int i = 0; i < t->rank; i++) at[i] = is_const(t->dims[i], 1) ? map_int(k, 0) : map_at(k, lead + i);
+    for (int i = 0; i < t->rank; i++) at[i] = comp_broadcast(k, t->dims[i], k->dims[lead + i], map_at(k, lead + i));
     return read_self(k, x, at);
 }
 
@@ -560,9 +560,9 @@ static ex index_value(comp *k, ir_infer *x, const ir_arg *t, const ex *at, const
     return i;
 }
 
-/* The element of broadcast operand t for the index at[0..n) of the common shape. */
-static void broadcast_at(comp *k, const ir_type *t, int n, const ex *at, ex *own) {
-    for (int i = 0; i < t->rank; i++) own[i] = is_const(t->dims[i], 1) ? map_int(k, 0) : at[n - t->rank + i];
+/* The element of broadcast operand t for the index at[0..n) of the common shape `dims`. */
+static void broadcast_at(comp *k, const ir_type *t, int n, const ir_dim *const *dims, const ex *at, ex *own) {
+    for (int i = 0; i < t->rank; i++) own[i] = comp_broadcast(k, t->dims[i], dims[n - t->rank + i], at[n - t->rank + i]);
 }
 
 /* Index of self from an index into the result of advanced indexing. */
@@ -575,7 +575,7 @@ static void indexed_at(comp *k, ir_infer *x, const ir_indexing *g, const ex *res
             continue;
         }
         ex own[RT_MAX_RANK];
-        broadcast_at(k, g->at[d]->type, g->nb, result + g->place, own);
+        broadcast_at(k, g->at[d]->type, g->nb, g->bdims, result + g->place, own);
         at[d] = index_value(k, x, g->at[d], own, self_of(x)->dims[d], true, check, d);
     }
 }
@@ -636,8 +636,8 @@ static bool map_take_along_dim(comp *k, ir_infer *x) {
     }
     if (!ir_arg_axis(x, "dim", t->rank, &axis)) return false;
     identity(k, k->ndims, all);
-    broadcast_at(k, index->type, k->ndims, all, own);
-    broadcast_at(k, t, k->ndims, all, at);
+    broadcast_at(k, index->type, k->ndims, k->dims, all, own);
+    broadcast_at(k, t, k->ndims, k->dims, all, at);
     if (t->rank) at[axis] = index_value(k, x, index, own, t->dims[axis], true, true, axis);
     return read_self(k, x, at);
 }
@@ -698,9 +698,10 @@ static bool map_index_put(comp *k, ir_infer *x) {
     identity(k, g.rank, result);
     indexed_at(k, x, &g, result, false, at);
     int lead = v->type->rank > g.rank ? v->type->rank - g.rank : 0; /* leading dims of size 1 */
-    for (int i = 0; i < v->type->rank; i++)
-        own[i] =
-            i < lead || is_const(v->type->dims[i], 1) ? map_int(k, 0) : result[g.rank - v->type->rank + i];
+    for (int i = 0; i < v->type->rank; i++) {
+        int at_dim = g.rank - v->type->rank + i;
+        own[i] = i < lead ? map_int(k, 0) : comp_broadcast(k, v->type->dims[i], g.dims[at_dim], result[at_dim]);
+    }
     writes(k, x, g.rank, g.dims, at, map_load(k, v, own));
     return accumulates(k, x);
 }

@@ -320,9 +320,37 @@ static const aval *result_scalar(spec *s, const ir_op *op, const aval **args, co
     return spec_scalar_body(s, op, in);
 }
 
+/* Do the strides order the elements without gaps and overlaps, for all sizes? */
+static bool is_dense(spec *s, const aval *t) {
+    const ir_dim *step = ir_dim_const(s->c, 1), *one = step;
+    uint32_t done = 0;
+    for (int i = 0; i < t->type->rank; i++) {
+        int next = -1;
+        for (int d = 0; d < t->type->rank; d++)
+            if (!(done >> d & 1) && (t->type->dims[d] == one || t->strides[d] == step)) next = d;
+        if (next < 0) return false;
+        done |= 1u << next;
+        step = ir_dim_mul(s->c, step, t->type->dims[next]);
+    }
+    return true;
+}
+
+/* As in PyTorch an elementwise result takes the memory order of the first operand that has its shape: it decides what later
+ * views of the result share. */
+static const ir_dim **order_of(spec *s, const ir_op *op, const aval **args, const ir_type *result) {
+    if (op->cls != OP_POINTWISE && strcmp(op->full, "clone")) return NULL;
+    for (int i = 0; i < op->schema->nparams; i++) {
+        const aval *t = args[i];
+        if (t->kind != AV_TENSOR || t->type->rank != result->rank || memcmp(t->type->dims, result->dims, (size_t)result->rank * sizeof *result->dims))
+            continue;
+        return t->strides && is_dense(s, t) ? t->strides : NULL;
+    }
+    return NULL;
+}
+
 static const aval *results_of(spec *s, const ir_op *op, const aval **args, const ir_infer *x, ir_node *node) {
     if (x->nres == 1) {
-        const aval *r = spec_tensor_new(s, node->out[0], NULL);
+        const aval *r = spec_tensor_new(s, node->out[0], order_of(s, op, args, x->res[0]));
         ((cell *)spec_cell(s, r->cell))->scalar = result_scalar(s, op, args, x); /* the cell was made a line above */
         if (x->uncertain_view) {
             spec_freeze(s, args[0], "whether reshape copied it depends on sizes that are not known");

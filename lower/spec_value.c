@@ -13,6 +13,7 @@ const aval *spec_const(spec *s, rt_value k) {
     if (k.tag == V_INT) return spec_int(s, k.i);
     if (k.tag == V_UNDEF) return aval_new(s, AV_UNDEF);
     aval *a = aval_new(s, AV_CONST);
+    ir_own(s->c, k);
     a->k = k;
     return a;
 }

@@ -534,6 +534,11 @@ static jitc_status check_call(jitc_session *s, const char *method, int nargs) {
     return JITC_E_ARGUMENT;
 }
 
+static jitc_status bad_argument(jitc_session *s, const char *method, int i, const char *why) {
+    rt_text_fmt(&s->error, "%s: argument %d: %s", method, i, why);
+    return JITC_E_ARGUMENT;
+}
+
 static void clear_targets(jitc_session *s) {
     for (int i = 0; i < s->m->max_out; i++) s->target[i] = NULL;
 }
@@ -546,7 +551,8 @@ jitc_status jitc_run(jitc_session *s, const char *method, int nargs, const jitc_
     if (status != JITC_OK) return status;
     for (int i = 0; i < nargs; i++) {
         if (args[i].kind < 0 || args[i].kind >= (int32_t)V_UNDEF)
-            return failed(s, JITC_E_ARGUMENT, "an argument is not a value");
+            return bad_argument(s, method, i, "it is not a value");
+        if (args[i].kind > JITC_KIND_FLOAT && !args[i].as.p) return bad_argument(s, method, i, "it is NULL");
         s->args[i] = rt_of_public(args[i]);
     }
     clear_targets(s);
@@ -619,7 +625,10 @@ jitc_status jitc_run_tensors(jitc_session *s, const char *method, int nin, jitc_
     if (status != JITC_OK) return status;
     if (nout < 0 || nout > s->m->max_out) return failed(s, JITC_E_ARGUMENT, "too many results are asked for");
     clear_targets(s);
-    for (int i = 0; i < nin; i++) s->args[i] = rt_tensor_value(in[i]);
+    for (int i = 0; i < nin; i++) {
+        if (!in[i]) return bad_argument(s, method, i, "it is NULL");
+        s->args[i] = rt_tensor_value(in[i]);
+    }
     for (int i = 0; i < nout; i++) s->target[i] = out[i];
     status = run_tensors(s, method, nin, nout);
     for (int i = 0; status == JITC_OK && i < nout; i++) {
@@ -633,11 +642,11 @@ jitc_status jitc_run_tensors(jitc_session *s, const char *method, int nin, jitc_
 /* ---- DLPack */
 
 /* A tensor over DLPack memory that belongs to the session: used again while nobody else holds it. */
-static jitc_status wrap_input(jitc_session *s, int i, const DLTensor *d) {
+static jitc_status wrap_input(jitc_session *s, const char *method, int i, const DLTensor *d) {
     rt_dtype dtype;
     size_t bytes;
-    const char *why = rt_dlpack_check(d, &dtype, &bytes);
-    if (why) return failed(s, JITC_E_ARGUMENT, why);
+    const char *why = d ? rt_dlpack_check(d, &dtype, &bytes) : "it is NULL";
+    if (why) return bad_argument(s, method, i, why);
     rt_tensor *t = s->wraps[i];
     void *data = d->data ? (char *)d->data + d->byte_offset : NULL;
     if (!t || t->ndim != d->ndim) {
@@ -674,25 +683,28 @@ static bool unshare_input(jitc_session *s, int i) {
     return copy != NULL;
 }
 
-static jitc_status wrap_target(jitc_session *s, int i, const DLTensor *d) {
+static jitc_status wrap_target(jitc_session *s, const char *method, int i, const DLTensor *d) {
     rt_dtype dtype;
     size_t bytes;
     if (!d->data) return JITC_OK;
     const char *why = rt_dlpack_check(d, &dtype, &bytes);
-    if (why) return failed(s, JITC_E_ARGUMENT, why);
+    if (why) {
+        rt_text_fmt(&s->error, "%s: result %d: %s", method, i, why);
+        return JITC_E_ARGUMENT;
+    }
     char *data = (char *)d->data + d->byte_offset;
     s->target[i] = rt_tensor_wrap(dtype, d->ndim, d->shape, d->strides, data, bytes, NULL, NULL);
     return s->target[i] ? JITC_OK : no_memory(s);
 }
 
-static jitc_status wrap_all(jitc_session *s, int nin, const DLTensor *const *in, int nout,
+static jitc_status wrap_all(jitc_session *s, const char *method, int nin, const DLTensor *const *in, int nout,
                             const DLTensor *out) {
     jitc_status status = JITC_OK;
     for (int i = 0; status == JITC_OK && i < nin; i++) {
-        status = wrap_input(s, i, in[i]);
+        status = wrap_input(s, method, i, in[i]);
         s->args[i] = rt_tensor_value(s->wraps[i]);
     }
-    for (int i = 0; status == JITC_OK && i < nout; i++) status = wrap_target(s, i, &out[i]);
+    for (int i = 0; status == JITC_OK && i < nout; i++) status = wrap_target(s, method, i, &out[i]);
     return status;
 }
 
@@ -702,7 +714,7 @@ jitc_status jitc_run_dlpack(jitc_session *s, const char *method, int nin, const 
     if (status != JITC_OK) return status;
     if (nout < 0 || nout > s->m->max_out) return failed(s, JITC_E_ARGUMENT, "too many results are asked for");
     clear_targets(s);
-    status = wrap_all(s, nin, in, nout, out);
+    status = wrap_all(s, method, nin, in, nout, out);
     if (status == JITC_OK) status = run_tensors(s, method, nin, nout);
     for (int i = 0; i < nin; i++)
         if (!unshare_input(s, i)) status = no_memory(s);

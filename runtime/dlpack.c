@@ -21,7 +21,8 @@ static bool extent(rt_dtype dtype, int ndim, const int64_t *shape, const int64_t
         if (strides[i] < 0 || !rt_mul_i64(shape[i] - 1, strides[i], &step) || !rt_add_i64(last, step, &last))
             return false;
     }
-    int64_t elements = !numel ? 0 : strides ? last + 1 : numel, total;
+    int64_t elements = numel, total;
+    if (numel && strides && !rt_add_i64(last, 1, &elements)) return false;
     if (!rt_mul_i64(elements, rt_dtypes[dtype].bytes, &total)) return false;
     *bytes = (size_t)total;
     return true;
@@ -74,11 +75,23 @@ static rt_dtype dtype_of(DLDataType t) {
     return DT_NONE;
 }
 
+/* NULL: in host memory. */
+static const char *elsewhere(DLDevice device) {
+    switch (device.device_type) {
+    case kDLCPU:
+    case kDLCUDAHost:
+    case kDLROCMHost: return NULL;
+    case kDLCUDA:
+    case kDLCUDAManaged: return "the DLPack tensor is on a CUDA device, and must be in host memory";
+    case kDLROCM: return "the DLPack tensor is on a ROCm device, and must be in host memory";
+    default: return "the DLPack tensor is on another device, and must be in host memory";
+    }
+}
+
 const char *rt_dlpack_check(const DLTensor *d, rt_dtype *dtype, size_t *bytes) {
-    bool host = d->device.device_type == kDLCPU || d->device.device_type == kDLCUDAHost ||
-                d->device.device_type == kDLROCMHost;
+    const char *where = elsewhere(d->device);
     *dtype = dtype_of(d->dtype);
-    if (!host) return "the DLPack tensor is not in host memory";
+    if (where) return where;
     if (*dtype == DT_NONE) return "the DLPack tensor has a dtype that is not supported";
     if (!valid_shape((jitc_dtype)*dtype, d->ndim, d->shape)) return "the DLPack tensor has a bad shape";
     if (!extent(*dtype, d->ndim, d->shape, d->strides, bytes))

@@ -127,17 +127,39 @@ static bool run_arm(cond *x, int i) {
     return ok;
 }
 
-static bool record_arm(cond *x, int i, bool taken) {
+/* undo: what the arm writes is undone; *wrote: it did write. */
+static bool record_arm(cond *x, int i, bool undo, bool *wrote) {
     jitc_context *c = x->c;
     ir_block *outer = c->rec->b;
-    bool fine = c->status == JITC_OK;
+    int before = c->undo.n;
+    if (undo && !trace_mark(c)) return false;
     c->rec->b = x->n->blocks[i];
-    if (!taken) trace_mark(c);
     bool ok = run_arm(x, i);
-    if (!taken) trace_release(c, true);
+    *wrote = c->undo.n > before;
+    if (undo) trace_release(c, true);
     c->rec->b = outer;
-    if (fine && !taken && c->status != JITC_OK && x->at.file)
+    return ok;
+}
+
+/* Always in the same order, so that the graph does not depend on which arm is taken.  The taken one counts last: it is run
+ * once more, unrecorded, where what it wrote had to be undone. */
+static bool record_arms(cond *x, int taken) {
+    jitc_context *c = x->c;
+    bool fine = c->status == JITC_OK, wrote = false, other;
+    bool ok = record_arm(x, 0, true, &wrote);
+    if (taken == 1) wrote = false;
+    bool first = ok;
+    ok = ok && record_arm(x, 1, taken != 1, &other);
+    if (fine && !ok && c->status != JITC_OK && x->at.file && (first ? 1 : 0) != taken)
         rt_text_fmt(&c->error, " (in the branch of jitc_cond at %s:%d that is not taken, which is run to record it)", x->at.file, x->at.line);
+    if (!ok || !wrote) return ok;
+    drop_values(&x->r[0]);
+    ir_node *n = x->n;
+    x->n = NULL;
+    c->rec->paused++;
+    ok = run_arm(x, 0);
+    c->rec->paused--;
+    x->n = n;
     return ok;
 }
 
@@ -170,7 +192,7 @@ void jitc_cond_at(jitc_context *c, jitc_t pred, jitc_body *then_fn, jitc_body *e
     bool ok;
     if (trace_recording(c)) {
         x.pred = t.out.node;
-        ok = trace_protect(c, make_if, &x) && record_arm(&x, 1 - taken, false) && record_arm(&x, taken, true) && trace_protect(c, join_arms, &x);
+        ok = trace_protect(c, make_if, &x) && record_arms(&x, taken) && trace_protect(c, join_arms, &x);
     } else {
         ok = run_arm(&x, taken);
     }
@@ -263,9 +285,9 @@ static bool record_loop(loop *l) {
     if (!trace_protect(c, make_loop, l)) return false;
     for (int i = 0; i < before.n; i++) rt_retain(before.v[i]);
     c->rec->b = l->n->blocks[0];
-    if (!real) trace_mark(c);
-    bool ok = iterate(l) && trace_protect(c, block_results, l);
-    if (!real) trace_release(c, true);
+    bool undo = !real && trace_mark(c);
+    bool ok = (real || undo) && iterate(l) && trace_protect(c, block_results, l);
+    if (undo) trace_release(c, true);
     c->rec->b = outer;
     if (ok && !real) {
         drop_values(&l->x);

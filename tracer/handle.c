@@ -336,7 +336,6 @@ static void give_up(const call *x, const char *why) {
 
 static bool begin(void *env) {
     call *x = env;
-    trace_mark(x->c);
     return trace_record(x->c, x->f->name, true) != NULL;
 }
 
@@ -358,7 +357,8 @@ static bool keep_variant(void *env) {
 static bool run_recorded(call *x) {
     jitc_context *c = x->c;
     jitc_t in[MAX_INPUTS];
-    if (!trace_protect(c, begin, x)) return false;
+    if (!trace_mark(c)) return false;
+    if (!trace_protect(c, begin, x)) return trace_release(c, false), false;
     trace_recorder *r = c->rec;
     x->f->counts.eager_calls++;
     jitc_scope_begin(c);

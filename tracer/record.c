@@ -266,7 +266,13 @@ bool trace_will_write(jitc_context *c, rt_value v, bool certain) {
     return true;
 }
 
-void trace_mark(jitc_context *c) { RT_PUSH(&c->own, &c->marks, c->undo.n); }
+static bool push_mark(void *env) {
+    jitc_context *c = env;
+    RT_PUSH(&c->own, &c->marks, c->undo.n);
+    return true;
+}
+
+bool trace_mark(jitc_context *c) { return trace_protect(c, push_mark, c); }
 
 /* What is kept must be kept for the part around this one too: only where that has no older copy. */
 static bool needed_outside(const jitc_context *c, int mark, const trace_undo *u) {

@@ -322,18 +322,13 @@ static bool keep_results(tracing *t, const jitc_t *out) {
     return t->results.tag != V_UNDEF || trace_memory(t->c);
 }
 
-static bool mark(void *env) {
-    trace_mark(env);
-    return true;
-}
-
 /* Records the body once; what it writes is undone. */
 static trace_recorder *record_example(tracing *t) {
     jitc_context *c = t->c;
     jitc_t in[64], out[64];
     if (!begin_trace(c, t->name)) return NULL;
     trace_recorder *r = c->rec;
-    trace_protect(c, mark, c);
+    bool undo = trace_mark(c);
     jitc_scope_begin(c);
     for (int i = 0; i < t->nin; i++) in[i] = trace_input(c, NULL, t->examples[t->example * t->nin + i]);
     for (int i = 0; i < t->nout; i++) out[i] = trace_poison(c);
@@ -341,7 +336,7 @@ static trace_recorder *record_example(tracing *t) {
     c->at = (trace_place){0};
     bool ok = trace_finish(c, t->nout, out) && keep_results(t, out);
     jitc_scope_end(c);
-    trace_release(c, true);
+    if (undo) trace_release(c, true);
     if (!ok) trace_recorder_free(r);
     return ok ? r : NULL;
 }

@@ -169,7 +169,7 @@ bool trace_visible(const trace_recorder *r, const ir_value *v);
 ir_span trace_span(jitc_context *c);
 /* Before a write: what may change is kept for trace_release.  certain: a captured tensor is written, so it is state. */
 bool trace_will_write(jitc_context *c, rt_value v, bool certain);
-void trace_mark(jitc_context *c);                 /* begins an undoable part */
+bool trace_mark(jitc_context *c);                 /* begins an undoable part; false: out of memory, there is none */
 void trace_release(jitc_context *c, bool rollback); /* ends it */
 uint64_t trace_hash(const rt_tensor *t);            /* of the elements */
 
