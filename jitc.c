@@ -297,7 +297,9 @@ static bool check_pass_names(ir_context *c, const jitc_compile_opts *o) {
 
 static bool write_code(jitc_model *m, ir_module *core, const jitc_compile_opts *o, const lower_entries *e, int opt, const char *out) {
     const char *producer = ir_fmt(m->c, "jitc %d.%d.%d", JITC_VERSION_MAJOR, JITC_VERSION_MINOR, JITC_VERSION_PATCH);
-    cg_options options = {.name = identifier(m->c, o->name ? o->name : m->stem), .producer = producer, .side = o->weights_side};
+    const char *slash = strrchr(m->file, '/'), *folder = ir_internn(m->c, m->file, slash ? (size_t)(slash - m->file) + 1 : 0);
+    const char *name = identifier(m->c, o->name ? o->name : m->stem);
+    cg_options options = {.name = name, .producer = producer, .side = o->weights_side, .folder = folder};
     cg_target *target = cg_target_new(m->c, o->target, opt);
     bool ok = target && cg_target_sanitize(m->c, target, o->sanitize) && cg_write_artefact(core, target, e->list.n, e->list.at, &options, out);
     cg_target_free(target);

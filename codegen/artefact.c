@@ -361,6 +361,7 @@ bool cg_write_artefact(ir_module *m, const cg_target *t, int nentries, const low
     writer w = {.c = m->c, .m = m, .t = t, .o = o};
     w.rows.c = m->c;
     w.rows.tables = &w.tables;
+    w.rows.folder = o->folder ? o->folder : "";
     w.cg = cg_module_new(m->c, t, o->name);
     bool ok = emit_entries(&w, nentries, entries);
     if (ok) emit_artefact(&w, !strcmp(suffix, ".so"));

@@ -13,12 +13,14 @@ typedef struct cg_options {
     const char *name;     /* a C identifier: of the exported symbol, the side file and the header */
     const char *producer; /* "jitc 0.1.0" */
     bool side;            /* weights in NAME.weights beside the output */
+    const char *folder;   /* of the model, "" or with its slash: places in the source are told from there; may be NULL */
 } cg_options;
 
 /* Rows of the tables, filled for all entries. */
 typedef struct cg_rows {
     ir_context *c;
     cg_tables *tables;
+    const char *folder; /* of the options */
     rt_map texts; /* text -> offset, as a pointer */
     RT_VEC(char) text;
     RT_VEC(rt_art_entry) entries; /* code: NULL here */

@@ -221,9 +221,15 @@ static int32_t literal_row(cg_rows *r, const char *name, rt_value v) {
 
 /* ---- entries */
 
+/* The file as seen from the model, wherever that lies: equal models give equal bytes. */
+static const char *place(const cg_rows *r, const char *file) {
+    size_t n = r->folder ? strlen(r->folder) : 0;
+    return file && n && !strncmp(file, r->folder, n) ? file + n : file;
+}
+
 static int32_t message_row(cg_rows *r, const char *cls, const char *text, ir_span at) {
     const ir_place *p = &r->c->spans.at[at];
-    rt_message m = {.cls = cg_text_row(r, cls), .text = cg_text_row(r, text), .file = cg_text_row(r, p->file), .line = p->line, .col = p->col};
+    rt_message m = {.cls = cg_text_row(r, cls), .text = cg_text_row(r, text), .file = cg_text_row(r, place(r, p->file)), .line = p->line, .col = p->col};
     RT_PUSH(&r->c->arena, &r->messages, m);
     return r->messages.n - 1;
 }

@@ -68,6 +68,11 @@ static bool hint_of(void *env, const char *symbol, int64_t *out) {
     return *out != 0;
 }
 
+bool ir_taken_as_one(ir_context *c, const ir_dim *d) {
+    int64_t value;
+    return is_const(d, 1) || (ir_dim_eval(d, hint_of, c, &value) && value == 1 && ir_dim_eq(c, d, ir_dim_const(c, 1)) != IR_NO);
+}
+
 /* Does the run decide whether d is 1?  Not where the examples say that it never was, and not of a computed size: that
  * one is taken to match. */
 static bool may_be_one(ir_context *c, const ir_dim *d) {

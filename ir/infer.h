@@ -58,6 +58,8 @@ bool ir_arg_const_int(const ir_infer *x, const char *name, int64_t *out); /* a c
 /* Broadcast: 1 yields.  Sizes of which the run decides whether they are 1: the result has the larger one, with a guard
  * that they fit (see ir_broadcast_step for the reader). */
 bool ir_broadcast_dims(ir_infer *x, int n, const ir_type *const *tensors, int *rank, const ir_dim **dims);
+/* Is d 1, as far as constants and the examples say? */
+bool ir_taken_as_one(ir_context *c, const ir_dim *d);
 /* *into becomes the size of two broadcast dims, *into and d. */
 bool ir_broadcast_size(ir_infer *x, const ir_dim **into, const ir_dim *d, const char *fmt, ...) RT_PRINTF(4, 5);
 /* One dim `from` of an operand must be `to` or 1: certain to fail, fine, or a guard with the text. */

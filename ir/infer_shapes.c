@@ -137,11 +137,12 @@ static bool conv_numbers(ir_infer *x, ir_conv *v) {
 static bool conv_channels(ir_infer *x, ir_conv *v) {
     const ir_dim *groups = num(x, v->groups), *in = v->input->dims[1], **w = v->weight->dims;
     const ir_dim *first = ir_dim_exact_div(C, w[0], groups);
-    if (!first)
-        return ir_fail(x, "RuntimeError",
+    if (!first) first = ir_dim_floordiv(C, w[0], groups);
+    if (!ir_require_eq(x, ir_dim_mul(C, first, groups), w[0],
                        "Given groups=%lld, expected weight to be divisible by it at dimension 0, but got "
                        "weight of size %s",
-                       (long long)v->groups, ir_dims_text(C, v->weight->rank, w));
+                       (long long)v->groups, ir_dims_text(C, v->weight->rank, w)))
+        return false;
     v->in_per_group = v->transposed ? first : w[1];
     v->out_per_group = v->transposed ? w[1] : first;
     const ir_dim *want = v->transposed ? w[0] : ir_dim_mul(C, w[1], groups);

@@ -384,7 +384,10 @@ bool ir_rule_squeeze(ir_infer *x) {
                  **old = ir_arg_strides(C, self);
     int n = 0;
     for (int i = 0; i < t->rank; i++) {
-        if ((which >> i & 1) && is_const(t->dims[i], 1)) continue;
+        if ((which >> i & 1) && ir_taken_as_one(C, t->dims[i])) {
+            if (!ir_require_eq(x, t->dims[i], num(x, 1), "squeeze: dimension %d is of size 1 in the examples", i)) return false;
+            continue;
+        }
         int64_t size;
         if ((which >> i & 1) && !ir_dim_is_const(t->dims[i], &size) &&
             ir_dim_eq(C, t->dims[i], num(x, 1)) == IR_UNKNOWN &&

@@ -6,6 +6,7 @@
  * starts afresh when it has grown large: a loop that runs for ever does not fill the memory. */
 #include "ir/infer_shapes.h"
 #include "lower/eval.h"
+#include "runtime/ffi.h"
 
 enum { MAX_RESULTS = 8, MAX_OPERANDS = 64 };
 static const size_t SCRATCH_BYTES = 64u << 20;
@@ -377,6 +378,7 @@ static bool apply_host(call *x, rt_value *out) {
     if (!fn) fn = rt_host_find(x->op->name);
     if (fn) return fn(x->env, x->args, x->nargs, out);
     if (body) return apply_body(x, out);
+    if (x->op->decl) return rt_ffi_call(x->op->decl, x->env, x->args, x->nargs, out); /* a custom operator: see ffi.h */
     return rt_raise(x->env, "NotImplementedError", "op '%s' is not supported", x->op->full);
 }
 

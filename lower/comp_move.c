@@ -209,7 +209,7 @@ static bool map_squeeze(comp *k, ir_infer *x) {
     ex at[RT_MAX_RANK];
     if (ir_arg_given(x, "dim") && !ir_arg_axes(x, "dim", t->rank, &which)) return false;
     for (int i = 0, j = 0; i < t->rank; i++)
-        at[i] = (which >> i & 1) && is_const(t->dims[i], 1) ? map_int(k, 0) : map_at(k, j++);
+        at[i] = (which >> i & 1) && ir_taken_as_one(C, t->dims[i]) ? map_int(k, 0) : map_at(k, j++);
     return read_self(k, x, at);
 }
 

@@ -22,6 +22,7 @@ typedef struct emit {
     ir_module *m;
     ir_node *kernel;
     lower_kernel *info;
+    rt_map *shared;                     /* micro-kernels of the module by name; whole kernels by text */
     bool *unused;                       /* by operand: read through another buffer, gets no argument */
 } emit;
 

@@ -49,8 +49,8 @@ typedef struct lower_kernel {
  * in different launches of the group); index INT_MAX: of all. */
 const ir_dim *lower_scratch_bytes(ir_context *c, const lower_kernel *k, int index);
 
-/* Schedules one group.  false after diagnostics. */
-bool lower_schedule_group(ir_module *m, ir_node *kernel);
+/* Schedules one group; `shared` holds the kernels made so far.  false after diagnostics. */
+bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared);
 
 /* ---- passes over modules; each returns the number of changes */
 int lower_fold(ir_module *m);

@@ -461,43 +461,62 @@ static bool has_load(k_memo *m, const ir_expr *x) {
     return r;
 }
 
-static k_value *lower_expr(lowering *l, const ir_expr *x, k_value *mask);
+/* The conditions that an expression stands under, innermost first; mask: all of them. */
+typedef struct guard {
+    k_value *mask;
+    const struct guard *outer;
+} guard;
 
-static k_value *and_mask(k_builder *b, k_value *mask, k_value *cond) {
-    return mask ? k_2(b, K_AND, mask, cond) : cond;
+static k_value *lower_expr(lowering *l, const ir_expr *x, const guard *g);
+
+static k_value *and_mask(k_builder *b, const guard *g, k_value *cond) {
+    return g ? k_2(b, K_AND, g->mask, cond) : cond;
 }
 
-static k_value *lower_select(lowering *l, const ir_expr *x, k_value *mask) {
-    k_value *cond = lower_expr(l, x->args[0], mask), *arm[2];
+static k_value *lower_select(lowering *l, const ir_expr *x, const guard *g) {
+    k_value *cond = lower_expr(l, x->args[0], g), *arm[2];
     for (int i = 0; i < 2; i++) {
-        k_value *m = mask;
-        if (has_load(l->memo, x->args[1 + i])) m = and_mask(l->b, mask, i ? k_1(l->b, K_NOT, cond) : cond);
-        arm[i] = lower_expr(l, x->args[1 + i], m);
+        guard inner = {NULL, g};
+        bool guarded = has_load(l->memo, x->args[1 + i]);
+        if (guarded) inner.mask = and_mask(l->b, g, i ? k_1(l->b, K_NOT, cond) : cond);
+        arm[i] = lower_expr(l, x->args[1 + i], guarded ? &inner : g);
     }
     return k_select(l->b, cond, arm[0], arm[1]);
 }
 
-static k_value *lower_node(lowering *l, const ir_expr *x, k_value *mask) {
+static k_value *lower_node(lowering *l, const ir_expr *x, const guard *g) {
     if (x->op == X_CONST)
         return rt_dtypes[x->dtype].kind == 'F' ? k_float(l->b, x->dtype, x->f) : k_int(l->b, x->dtype, x->k);
-    if (x->op == K_SELECT) return lower_select(l, x, mask);
+    if (x->op == K_SELECT) return lower_select(l, x, g);
     k_value **in = RT_ARRAY(&l->b->k->c->arena, k_value *, x->n);
-    for (int i = 0; i < x->n; i++) in[i] = lower_expr(l, x->args[i], mask);
-    if (x->op > K_COUNT) return l->leaf(l->env, l->b, x, x->n, in, mask);
+    for (int i = 0; i < x->n; i++) in[i] = lower_expr(l, x->args[i], g);
+    if (x->op > K_COUNT) return l->leaf(l->env, l->b, x, x->n, in, g ? g->mask : NULL);
     return k_prim(l->b, x->op, x->dtype, x->n, in);
 }
 
-static k_value *lower_expr(lowering *l, const ir_expr *x, k_value *mask) {
-    struct {
-        const void *block, *x, *mask;
-    } key = {l->b->at, x, has_load(l->memo, x) ? mask : NULL};
+typedef struct memo_key {
+    const void *block, *x, *mask;
+} memo_key;
+
+/* Computed here or in a block around, under this mask. */
+static k_value *known_under(lowering *l, const ir_expr *x, const k_value *mask) {
+    memo_key key = {NULL, x, mask};
     for (const k_block *at = l->b->at; at; at = at->owner ? at->owner->block : NULL) {
         key.block = at;
         k_value *v = rt_map_getn(&l->memo->values, (const char *)&key, sizeof key);
         if (v) return v;
     }
-    k_value *v = lower_node(l, x, mask);
-    key.block = l->b->at;
+    return NULL;
+}
+
+/* What was loaded under fewer conditions holds for more lanes: it serves here, too. */
+static k_value *lower_expr(lowering *l, const ir_expr *x, const guard *g) {
+    bool loads = has_load(l->memo, x);
+    k_value *v = known_under(l, x, NULL);
+    for (const guard *at = g; at && loads && !v; at = at->outer) v = known_under(l, x, at->mask);
+    if (v) return v;
+    v = lower_node(l, x, g);
+    memo_key key = {l->b->at, x, loads && g ? g->mask : NULL};
     rt_map_putn(&l->b->k->c->arena, &l->memo->values, (const char *)&key, sizeof key, v);
     return v;
 }

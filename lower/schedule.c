@@ -477,14 +477,28 @@ static void emit_loops(emit *e) {
     }
 }
 
-bool lower_schedule_group(ir_module *m, ir_node *kernel) {
+/* Layers of one shape give the same kernel: made once. */
+static void share_kernel(lower_launch *l, ir_context *c, rt_map *shared) {
+    if (l->failures.n) return; /* its codes are this group's own */
+    rt_text t = {0};
+    const char *name = l->kernel->name;
+    l->kernel->name = "";
+    k_print(&t, l->kernel);
+    l->kernel->name = name;
+    k_kernel *same = t.failed ? NULL : rt_map_getn(shared, t.s, t.n);
+    if (same) l->kernel = same;
+    else if (!t.failed) rt_map_putn(&c->arena, shared, t.s, t.n, l->kernel);
+    rt_text_free(&t);
+}
+
+bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
     fused f;
     if (!lower_fused(m, kernel, &f)) return false;
     lower_kernel *info = RT_NEW(&m->c->arena, lower_kernel);
     info->label = label(m->c, kernel);
     kernel->info = info;
     lower_launch *main = RT_NEW(&m->c->arena, lower_launch);
-    emit e = {.c = m->c, .f = &f, .launch = main, .m = m, .kernel = kernel, .info = info};
+    emit e = {.c = m->c, .f = &f, .launch = main, .m = m, .kernel = kernel, .info = info, .shared = shared};
     e.unused = RT_ARRAY(&m->c->arena, bool, f.operands.n + 1);
     nest_build(m->c, &f, &e.t);
     rewrite_all(&e);
@@ -495,21 +509,26 @@ bool lower_schedule_group(ir_module *m, ir_node *kernel) {
     else emit_loops(&e);
     bind_scalars(&e);
     RT_PUSH(&m->c->arena, &info->launches, *main);
-    return k_verify(main->kernel);
+    for (int i = 0; i < info->launches.n; i++) {
+        if (!k_verify(info->launches.at[i].kernel)) return false;
+        share_kernel(&info->launches.at[i], m->c, shared);
+    }
+    return true;
 }
 
-static int schedule_block(ir_module *m, ir_block *b) {
+static int schedule_block(ir_module *m, ir_block *b, rt_map *shared) {
     int n = 0;
     for (ir_node *x = b->first; x; x = x->next) {
-        if (x->op->cls == OP_STRUCT && x->op->id == S_KERNEL) n += lower_schedule_group(m, x);
+        if (x->op->cls == OP_STRUCT && x->op->id == S_KERNEL) n += lower_schedule_group(m, x, shared);
         else
-            for (int i = 0; i < x->nblocks; i++) n += schedule_block(m, x->blocks[i]);
+            for (int i = 0; i < x->nblocks; i++) n += schedule_block(m, x->blocks[i], shared);
     }
     return n;
 }
 
 int lower_schedule(ir_module *m) {
     int n = 0;
-    for (int i = 0; i < m->funcs.n; i++) n += schedule_block(m, ((ir_func *)m->funcs.entries[i].value)->body);
+    rt_map shared = {0};
+    for (int i = 0; i < m->funcs.n; i++) n += schedule_block(m, ((ir_func *)m->funcs.entries[i].value)->body, &shared);
     return n;
 }

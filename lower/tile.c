@@ -193,12 +193,19 @@ static bool pack_param(emit *e, tiles *t) {
     return t->bin >= 0;
 }
 
+static bool has_empty_loop(const emit *e) {
+    int64_t n;
+    for (int l = 0; l < e->t.loops.n; l++)
+        if (ir_dim_is_const(size_of(e, l), &n) && n == 0) return true;
+    return false;
+}
+
 bool sched_tiles_plan(emit *e, tiles *t) {
     const comp *k = e->f->k;
     const ir_expr *la, *lb;
     *t = (tiles){.bin = -1};
     if (k->checks.n || k->nstate != 1 || k->state_dtype[0] != DT_F32 || k->elem[0]->op != K_MUL) return false;
-    if (e->init[0]->op != X_CONST || e->init[0]->f != 0 || e->t.loops.n == e->t.nouter) return false;
+    if (e->init[0]->op != X_CONST || e->init[0]->f != 0 || e->t.loops.n == e->t.nouter || has_empty_loop(e)) return false;
     const ir_expr *x = k->elem[0]->args[0], *y = k->elem[0]->args[1];
     if (plan_padding(e, y, t)) {
         const ir_expr *swap = x;
@@ -330,6 +337,7 @@ typedef struct plan {
     bool panels;        /* B lies in panels */
     k_value *a0, *b0;   /* addresses for the batch */
     k_value *M, *N;
+    k_buffer *acc;
     D kall;
     int order[NEST_MAX], norder; /* of the reduce loops; the last is the contract's */
 } plan;
@@ -338,8 +346,61 @@ static bool outer_only(emit *e, const tiles *t, int l) { return l < e->t.nouter 
 
 static k_value *dim_or_zero(emit *e, D d) { return d ? sched_dim(e, d) : k_i64(&e->b, 0); }
 
-/* acc += over the reduce loops order[i..]. */
-static void reduce_from(emit *e, plan *p, int i, k_buffer *acc, int rows, k_value *a, k_value *bk, k_value *cols) {
+/* The micro-kernel: acc[rows x TILE_N] += A * B over K, as a kernel of its own that all groups of the module share.
+ * acc goes through memory (384 bytes in the first cache): little against K, and the code stays small. */
+static k_kernel *micro_kernel(emit *e, int rows, rt_dtype a, rt_dtype b_, bool cols) {
+    const char *name = ir_fmt(e->c, "tile_%dx%d_%s_%s%s", rows, TILE_N, rt_dtypes[a].name, rt_dtypes[b_].name, cols ? "_cols" : "");
+    k_kernel *k = rt_map_get(e->shared, name);
+    if (k) return k;
+    k = k_kernel_new(e->c, name);
+    k_buffer *acc = k_arg(k, DT_F32, "acc"), *A = k_arg(k, a, "A"), *B = k_arg(k, b_, "B");
+    k_value *K = k_scalar(k, DT_I64, "K"), *row = k_scalar(k, DT_I64, "row"), *ak = k_scalar(k, DT_I64, "ak"), *bk = k_scalar(k, DT_I64, "bk");
+    k_value *width = cols ? k_scalar(k, DT_I64, "cols") : NULL;
+    k_buffer *tile = k_scratch(k, KS_REGISTER, DT_F32, rows * TILE_N, "tile");
+    k_builder b = k_build(k);
+    k_value *zero = k_i64(&b, 0);
+    for (int out = 0; out < 2; out++) {
+        k_inst *i = k_for(&b, KL_UNROLL, 0, zero, k_i64(&b, rows), 1);
+        k_inst *j = k_for(&b, KL_VECTOR, 0, zero, k_i64(&b, TILE_N), 1);
+        k_value *at = k_add(&b, k_mul(&b, k_var(i), k_i64(&b, TILE_N)), k_var(j));
+        k_store(&b, out ? acc : tile, at, k_load(&b, out ? tile : acc, at));
+        k_end(&b, 0, NULL);
+        k_end(&b, 0, NULL);
+        if (!out) k_contract_tile(&b, tile, rows, TILE_N, K, A, 1, &zero, row, ak, B, zero, bk, width, rows == 1 ? 4 : 1);
+    }
+    rt_map_put(&e->c->arena, e->shared, name, k);
+    return k;
+}
+
+/* Rows of the tile at hand: tiles before number `big` have rows[0], the others rows[1] (0: there are none). */
+typedef struct heights { int rows[2]; k_value *is_first; } heights;
+
+static void call_micro(emit *e, plan *p, k_buffer *acc, int rows, k_value *a, k_value *bk, k_value *cols) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    int l = p->order[p->norder - 1];
+    k_kernel *k = micro_kernel(e, rows, e->in[t->a]->dtype, p->B->dtype, cols != NULL);
+    k_value *row = t->mloop >= 0 ? sched_dim(e, coef(e, t->aa, t->mloop)) : k_i64(b, 0);
+    k_value *bstep = p->panels ? k_i64(b, TILE_N) : dim_or_zero(e, coef(e, t->ba, l));
+    k_value *scalars[5] = {sched_dim(e, size_of(e, l)), row, dim_or_zero(e, coef(e, t->aa, l)), bstep, cols};
+    k_call(b, k, (k_buffer *[]){acc, e->in[t->a], p->B}, (k_value *[]){k_i64(b, 0), a, bk}, scalars);
+}
+
+static void call_height(emit *e, plan *p, const heights *h, k_buffer *acc, k_value *a, k_value *bk, k_value *cols) {
+    k_builder *b = &e->b;
+    if (!h->rows[1]) {
+        call_micro(e, p, acc, h->rows[0], a, bk, cols);
+        return;
+    }
+    k_if(b, h->is_first);
+    call_micro(e, p, acc, h->rows[0], a, bk, cols);
+    k_else(b, 0, NULL);
+    call_micro(e, p, acc, h->rows[1], a, bk, cols);
+    k_end(b, 0, NULL);
+}
+
+/* acc += over the reduce loops order[i..].  left: columns from the panel's first on; NULL: all of it is there. */
+static void reduce_from(emit *e, plan *p, int i, const heights *h, k_buffer *acc, k_value *a, k_value *bk, k_value *left) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
     int l = p->order[i];
@@ -349,14 +410,19 @@ static void reduce_from(emit *e, plan *p, int i, k_buffer *acc, int rows, k_valu
         D inner = num(e, TILE_N);
         for (int q = i + 1; q < p->norder; q++) inner = ir_dim_mul(e->c, inner, size_of(e, p->order[q]));
         k_value *bn = k_add(b, bk, k_mul(b, r, p->panels ? sched_dim(e, inner) : dim_or_zero(e, coef(e, t->ba, l))));
-        reduce_from(e, p, i + 1, acc, rows, an, bn, cols);
+        reduce_from(e, p, i + 1, h, acc, an, bn, left);
         k_end(b, 0, NULL);
         return;
     }
-    k_value *row = t->mloop >= 0 ? sched_dim(e, coef(e, t->aa, t->mloop)) : k_i64(b, 0);
-    k_value *bstep = p->panels ? k_i64(b, TILE_N) : dim_or_zero(e, coef(e, t->ba, l));
-    k_contract_tile(b, acc, rows, TILE_N, sched_dim(e, size_of(e, l)), e->in[t->a], 1, &a, row, dim_or_zero(e, coef(e, t->aa, l)),
-                    p->B, bk, bstep, cols, rows == 1 ? 4 : 1);
+    if (!left || p->panels) {
+        call_height(e, p, h, acc, a, bk, NULL);
+        return;
+    }
+    k_if(b, k_2(b, K_GE, left, k_i64(b, TILE_N)));
+    call_height(e, p, h, acc, a, bk, NULL);
+    k_else(b, 0, NULL);
+    call_height(e, p, h, acc, a, bk, left);
+    k_end(b, 0, NULL);
 }
 
 /* In panels k counts in the natural order; else the longest loop is the contract's. */
@@ -370,75 +436,52 @@ static void order_reductions(emit *e, plan *p) {
     p->order[p->norder - 1] = l;
 }
 
-/* One tile of `rows` rows from `row` on, at columns [panel * TILE_N, + cols) (cols NULL: all of the panel). */
-static void one_tile(emit *e, plan *p, int rows, k_value *row, k_value *panel, k_value *cols) {
+/* One tile of `rows` rows (a run-time value, one of the heights) from `row` on, in a panel of columns. */
+static void one_tile(emit *e, plan *p, const heights *h, k_value *rows, k_value *row, k_value *panel) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
-    k_buffer *acc = k_scratch(b->k, KS_REGISTER, DT_F32, rows * TILE_N, "acc");
-    k_inst *z = k_for(b, KL_UNROLL, 0, k_i64(b, 0), k_i64(b, rows), 1);
-    k_inst *zj = k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1);
-    k_store(b, acc, k_add(b, k_mul(b, k_var(z), k_i64(b, TILE_N)), k_var(zj)), k_float(b, DT_F32, 0));
-    k_end(b, 0, NULL);
+    int64_t n, most = h->rows[0] > h->rows[1] ? h->rows[0] : h->rows[1];
+    bool whole = ir_dim_is_const(size_of(e, t->nloop), &n) && n % TILE_N == 0;
+    k_inst *z = k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, most * TILE_N), 1);
+    k_store(b, p->acc, k_var(z), k_float(b, DT_F32, 0));
     k_end(b, 0, NULL);
     k_value *a = t->mloop >= 0 ? k_add(b, p->a0, k_mul(b, row, sched_dim(e, coef(e, t->aa, t->mloop)))) : p->a0;
-    k_value *first = k_mul(b, panel, k_i64(b, TILE_N));
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N)), *left = whole ? NULL : k_sub(b, p->N, first);
     k_value *bk = p->panels ? k_add(b, p->b0, k_mul(b, first, sched_dim(e, p->kall))) : k_add(b, p->b0, first);
-    reduce_from(e, p, 0, acc, rows, a, bk, p->panels ? NULL : cols);
-    k_inst *i = k_for(b, KL_UNROLL, 0, k_i64(b, 0), k_i64(b, rows), 1);
+    reduce_from(e, p, 0, h, p->acc, a, bk, left);
+    k_inst *i = k_for(b, KL_SERIAL, 0, k_i64(b, 0), rows, 1);
     if (t->mloop >= 0) e->var[t->mloop] = k_add(b, row, k_var(i));
-    k_inst *j = k_for(b, KL_VECTOR, 0, k_i64(b, 0), cols ? cols : k_i64(b, TILE_N), 1);
+    k_inst *j = k_for(b, KL_VECTOR, 0, k_i64(b, 0), whole ? k_i64(b, TILE_N) : k_2(b, K_MIN, left, k_i64(b, TILE_N)), 1);
     e->var[t->nloop] = k_add(b, first, k_var(j));
-    e->param[0] = k_load(b, acc, k_add(b, k_mul(b, k_var(i), k_i64(b, TILE_N)), k_var(j)));
+    e->param[0] = k_load(b, p->acc, k_add(b, k_mul(b, k_var(i), k_i64(b, TILE_N)), k_var(j)));
     sched_store_outs(e, k_memo_new(b->k));
     k_end(b, 0, NULL);
     k_end(b, 0, NULL);
 }
 
-/* The same for a panel that may be the last, narrower one. */
-static void tile_at(emit *e, plan *p, int rows, k_value *row, k_value *panel) {
-    k_builder *b = &e->b;
-    int64_t n;
-    bool known = ir_dim_is_const(size_of(e, p->t->nloop), &n);
-    if (known && n % TILE_N == 0) {
-        one_tile(e, p, rows, row, panel, NULL);
-        return;
-    }
-    k_value *left = k_sub(b, p->N, k_mul(b, panel, k_i64(b, TILE_N)));
-    if (known && n < TILE_N) {
-        one_tile(e, p, rows, row, panel, k_i64(b, n));
-        return;
-    }
-    k_if(b, k_2(b, K_GE, left, k_i64(b, TILE_N)));
-    one_tile(e, p, rows, row, panel, NULL);
-    k_else(b, 0, NULL);
-    one_tile(e, p, rows, row, panel, known ? k_i64(b, n % TILE_N) : left);
-    k_end(b, 0, NULL);
-}
-
-/* Tile number `i` of the rows: heights q + 1 and q when M is known, else TILE_M and single rows at the end. */
+/* Tile number `i` of the rows: heights q + 1 and q when M is known, else TILE_M, and single rows at the end. */
 static void tile_rows(emit *e, plan *p, k_value *i, k_value *panel) {
     k_builder *b = &e->b;
     int64_t m = 1;
-    bool known = p->t->mloop < 0 || ir_dim_is_const(size_of(e, p->t->mloop), &m);
-    if (known) {
+    if (p->t->mloop < 0 || ir_dim_is_const(size_of(e, p->t->mloop), &m)) {
         int64_t count = (m + TILE_M - 1) / TILE_M, q = m / count, big = m - q * count;
-        if (!big) {
-            tile_at(e, p, (int)q, k_mul(b, i, k_i64(b, q)), panel);
-            return;
+        heights h = {{(int)q, 0}, NULL};
+        k_value *row = k_mul(b, i, k_i64(b, q)), *rows = k_i64(b, q);
+        if (big) {
+            h = (heights){{(int)q + 1, (int)q}, k_2(b, K_LT, i, k_i64(b, big))};
+            row = k_add(b, row, k_2(b, K_MIN, i, k_i64(b, big)));
+            rows = k_select(b, h.is_first, k_i64(b, q + 1), rows);
         }
-        k_if(b, k_2(b, K_LT, i, k_i64(b, big)));
-        tile_at(e, p, (int)q + 1, k_mul(b, i, k_i64(b, q + 1)), panel);
-        k_else(b, 0, NULL);
-        tile_at(e, p, (int)q, k_add(b, k_mul(b, i, k_i64(b, q)), k_i64(b, big)), panel);
-        k_end(b, 0, NULL);
+        one_tile(e, p, &h, rows, row, panel);
         return;
     }
     k_value *row = k_mul(b, i, k_i64(b, TILE_M));
+    heights six = {{TILE_M, 0}, NULL}, single = {{1, 0}, NULL};
     k_if(b, k_2(b, K_GE, k_sub(b, p->M, row), k_i64(b, TILE_M)));
-    tile_at(e, p, TILE_M, row, panel);
+    one_tile(e, p, &six, k_i64(b, TILE_M), row, panel);
     k_else(b, 0, NULL);
-    k_value *single = k_var(k_for(b, KL_SERIAL, 0, row, p->M, 1));
-    tile_at(e, p, 1, single, panel);
+    k_value *r = k_var(k_for(b, KL_SERIAL, 0, row, p->M, 1));
+    one_tile(e, p, &single, k_i64(b, 1), r, panel);
     k_end(b, 0, NULL);
     k_end(b, 0, NULL);
 }
@@ -464,6 +507,7 @@ void sched_tiles(emit *e, const tiles *t) {
     }
     p.panels = t->packed || run_time;
     order_reductions(e, &p);
+    p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, TILE_M * TILE_N, "acc");
     p.M = sched_dim(e, rows);
     p.N = sched_dim(e, size_of(e, t->nloop));
     D tiles_ = ceil_div(e, rows, TILE_M), groups = ceil_div(e, tiles_, GROUP);

@@ -65,13 +65,12 @@ static jitc_status no_memory(jitc_session *s) { return failed(s, JITC_E_MEMORY, 
 static jitc_status raised(jitc_session *s) {
     const rt_artefact *a = s->m->a;
     const rt_message *at = s->place >= 0 && s->place < (int64_t)a->nmessages ? &a->messages[s->place] : NULL;
-    if (s->out_of_memory) return no_memory(s);
+    if (s->out_of_memory || !s->env.cls || !s->env.message) return no_memory(s);
     s->error.n = 0;
-    rt_text_fmt(&s->error, "%s: %s", s->env.cls ? s->env.cls : "RuntimeError",
-                s->env.message ? s->env.message : "?");
+    rt_text_fmt(&s->error, "%s: %s", s->env.cls, s->env.message);
     if (at && at->file) rt_text_fmt(&s->error, " (%s:%d:%d)", rt_art_text(a, at->file), at->line, at->col);
     /* raised where a traced graph checks a value that C read: an assumption of the compiler, with its place */
-    return s->env.cls && !strcmp(s->env.cls, "GuardError") ? JITC_E_GUARD : JITC_E_RAISED;
+    return !strcmp(s->env.cls, "GuardError") ? JITC_E_GUARD : JITC_E_RAISED;
 }
 
 const char *jitc_session_error(const jitc_session *s) { return s->error.s ? s->error.s : ""; }
@@ -127,6 +126,7 @@ jitc_status jitc_session_reset(jitc_session *s) {
         rt_release(s->state[i]);
         s->state[i] = v;
     }
+    s->lost = false;
     return JITC_OK;
 }
 
@@ -335,13 +335,20 @@ static bool target_usable(const jitc_session *s, int leaf, const rt_tensor *t) {
     return true;
 }
 
+static void shape_text(rt_text *out, rt_dtype dtype, int ndim, const int64_t *shape) {
+    rt_text_fmt(out, "%s[", rt_dtypes[dtype].name);
+    for (int i = 0; i < ndim; i++) rt_text_fmt(out, "%s%lld", i ? ", " : "", (long long)shape[i]);
+    rt_text_str(out, "]");
+}
+
 static jitc_status check_target(jitc_session *s, int leaf, rt_dtype dtype, int ndim, const int64_t *shape) {
     const rt_tensor *t = s->target[leaf];
     if (!t || (t->dtype == dtype && same_shape(t, ndim, shape))) return JITC_OK;
     s->error.n = 0;
-    rt_text_fmt(&s->error, "result %d is %s[", leaf, rt_dtypes[dtype].name);
-    for (int i = 0; i < ndim; i++) rt_text_fmt(&s->error, "%s%lld", i ? ", " : "", (long long)shape[i]);
-    rt_text_str(&s->error, "], but the tensor given for it is not");
+    rt_text_fmt(&s->error, "result %d is ", leaf);
+    shape_text(&s->error, dtype, ndim, shape);
+    rt_text_str(&s->error, ", but the tensor given for it is ");
+    shape_text(&s->error, t->dtype, t->ndim, t->shape);
     return JITC_E_SHAPE;
 }
 
@@ -529,6 +536,7 @@ static jitc_status begin(jitc_session *s, const char *method, int nargs, int *en
 static jitc_status check_call(jitc_session *s, const char *method, int nargs) {
     if (s->running) return JITC_E_ARGUMENT; /* the running call owns the error text */
     clear_error(s);
+    if (s->lost) return failed(s, JITC_E_MEMORY, "out of memory in an earlier run: the session needs a reset");
     if (nargs >= 0 && nargs <= s->m->max_args) return JITC_OK;
     rt_text_fmt(&s->error, "%s: %d arguments are too many", method, nargs);
     return JITC_E_ARGUMENT;
@@ -594,6 +602,12 @@ static bool unshare_state(jitc_session *s, rt_value *v, const rt_storage *storag
     return true;
 }
 
+/* Out of memory where a state value would have got memory of its own. */
+static jitc_status lost_state(jitc_session *s) {
+    s->lost = true;
+    return no_memory(s);
+}
+
 static bool unshare_targets(jitc_session *s, int nout) {
     for (int i = 0; i < nout; i++)
         for (int64_t k = 0; s->target[i] && k < s->m->a->nstates; k++)
@@ -616,7 +630,7 @@ static jitc_status run_tensors(jitc_session *s, const char *method, int nin, int
     s->running = true;
     status = run_entry(s, entry, nin);
     s->running = false;
-    return unshare_targets(s, nout) ? status : no_memory(s);
+    return unshare_targets(s, nout) ? status : lost_state(s);
 }
 
 jitc_status jitc_run_tensors(jitc_session *s, const char *method, int nin, jitc_tensor *const *in, int nout,
@@ -717,7 +731,7 @@ jitc_status jitc_run_dlpack(jitc_session *s, const char *method, int nin, const 
     status = wrap_all(s, method, nin, in, nout, out);
     if (status == JITC_OK) status = run_tensors(s, method, nin, nout);
     for (int i = 0; i < nin; i++)
-        if (!unshare_input(s, i)) status = no_memory(s);
+        if (!unshare_input(s, i)) status = lost_state(s);
     for (int i = 0; status == JITC_OK && i < nout; i++) {
         int leaf = i;
         rt_tensor *t = out[i].data ? NULL : result_leaf(s->result, &leaf);

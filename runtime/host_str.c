@@ -319,6 +319,7 @@ static bool add_formatted(rt_text *t, rt_value v, spec p) {
         rt_text_add(&body, plain.s ? plain.s : "", n);
     }
     if (ok) add_padded(t, &p, p.align ? p.align : numeric ? '>' : '<', sign, &body);
+    if (body.failed || plain.failed) t->failed = true;
     rt_text_free(&body);
     rt_text_free(&plain);
     return ok;
@@ -409,6 +410,7 @@ static bool add_percent(rt_env *env, rt_text *t, const char **s, const char *end
         if (type == 'r') rt_value_print(&plain, v, true);
         else show(&plain, v);
         rt_value text = rt_str(plain.s ? plain.s : "", plain.n);
+        if (plain.failed) t->failed = true;
         rt_text_free(&plain);
         if (text.tag == V_UNDEF) return rt_host_memory_error(env);
         ok = add_formatted(t, text, p);

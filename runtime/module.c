@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -358,14 +359,36 @@ jitc_status jitc_load_static(const struct jitc_artefact *artefact, const jitc_lo
     return make_module(artefact, NULL, -1, NULL, opts, out);
 }
 
+/* dlopen maps what the headers say, and a file that is shorter would end the process later.  What is no ELF of this machine is
+ * left to dlopen's own words. */
+static bool cut_short(int fd) {
+    ElfW(Ehdr) h;
+    ElfW(Phdr) p;
+    struct stat st;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h) return false;
+    if (memcmp(h.e_ident, ELFMAG, SELFMAG) || h.e_phentsize != sizeof p) return false;
+    for (int i = 0; i < h.e_phnum; i++) {
+        off_t at = (off_t)(h.e_phoff + (ElfW(Off))i * sizeof p);
+        if (at < 0 || pread(fd, &p, sizeof p, at) != (ssize_t)sizeof p) return true;
+        if (p.p_filesz > (uint64_t)st.st_size || p.p_offset > (uint64_t)st.st_size - p.p_filesz) return true;
+    }
+    return false;
+}
+
 /* fd is taken. */
 static jitc_status load_fd(int fd, const char *path, const jitc_load_opts *opts, jitc_module **out) {
     char name[64];
+    if (cut_short(fd)) {
+        close(fd);
+        return rt_fail(JITC_E_FORMAT, "cannot load %s: the file is cut short", path ? path : "module");
+    }
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
     bool proc = !path || !access(name, F_OK); /* no /proc: by its own name */
     void *library = dlopen(proc ? name : path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         const char *why = dlerror();
+        size_t n = strlen(name);
+        if (why && !strncmp(why, name, n) && !strncmp(why + n, ": ", 2)) why += n + 2;
         close(fd);
         return rt_fail(JITC_E_FORMAT, "cannot load %s: %s", path ? path : "module",
                        why ? why : "unknown reason");

@@ -55,6 +55,7 @@ struct jitc_session {
     rt_text error;
     int32_t place; /* row of messages: where the failure was; -1 unknown */
     bool out_of_memory, running, profiling;
+    bool lost; /* state was left in memory that is the caller's again: only a reset helps */
     rt_profile profile;
 };
 

@@ -11,8 +11,7 @@ enum { MAX_ARGS = 64 };
 
 static bool run(jitc_context *c, const ir_op *op, const rt_value *args, rt_value *out) {
     rt_env env = {0};
-    rt_ffi *custom = c->custom.n ? rt_map_get(&c->custom, op->full) : NULL;
-    bool ok = custom ? rt_ffi_call(custom, &env, args, op->schema->nparams, out) : lower_apply(c->in, op, args, out, &env);
+    bool ok = lower_apply(c->in, op, args, out, &env);
     c->ir->nerrors = 0; /* the exception says it */
     return ok ? true : trace_raised(c, c->at, op->name, &env);
 }
@@ -418,7 +417,7 @@ static bool flat_signature(const ir_schema *s, rt_text *out) {
 
 typedef struct custom_job { jitc_context *c; const char *schema, *library, *symbol; void (*fn)(void); } custom_job;
 
-static bool bind_custom(jitc_context *c, const ir_op *op, const custom_job *j) {
+static bool bind_custom(jitc_context *c, ir_op *op, const custom_job *j) {
     rt_text signature = {0};
     char why[512];
     rt_ffi *f = NULL;
@@ -427,7 +426,8 @@ static bool bind_custom(jitc_context *c, const ir_op *op, const custom_job *j) {
     else f = rt_ffi_open(j->library, j->symbol, signature.s, why, sizeof why);
     rt_text_free(&signature);
     if (!f) return trace_fail(c, JITC_E_FILE, (trace_place){0}, "%s", why);
-    rt_map_put(&c->own, &c->custom, op->full, f);
+    RT_PUSH(&c->own, &c->custom, f);
+    op->decl = f; /* where lower_apply finds it */
     return true;
 }
 

@@ -129,7 +129,7 @@ static bool equal_sizes(const variant *v, int i, int j) {
  * that of the call itself and does not count. */
 static bool covers(variant *v) {
     rt_value now = v->examples.at[v->examples.n - 1];
-    int64_t a, b, first;
+    int64_t a, b, first = 0;
     bool ok = true;
     v->examples.n--;
     for (int i = 0; ok && size_at(now, i, &a); i++) {
@@ -388,7 +388,7 @@ static bool add(void *env) {
     return add_example(x, x->v);
 }
 
-/* Tries a variant; compile: also if that needs the compiler. */
+/* Tries a variant: one that is compiled for such sizes, or (may_compile) one that must be compiled for them first. */
 static outcome try_variant(call *x, variant *v, bool may_compile) {
     if (v->why || v->nin != x->nin || v->nout != x->nout || strcmp(v->key, x->key)) return OTHER_PATH;
     if (v->r->writes && share_memory(x, v)) return OTHER_PATH;
@@ -397,7 +397,7 @@ static outcome try_variant(call *x, variant *v, bool may_compile) {
     bool fits = covers(v);
     if ((fits && v->module) || !may_compile) {
         drop_example(v);
-        return fits && v->module ? run(x, v) : OTHER_PATH;
+        return fits && v->module && !may_compile ? run(x, v) : OTHER_PATH;
     }
     if (!fits && (v->pinned || v->compiles >= MAX_COMPILES)) return drop_example(v), OTHER_PATH;
     if (fits) drop_example(v);

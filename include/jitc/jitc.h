@@ -336,9 +336,15 @@ extern "C" {
 #define jitc_arange(c, ...) jitc_apply(c, "arange", __VA_ARGS__)
 /* clang-format on */
 
-/* A custom operator: `symbol` of the shared object `library`, by the calling convention of custom operators (README), under a
- * schema such as "my_ops::norm(Tensor x, float eps=1e-5) -> Tensor".  All texts are borrowed for the call.  The library stays
- * loaded until jitc_close. */
+/* A custom operator: `symbol` of the shared object `library`, under a schema such as "my_ops::norm(Tensor x, float eps=1e-5) ->
+ * Tensor".  All texts are borrowed for the call.  The library stays loaded until jitc_close.  The C function gets
+ *   Tensor  const DLTensor *, contiguous (written in place, Tensor(a!): DLTensor *, with any strides)
+ *   int     int64_t       float  double       bool  int32_t, 0 or 1       str  const char *
+ *   T?      NULL for None, else as Tensor and str are passed; numbers by pointer
+ *   T[]     int64_t n, const T *items (tensors: const DLTensor *const *)
+ * and then, for each result that is not an argument written in place, a pointer to set: DLManagedTensorVersioned ** (taken),
+ * int64_t *, double *, int32_t *.  It returns NULL, or why it failed ("ValueError: text"), which must stay valid.  Arguments
+ * are borrowed for the call. */
 JITC_API jitc_status jitc_register_op(jitc_context *c, const char *schema, const char *library, const char *symbol);
 /* The same with a function of this program, cast to the type. */
 JITC_API jitc_status jitc_register_function(jitc_context *c, const char *schema, void (*fn)(void));

@@ -557,6 +557,27 @@ Test(handle, control_flow_and_loops) {
     lacks(jitc_fn_report(l), "stays eager");
 }
 
+static const char *twice(DLTensor *x) {
+    for (int64_t i = 0; i < x->shape[0]; i++) ((float *)x->data)[i] *= 2;
+    return NULL;
+}
+BODY(uses_custom) {
+    (void)env, (void)nin, (void)nout;
+    out[0] = jitc_apply(k, "my_ops::twice_", jitc_add(in[0], 1));
+}
+
+Test(handle, custom_operators) {
+    jitc_t x = VEC(1, 2);
+    cr_assert_eq(jitc_register_function(c, "my_ops::twice_(Tensor(a!) x) -> Tensor(a!)", (void (*)(void))twice), JITC_OK, "%s",
+                 jitc_context_error(c));
+    jitc_graph *g = trace_of(uses_custom, NULL, 1, 1, &x);
+    FINE();
+    has(jitc_trace_text(g), "my_ops::twice_");
+    SAME(run(g, 1, &x), 4, 6);
+    jitc_fn *f = jitc_function(c, "net", uses_custom, NULL);
+    for (int i = 0; i < 3; i++) SAME(call(f, x), 4, 6);
+}
+
 BODY(uses_handle) {
     (void)k, (void)nin, (void)nout;
     jitc_fn_call(env, 1, in, 1, out);
