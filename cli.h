@@ -20,7 +20,7 @@ typedef struct cli_args {
     cli_list files; /* what is no option */
     const char *out;
     cli_list input, example, method, specialise;
-    const char *target, *weights, *name, *print_after, *stop_after, *skip;
+    const char *target, *weights, *name, *print_after, *stop_after, *skip, *sanitize;
     int opt;
     bool verify, stats;
     cli_list inputs;

@@ -63,6 +63,7 @@ jitc_compile_opts cli_compile_opts(const cli_args *a) {
                                .print_after = a->print_after,
                                .stop_after = a->stop_after,
                                .skip = a->skip,
+                               .sanitize = a->sanitize,
                                .colour = cli_colour(2)};
 }
 

@@ -34,6 +34,7 @@ static const option options[] = {
     {"stats", FLAG, AT(stats), MODEL, NULL, "what each pass changed and how long it took"},
     {"weights", TEXT, AT(weights), MODEL, "embed|side", "in the output, or in NAME.weights beside it (default embed)"},
     {"name", TEXT, AT(name), MODEL, "NAME", "of the symbols in the output (default: the model's)"},
+    {"sanitize", TEXT, AT(sanitize), MODEL, "thread|address", "code that reports to the sanitizer of the loading program"},
     {"inputs", LIST, AT(inputs), CLI_RUN, "FILE", "arguments: a .safetensors, or one .npy for each; may repeat"},
     {"outputs", TEXT, AT(outputs), CLI_RUN, "Y.safetensors", "where results go (default: printed)"},
     {"interpret", FLAG, AT(interpret), CLI_RUN | CLI_CHECK, NULL, "use the reference interpreter, compile nothing"},
@@ -211,6 +212,8 @@ static int parse_all(const cli_command *k, int argc, char **argv, int first, cli
         else bad = argv[i][1] == '-' ? parse_long(k, argc, argv, &i, a) : parse_short(k, argc, argv, &i, a);
         if (bad) return bad;
     }
+    if (a->weights && strcmp(a->weights, "embed") && strcmp(a->weights, "side"))
+        return usage(k, "--weights wants embed or side, not '%s'", a->weights);
     if (a->files.n < k->min_files) return usage(k, "`jitc %s%s%s`: too few arguments", k->name, *k->name ? " " : "", k->files);
     return 0;
 }

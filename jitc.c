@@ -81,11 +81,20 @@ static const char *weights_beside(ir_context *c, const char *path) {
     return ir_fmt(c, "%.*s.weights.safetensors", (int)(strlen(path) - strlen(suffix_of(path))), path);
 }
 
+/* Does the text name tensors whose elements stand in the file beside it? */
+static bool wants_weights(const ir_module *m) {
+    for (int i = 0; i < m->tensors.n; i++) {
+        const ir_tensor_data *d = m->tensors.entries[i].value;
+        if (!d->tensor && (!d->type || d->type->kind == T_TENSOR)) return true;
+    }
+    return false;
+}
+
 static bool read_ir(jitc_model *m) {
     size_t n;
     const char *text = read_text(m->c, m->file, &n), *weights = weights_beside(m->c, m->file);
     if (!text || !(m->module = ir_read_module(m->c, m->file, text, n))) return false;
-    if (!access(weights, F_OK) && !ir_weights_load(m->module, weights)) return false;
+    if ((wants_weights(m->module) || !access(weights, F_OK)) && !ir_weights_load(m->module, weights)) return false;
     ir_module_bind(m->module);
     const char **names = RT_ARRAY(&m->c->arena, const char *, m->module->funcs.n + 1);
     for (int i = 0; i < m->module->funcs.n; i++) {
@@ -111,6 +120,9 @@ jitc_model *jitc_read_model(ir_context *c, const char *path) {
     }
     return ok ? m : NULL;
 }
+
+/* The text of a pass's result: its entries have their types already. */
+static bool is_core(const jitc_model *m) { return m->module->state == IR_CORE; }
 
 static ir_func *find_function(jitc_model *m, const char *name) {
     if (m->import) return script_import_method(m->import, name);
@@ -234,6 +246,7 @@ bool jitc_model_entries(jitc_model *m, const jitc_compile_opts *o, const ir_case
     examples x;
     name_list names = {0};
     *out = (lower_entries){0};
+    if (is_core(m)) return true;
     if (!read_examples(m, o, given, &x)) return false;
     if (x.n && w.ninputs) ir_warn(m->c, 0, "--input is not used where there are examples");
     for (int i = 0; i < o->nmethods; i++) add_name(m->c, &names, o->methods[i]);
@@ -258,12 +271,30 @@ static const char *identifier(ir_context *c, const char *name) {
     return s;
 }
 
+/* The folder of the model, with its '/'; "" if the name has none.  What is written names source files from there. */
+static const char *folder_of(const jitc_model *m) {
+    const char *slash = strrchr(m->file, '/');
+    return ir_internn(m->c, m->file, slash ? (size_t)(slash - m->file) + 1 : 0);
+}
+
+static void print_without_folder(rt_text *t, const ir_module *m, const char *folder) {
+    ir_context *c = m->c;
+    size_t n = strlen(folder);
+    const char **names = RT_ARRAY(&c->arena, const char *, c->spans.n);
+    for (int i = 0; i < c->spans.n; i++) {
+        names[i] = c->spans.at[i].file;
+        if (names[i] && !strncmp(names[i], folder, n)) c->spans.at[i].file = names[i] + n;
+    }
+    ir_print_module(t, m);
+    for (int i = 0; i < c->spans.n; i++) c->spans.at[i].file = names[i];
+}
+
 /* The module's text, and its tensors beside it. */
-static bool write_ir(const ir_module *m, const char *out) {
+static bool write_ir(const jitc_model *model, const ir_module *m, const char *out) {
     ir_context *c = m->c;
     const char *weights = weights_beside(c, out), *temporary = ir_fmt(c, "%s.%d.tmp", out, (int)getpid());
     rt_text t = {0};
-    ir_print_module(&t, m);
+    print_without_folder(&t, m, folder_of(model));
     FILE *f = fopen(temporary, "wb");
     bool ok = f && !t.failed && fwrite(t.s, 1, t.n, f) == t.n;
     if (f && fclose(f)) ok = false;
@@ -297,9 +328,8 @@ static bool check_pass_names(ir_context *c, const jitc_compile_opts *o) {
 
 static bool write_code(jitc_model *m, ir_module *core, const jitc_compile_opts *o, const lower_entries *e, int opt, const char *out) {
     const char *producer = ir_fmt(m->c, "jitc %d.%d.%d", JITC_VERSION_MAJOR, JITC_VERSION_MINOR, JITC_VERSION_PATCH);
-    const char *slash = strrchr(m->file, '/'), *folder = ir_internn(m->c, m->file, slash ? (size_t)(slash - m->file) + 1 : 0);
     const char *name = identifier(m->c, o->name ? o->name : m->stem);
-    cg_options options = {.name = name, .producer = producer, .side = o->weights_side, .folder = folder};
+    cg_options options = {.name = name, .producer = producer, .side = o->weights_side, .folder = folder_of(m)};
     cg_target *target = cg_target_new(m->c, o->target, opt);
     bool ok = target && cg_target_sanitize(m->c, target, o->sanitize) && cg_write_artefact(core, target, e->list.n, e->list.at, &options, out);
     cg_target_free(target);
@@ -310,10 +340,10 @@ bool jitc_compile_model(jitc_model *m, const jitc_compile_opts *o, const lower_e
     lower_options passes = pass_options(o, log);
     bool text = !strcmp(suffix_of(out), ".ir"), stopped;
     if (!check_pass_names(m->c, o)) return false;
-    if (text && !o->stop_after) return write_ir(m->module, out);
-    ir_module *core = lower_specialise(m->module, e->list.n, e->list.at);
-    if (!core || !lower_run(core, &passes, &stopped)) return false;
-    if (text) return write_ir(core, out);
+    if (text && !o->stop_after) return write_ir(m, m->module, out);
+    ir_module *core = is_core(m) ? m->module : lower_specialise(m->module, e->list.n, e->list.at);
+    if (!core || !lower_run(core, &passes, &stopped) || m->c->nerrors) return false;
+    if (text) return write_ir(m, core, out);
     if (!stopped) return write_code(m, core, o, e, passes.opt, out);
     ir_error(m->c, 0, "%s: a pipeline that stops after `%s` can only be written as .ir", out, o->stop_after);
     return false;

@@ -335,10 +335,13 @@ static bool write_output(writer *w, const char *out) {
     return ok && deliver(w, "side", ir_fmt(w->c, "%.*s%s", folder, out, side_file(w))) && deliver(w, "header", header) && deliver(w, "whole", out);
 }
 
-static void remove_temporaries(writer *w) {
+/* Also called where memory has run out: takes none. */
+static void remove_temporaries(void *dir) {
     static const char *const names[] = {"code.o", "weights.o", "side", "header", "whole"};
-    for (size_t i = 0; i < RT_COUNT(names); i++) remove(temporary(w, names[i]));
-    rmdir(w->dir);
+    char path[4096];
+    for (size_t i = 0; i < RT_COUNT(names); i++)
+        if (snprintf(path, sizeof path, "%s/%s", (char *)dir, names[i]) < (int)sizeof path) remove(path);
+    rmdir(dir);
 }
 
 static bool known_suffix(const char *s) {
@@ -348,6 +351,7 @@ static bool known_suffix(const char *s) {
 static bool make_folder(writer *w, const char *out) {
     const char *slash = strrchr(out, '/');
     char *dir = rt_arena_fmt(&w->c->arena, "%.*s.jitc-XXXXXX", slash ? (int)(slash - out) + 1 : 0, out);
+    ir_at_end(w->c, remove_temporaries, dir);
     w->dir = mkdtemp(dir);
     return w->dir || cannot_write(w, out);
 }
@@ -367,7 +371,7 @@ bool cg_write_artefact(ir_module *m, const cg_target *t, int nentries, const low
     if (ok) emit_artefact(&w, !strcmp(suffix, ".so"));
     if (ok && (ok = make_folder(&w, out))) {
         ok = write_output(&w, out);
-        remove_temporaries(&w);
+        remove_temporaries((char *)w.dir);
     }
     cg_module_free(w.cg);
     return ok;

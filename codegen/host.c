@@ -332,31 +332,28 @@ static void emit_cast(host *h, ir_node *n) {
         h->vals[to->id].v = slot;
     } else if (plan_boxed(from->type)) {
         host_unbox(h, to, host_box(h, from));
-    } else {
-        h->vals[to->id] = h->vals[from->id];
+    } else if (to->type->kind == T_TENSOR) {
+        h->vals[to->id] = (host_val){host_data(h, from), h->vals[from->id].box};
+    } else if (!nothing(to->type)) {
+        h->vals[to->id].v = host_scalar(h, from);
     }
 }
 
 static void emit_state(host *h, ir_node *n) {
     int row = cg_state_row(h->c, h->tables, n->sym);
     ir_value *v = n->out[0];
-    if (v->type->kind == T_TENSOR) h->vals[v->id].v = host_load(h, h->cg->ptr, h->state_data, 8 * row);
+    if (v->type->kind == T_TENSOR && plan_static(h->plan, v->type)) h->vals[v->id].v = host_load(h, h->cg->ptr, h->state_data, 8 * row);
     else host_unbox(h, v, host_at(h, h->state, 16 * row));
 }
 
 static void emit_struct(host *h, ir_node *n) {
     switch ((ir_struct_id)n->op->id) {
     case S_CONST: /* made where it is used */
+    case S_PARAM: /* the same: those that only the inside of a kernel names are not stored at all */
     case S_UNINIT: break;
     case S_DIM:
         h->vals[n->out[0]->id].v = host_dim(h, n->out[0]->type->dim);
         break;
-    case S_PARAM: {
-        const ir_tensor_data *d = rt_map_get(&h->m->tensors, n->sym);
-        const cg_param *p = cg_param_of(h->c, h->tables, d);
-        h->vals[n->out[0]->id].v = host_at(h, h->weights, (int64_t)p->offset);
-        break;
-    }
     case S_STATE: emit_state(h, n); break;
     case S_IF: emit_if(h, n); break;
     case S_LOOP: emit_loop(h, n); break;
@@ -443,15 +440,59 @@ static void give_output(host *h, int i) {
     HOST_SERVICE(h, copy, h->cg->voidty, 2, ((V[]){host_box(h, v), at}));
 }
 
-static void set_state(host *h, ir_node *n) {
-    int row = cg_state_row(h->c, h->tables, n->sym);
+/* ---- state: what goes into the cells is taken out of other cells before any cell changes */
+
+static bool may_be_state(const host *h, const ir_value *v) {
+    const plan_place *p = &h->plan->at[v->id];
+    return p->kind == PL_STATE || p->kind == PL_PHI || p->kind == PL_SLOT;
+}
+
+static bool same_sizes(const ir_type *a, const ir_type *b) {
+    bool same = a->kind == T_TENSOR && b->kind == T_TENSOR && a->dtype == b->dtype && a->rank == b->rank;
+    for (int i = 0; same && i < a->rank; i++) same = a->dims[i] == b->dims[i];
+    return same;
+}
+
+/* Is the cell a tensor of the value's size in every run, so that the elements are written into it? */
+static bool in_place(const host *h, const ir_node *n) {
+    const ir_tensor_data *d = rt_map_get(&h->m->tensors, n->sym);
+    return n->in[0]->type->kind == T_TENSOR && d && same_sizes(ir_tensor_data_type(h->c, d), n->in[0]->type);
+}
+
+/* The value's elements, or an rt_value that is borrowed. */
+static V state_source(host *h, ir_node *n) {
     ir_value *v = n->in[0];
-    if (v->type->kind == T_TENSOR) {
-        V to = host_load(h, h->cg->ptr, h->state_data, 8 * row);
-        host_memcpy(h, to, host_data(h, v), host_dim(h, plan_bytes(h->c, v->type)));
-        return;
+    if (in_place(h, n)) {
+        V data = host_data(h, v);
+        if (!may_be_state(h, v)) return data;
+        V copy = host_tensor(h, v->type, host_slot(h, host_new_slots(h, 1)));
+        host_memcpy(h, copy, data, host_dim(h, plan_bytes(h->c, v->type)));
+        return copy;
     }
-    HOST_SERVICE(h, copy, h->cg->voidty, 2, ((V[]){host_box(h, v), host_at(h, h->state, 16 * row)}));
+    V slot = host_slot(h, host_new_slots(h, 1));
+    HOST_SERVICE(h, copy, h->cg->voidty, 2, ((V[]){host_box(h, v), slot}));
+    return slot;
+}
+
+static bool is_own_value(const ir_node *n) {
+    const ir_node *def = n->in[0]->def;
+    return def && is_struct(def, S_STATE) && def->sym == n->sym;
+}
+
+static void set_states(host *h) {
+    V *from = RT_ARRAY(&h->c->arena, V, h->ends.n + 1);
+    for (int i = 0; i < h->ends.n; i++) {
+        ir_node *n = h->ends.at[i];
+        h->at = n->span;
+        if (is_struct(n, S_SETSTATE) && !is_own_value(n)) from[i] = state_source(h, n);
+    }
+    for (int i = 0; i < h->ends.n; i++) {
+        ir_node *n = h->ends.at[i];
+        if (!from[i]) continue;
+        int row = cg_state_row(h->c, h->tables, n->sym);
+        if (in_place(h, n)) host_memcpy(h, host_load(h, h->cg->ptr, h->state_data, 8 * row), from[i], host_dim(h, plan_bytes(h->c, n->in[0]->type)));
+        else HOST_SERVICE(h, copy, h->cg->voidty, 2, ((V[]){from[i], host_at(h, h->state, 16 * row)}));
+    }
 }
 
 static void emit_workspace(host *h, cg_entry *out) {
@@ -477,8 +518,7 @@ bool cg_host_entry(cg_module *cg, ir_module *m, ir_func *f, cg_tables *tables, c
     bind_inputs(h);
     emit_block(h, f->body);
     for (int i = 0; i < h->plan->out.n; i++) give_output(h, i);
-    for (int i = 0; i < h->ends.n; i++)
-        if (is_struct(h->ends.at[i], S_SETSTATE)) set_state(h, h->ends.at[i]);
+    set_states(h);
     LLVMBuildRet(B, host_i32(h, 0));
     out->run = h->fn;
     out->nslots = h->nslots;

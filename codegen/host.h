@@ -85,6 +85,7 @@ LLVMValueRef host_data(host *h, ir_value *v);     /* tensor: address of element 
 LLVMValueRef host_box(host *h, ir_value *v);      /* address of an rt_value that holds it; borrowed */
 void host_unbox(host *h, ir_value *v, LLVMValueRef box); /* defines v from a box that stays valid */
 void host_unbox_maybe(host *h, ir_value *v, LLVMValueRef box); /* the same where a tensor may be none, and is not used then */
+LLVMValueRef host_tensor(host *h, const ir_type *t, LLVMValueRef slot); /* a fresh tensor in the slot: address of element 0 */
 void host_put(host *h, LLVMValueRef at, LLVMValueRef box); /* copies the 16 bytes, without counting */
 void host_put_value(host *h, LLVMValueRef at, ir_value *v); /* v as a borrowed rt_value at `at` */
 bool host_flat(const ir_value *list);             /* an argument list of ops in kernels only: not a run-time value */

@@ -28,12 +28,9 @@ static void make_room(host *h, ir_value *v) {
         h->vals[v->id].v = host_load(h, h->cg->ptr, h->out_data, 8 * p->index);
         return;
     }
-    V slot = host_slot(h, host_new_slots(h, 1)), data = host_alloca(h, h->cg->ptr, 1);
-    V shape = host_alloca(h, h->cg->i64, v->type->rank ? v->type->rank : 1);
-    for (int i = 0; i < v->type->rank; i++) host_store(h, host_dim(h, v->type->dims[i]), shape, 8 * i);
-    V args[5] = {host_i32(h, v->type->dtype), host_i32(h, v->type->rank), shape, slot, data};
-    host_fail_if(h, HOST_SERVICE(h, tensor_new, h->cg->i32, 5, args));
-    h->vals[v->id] = (host_val){host_load(h, h->cg->ptr, data, 0), slot};
+    V slot = host_slot(h, host_new_slots(h, 1));
+    V data = host_tensor(h, v->type, slot);
+    h->vals[v->id] = (host_val){data, slot};
 }
 
 /* i32 thunk(ptr arg, i64 begin, i64 end, i64 worker): arg = {buffers, scalars}; gives message row + 1 for a raise. */

@@ -53,26 +53,32 @@ V host_scalar(host *h, ir_value *v) {
     return LLVMGetUndef(h->cg->i64);
 }
 
+static V param_data(host *h, const char *name) {
+    const cg_param *p = cg_param_of(h->c, h->tables, rt_map_get(&h->m->tensors, name));
+    return host_at(h, h->weights, (int64_t)p->offset);
+}
+
 V host_data(host *h, ir_value *v) {
     if (h->vals[v->id].v) return h->vals[v->id].v;
+    if (is_struct(v->def, S_PARAM)) return param_data(h, v->def->sym);
     if (!is_struct(v->def, S_UNINIT)) ir_error(h->c, h->at, "internal: a tensor has no address in host code");
     return h->work;
 }
 
-static V shape_of(host *h, const ir_type *t) {
-    V shape = host_alloca(h, h->cg->i64, t->rank ? t->rank : 1);
+V host_tensor(host *h, const ir_type *t, V slot) {
+    V shape = host_alloca(h, h->cg->i64, t->rank ? t->rank : 1), data = host_alloca(h, h->cg->ptr, 1);
     for (int i = 0; i < t->rank; i++) host_store(h, host_dim(h, t->dims[i]), shape, 8 * i);
-    return shape;
+    V args[5] = {host_i32(h, t->dtype), host_i32(h, t->rank), shape, slot, data};
+    host_fail_if(h, HOST_SERVICE(h, tensor_new, h->cg->i32, 5, args));
+    return host_load(h, h->cg->ptr, data, 0);
 }
 
 /* A boxed copy of a tensor that lies in the workspace, the weights or a state cell. */
 static V box_tensor(host *h, ir_value *v) {
-    host_val *x = &h->vals[v->id];
-    if (x->box) return x->box;
-    V slot = host_slot(h, host_new_slots(h, 1)), data = host_alloca(h, h->cg->ptr, 1);
-    V args[5] = {host_i32(h, v->type->dtype), host_i32(h, v->type->rank), shape_of(h, v->type), slot, data};
-    host_fail_if(h, HOST_SERVICE(h, tensor_new, h->cg->i32, 5, args));
-    host_memcpy(h, host_load(h, h->cg->ptr, data, 0), host_data(h, v), host_dim(h, plan_bytes(h->c, v->type)));
+    if (h->vals[v->id].box) return h->vals[v->id].box;
+    V slot = host_slot(h, host_new_slots(h, 1));
+    V to = host_tensor(h, v->type, slot);
+    host_memcpy(h, to, host_data(h, v), host_dim(h, plan_bytes(h->c, v->type)));
     return slot;
 }
 

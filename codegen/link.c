@@ -51,7 +51,7 @@ typedef struct linking {
     ir_context *c;
     const cg_target *t;
     const char *linker;
-    char dir[64]; /* of temporary files */
+    char *dir; /* of temporary files */
     char *argv[MAX_OBJECTS + 24];
     int argc;
 } linking;
@@ -157,6 +157,15 @@ static bool link_all(linking *l, int n, const char *const *objects, const char *
     return ok;
 }
 
+/* Also called where memory has run out: takes none. */
+static void remove_temporaries(void *dir) {
+    static const char *const names[] = {"libm.so.6", "libc.so.6", "empty.o", "log"};
+    char path[4096];
+    for (size_t i = 0; i < RT_COUNT(names); i++)
+        if (snprintf(path, sizeof path, "%s/%s", (char *)dir, names[i]) < (int)sizeof path) remove(path);
+    rmdir(dir);
+}
+
 static bool begin(linking *l, int n) {
     const char *tmp = getenv("TMPDIR");
     if (n > MAX_OBJECTS) {
@@ -170,7 +179,8 @@ static bool begin(linking *l, int n) {
                  l->t->triple);
         return false;
     }
-    snprintf(l->dir, sizeof l->dir, "%s/jitc-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
+    l->dir = rt_arena_fmt(&l->c->arena, "%s/jitc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    ir_at_end(l->c, remove_temporaries, l->dir);
     if (mkdtemp(l->dir)) return true;
     ir_error(l->c, 0, "cannot make a temporary folder in %s: %s", tmp ? tmp : "/tmp", strerror(errno));
     return false;
@@ -181,9 +191,7 @@ bool cg_link_shared(ir_context *c, const cg_target *t, int n, const char *const 
     linking l = {.c = c, .t = t};
     if (!begin(&l, n)) return false;
     bool ok = link_all(&l, n, objects, soname, out);
-    remove(temporary(&l, "libm.so.6"));
-    remove(temporary(&l, "libc.so.6"));
-    rmdir(l.dir);
+    remove_temporaries(l.dir);
     return ok;
 }
 
@@ -195,6 +203,6 @@ bool cg_link_object(ir_context *c, const cg_target *t, int n, const char *const 
     for (int i = 0; i < n; i++) add(&l, objects[i]);
     bool ok = run(&l);
     if (!ok) remove(out);
-    rmdir(l.dir);
+    remove_temporaries(l.dir);
     return ok;
 }

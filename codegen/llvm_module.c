@@ -14,8 +14,11 @@ static void make_types(cg_module *m) {
     m->voidty = LLVMVoidTypeInContext(m->cx);
 }
 
+static void end_module(void *m) { cg_module_free(m); }
+
 cg_module *cg_module_new(ir_context *c, const cg_target *t, const char *name) {
     cg_module *m = RT_NEW(&c->arena, cg_module);
+    ir_at_end(c, end_module, m);
     m->c = c;
     m->target = t;
     m->cx = LLVMContextCreate();

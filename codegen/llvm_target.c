@@ -154,6 +154,8 @@ static LLVMTargetMachineRef make_machine(ir_context *c, const level *l, const ch
     return m;
 }
 
+static void end_target(void *t) { cg_target_free(t); }
+
 cg_target *cg_target_new(ir_context *c, const char *spec, int opt) {
     level l;
     const char *more;
@@ -183,6 +185,7 @@ cg_target *cg_target_new(ir_context *c, const char *spec, int opt) {
                      .masked = l.masked,
                      .masked_all = l.masked_all,
                      .host = !strcmp(l.name, "host")};
+    ir_at_end(c, end_target, t);
     t->machine = make_machine(c, &l, t->features, opt);
     return t->machine ? t : NULL;
 }

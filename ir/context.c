@@ -1,8 +1,8 @@
 /* context.c: the compile context: interned strings, the span table, diagnostics.
  *
  * Diagnostics are collected, never printed on the way; ir_diags_print shows them with the source line and a
- * caret. What the context holds beside its arena (counted runtime values) is listed in `owned` and in the
- * modules. */
+ * caret. What the context holds beside its arena is listed in `owned`, in the modules (counted runtime values) and in
+ * `endings`. */
 #include "ir/ir.h"
 
 enum { MAX_ERRORS = 20, MAX_LINE = 160, MAX_INLINE = 16 };
@@ -34,8 +34,21 @@ static void module_release(ir_module *m) {
     rt_release(m->example_types);
 }
 
+struct ir_ending {
+    struct ir_ending *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+void ir_at_end(ir_context *c, void (*fn)(void *arg), void *arg) {
+    struct ir_ending *e = RT_NEW(&c->arena, struct ir_ending);
+    *e = (struct ir_ending){c->endings, fn, arg};
+    c->endings = e;
+}
+
 void ir_context_free(ir_context *c) {
     if (!c) return;
+    for (struct ir_ending *e = c->endings; e; e = e->next) e->fn(e->arg);
     for (int i = 0; i < c->modules.n; i++) module_release(c->modules.at[i]);
     for (int i = 0; i < c->owned.n; i++) rt_release(c->owned.at[i]);
     rt_arena_free(&c->arena);

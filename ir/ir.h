@@ -61,6 +61,7 @@ struct ir_context {
     bool vocabulary_read; /* c->vocabulary has been called */
     RT_VEC(rt_value) owned;       /* released with the context: constants, defaults */
     RT_VEC(ir_module *) modules;  /* their tensors and values are released with the context */
+    struct ir_ending *endings;    /* newest first */
 };
 
 ir_context *ir_context_new(void);      /* NULL: out of memory.  Ends with ir_context_free */
@@ -68,6 +69,9 @@ void ir_context_free(ir_context *c);   /* takes NULL */
 const char *ir_intern(ir_context *c, const char *s);
 const char *ir_internn(ir_context *c, const char *s, size_t n);
 void ir_own(ir_context *c, rt_value taken); /* released when the context ends */
+/* Calls fn(arg) when the context ends, the latest first: for foreign handles and files, which would be left behind where the
+ * arena runs out of memory.  What is ended earlier must know it. */
+void ir_at_end(ir_context *c, void (*fn)(void *arg), void *arg);
 const char *ir_fmt(ir_context *c, const char *fmt, ...) RT_PRINTF(2, 3); /* in the arena, not interned */
 
 ir_span ir_span_new(ir_context *c, ir_place p);

@@ -287,7 +287,8 @@ static bool core_type(verifier *v, const ir_node *n, const ir_type *t) {
     if (t->kind == T_CLASS) return bad(v, n, "an object (%s) in a %s module", t->name, "core");
     if (t->kind != T_TENSOR) return true;
     bool full = t->dtype != DT_NONE && t->rank >= 0;
-    for (int i = 0; full && i < t->rank; i++) full = t->dims[i] != NULL;
+    bool unread = n && n->op->cls == OP_STRUCT && n->op->id == S_UNINIT; /* has no size of its own */
+    for (int i = 0; full && i < t->rank && !unread; i++) full = t->dims[i] != NULL;
     return full || bad(v, n, "core: dtype, rank and sizes must be known, got %s", type_text(v->c, t));
 }
 

@@ -295,21 +295,21 @@ bool ir_rule_expand_with(ir_infer *x) {
 
 /* ------------------------------------------------------------------ select and slice */
 
-/* i if it is certainly not negative, i + size if it certainly is; else a guard that it is not. */
-static bool wrapped_index(ir_infer *x, const ir_dim *i, const ir_dim *size, const char *what,
-                          const ir_dim **out) {
+/* i, or i + size if i is negative. */
+static const ir_dim *wrapped_index(ir_infer *x, const ir_dim *i, const ir_dim *size) {
     int64_t lo, hi;
     ir_dim_range(C, i, &lo, &hi);
-    *out = hi < 0 ? ir_dim_add(C, i, size) : i;
-    if (lo >= 0 || hi < 0) return true;
-    return ir_require_le(x, num(x, 0), i, "%s: %s is not negative", x->op->name, what);
+    if (lo >= 0) return i;
+    if (hi < 0) return ir_dim_add(C, i, size);
+    const ir_dim *below = ir_dim_larger(C, ir_dim_sub(C, num(x, 0), i), num(x, 0)); /* how far */
+    return ir_dim_add(C, i, ir_dim_mul(C, size, ir_dim_smaller(C, below, num(x, 1))));
 }
 
 bool ir_select_index(ir_infer *x, const ir_type *self, int axis, const ir_dim **out) {
     const ir_dim *i = ir_arg_named(x, "index")->dim, *size = self->dims[axis];
     const char *text = ir_fmt(C, "select(): index %s out of range for tensor of size %s at dimension %d",
                               ir_dims_text(C, 1, &i), ir_dims_text(C, self->rank, self->dims), axis);
-    if (!wrapped_index(x, i, size, "index", out)) return false;
+    *out = wrapped_index(x, i, size);
     if (ir_dim_le(C, num(x, 0), *out) == IR_NO || ir_dim_lt(C, *out, size) == IR_NO)
         return ir_fail(x, "IndexError", "%s", text);
     return ir_require_le(x, num(x, 0), *out, "%s", text) &&
@@ -330,13 +330,12 @@ bool ir_rule_select(ir_infer *x) {
 }
 
 /* A bound of a slice, clamped to 0..size. */
-static bool slice_bound(ir_infer *x, const ir_arg *a, const ir_dim *size, const char *what,
-                        const ir_dim **out) {
+static bool slice_bound(ir_infer *x, const ir_arg *a, const ir_dim *size, const ir_dim **out) {
     int64_t k;
     if (!a) return true;
     if (ir_dim_is_const(a->dim, &k) && (k == INT64_MAX || k == INT64_MIN))
         return *out = k > 0 ? size : num(x, 0), true;
-    if (!wrapped_index(x, a->dim, size, what, out)) return false;
+    *out = wrapped_index(x, a->dim, size);
     *out = ir_dim_smaller(C, ir_dim_larger(C, *out, num(x, 0)), size);
     return true;
 }
@@ -347,8 +346,8 @@ bool ir_slice_bounds(ir_infer *x, const ir_dim *size, const ir_dim **start, cons
     *start = num(x, 0);
     if (!ir_arg_const_int(x, "step", step)) return ir_missing(x, "a slice step that is not constant");
     if (*step <= 0) return ir_fail(x, "RuntimeError", "slice step must be positive");
-    if (!slice_bound(x, ir_arg_given(x, "start"), size, "start", start) ||
-        !slice_bound(x, ir_arg_given(x, "end"), size, "end", &end))
+    if (!slice_bound(x, ir_arg_given(x, "start"), size, start) ||
+        !slice_bound(x, ir_arg_given(x, "end"), size, &end))
         return false;
     const ir_dim *span = ir_dim_larger(C, ir_dim_sub(C, end, *start), num(x, 0));
     if (*step > 1) span = ir_dim_floordiv(C, ir_dim_add(C, span, num(x, *step - 1)), num(x, *step));

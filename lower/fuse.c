@@ -218,6 +218,15 @@ static bool is_base(const info *user, const ir_node *n) {
     return user->k->write && user->a.operands.at[user->k->base]->def == n;
 }
 
+/* Does the comprehension have at most as many steps as a tensor of type t has elements? */
+static bool no_more_steps(fuse *f, const comp *k, const ir_type *t) {
+    ir_context *c = f->m->c;
+    const ir_dim *steps = ir_dim_const(c, 1), *elements = steps;
+    for (int i = 0; i < k->ndims + k->nrdims; i++) steps = ir_dim_mul(c, steps, i < k->ndims ? k->dims[i] : k->rdims[i - k->ndims]);
+    for (int i = 0; i < t->rank; i++) elements = ir_dim_mul(c, elements, t->dims[i]);
+    return steps == elements || ir_dim_le(c, steps, elements) == IR_YES;
+}
+
 static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     info *p = &f->at[n->id], *c = &f->at[user->id];
     joining *j = env;
@@ -227,8 +236,8 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
         j->strict = true;
         return p->bare && r.affine && !is_base(c, n);
     }
-    if (p->k->checks.n && !(r.identity && c->aligned && c->kind == CK_MAP)) return false;
-    bool repeated = !r.all_vars || !r.affine || c->repeated;
+    if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
+    bool repeated = !r.all_vars || !r.affine || c->repeated || !no_more_steps(f, c->k, n->out[0]->type);
     int again = repeated ? p->weight + c->again : 0;
     j->repeated = j->repeated || repeated;
     if (again > j->again) j->again = again;

@@ -57,7 +57,7 @@ static bool known_dim(const lower_plan *p, const ir_dim *d) {
 
 bool plan_static(const lower_plan *p, const ir_type *t) {
     for (int i = 0; i < t->rank; i++)
-        if (!known_dim(p, t->dims[i])) return false;
+        if (!t->dims[i] || !known_dim(p, t->dims[i])) return false;
     return true;
 }
 

@@ -73,6 +73,15 @@ typedef enum spec_stop { SPEC_GO, SPEC_DEAD /* this path raised */, SPEC_RETRY /
 
 typedef struct spec_heap { const cell **at; int n, cap; } spec_heap;
 
+typedef struct spec_env { const aval **at; int n; } spec_env; /* by id of the surface value */
+
+/* A call that is being evaluated. */
+typedef struct spec_frame {
+    spec_env *env;
+    const ir_node *at; /* the innermost node that is being evaluated */
+    const struct spec_frame *outer;
+} spec_frame;
+
 typedef struct spec {
     ir_context *c;
     ir_module *from, *to;
@@ -81,7 +90,11 @@ typedef struct spec {
     spec_heap heap;
     spec_stop stop;
     int depth;           /* of calls */
-    int64_t steps, budget;
+    spec_frame *frame;   /* the innermost call */
+    int64_t steps, unrolled, unroll_start; /* nodes evaluated; those of them in loops that were unrolled; steps at the
+                                            * start of the outermost loop that is being unrolled */
+    bool unrolling;
+    bool exhausted;      /* too many steps: the entry is given up */
     int fork;            /* cells below this number existed at the innermost fork */
     int retry_cell;      /* SPEC_RETRY: the container that must be a run-time one before the fork ... */
     const ir_type *retry_type; /* ... and its type */
@@ -91,7 +104,7 @@ typedef struct spec {
     bool new_state;      /* a state was discovered: start again */
     rt_map param_names;  /* tensor pointer -> name */
     lower_interp *in;    /* evaluates constants */
-    ir_span call;        /* span of the innermost inlined call */
+    ir_span call;        /* in the body of a composite op: the span of its call, which all its nodes get; else 0 */
     int nconst;          /* tensor constants made */
     ir_value **arg_values; /* entry parameters */
 } spec;
@@ -129,6 +142,7 @@ void spec_bind_symbols(spec *s, const ir_type *t); /* symbols of t not seen befo
 const aval *spec_list_of(spec *s, const ir_type *t, int n, const aval *const *at); /* fresh list cell */
 ir_node *spec_emit(spec *s, const ir_op *op, ir_span at, int nin, ir_value *const *in, int nout, const ir_type *const *types);
 void spec_raise(spec *s, ir_span at, const char *cls, const char *message);
+ir_span spec_span(const spec *s, const ir_node *n);
 void spec_unsupported(spec *s, ir_span at, const char *fmt, ...) RT_PRINTF(3, 4); /* error; stops this path */
 
 /* ---- spec_tensor.c */
@@ -146,9 +160,13 @@ const aval *spec_host(spec *s, const ir_op *op, int n, const aval **args, ir_spa
 const aval *spec_scalar_body(spec *s, const ir_op *op, const aval **args); /* symbolic value of a scalar body, or NULL */
 
 /* ---- spec_control.c */
-typedef struct spec_env { const aval **at; int n; } spec_env;
 void spec_if(spec *s, spec_env *env, ir_node *n, const aval **results);
 void spec_loop(spec *s, spec_env *env, ir_node *n, const aval **results);
+
+/* ---- spec_live.c */
+/* Is the storage `cell` referred to more than once in heap h: by `more`, by what may be read after the current node, or by
+ * the caller or the module? */
+bool spec_shared(spec *s, const spec_heap *h, int cell, int n, const aval *const *more);
 
 /* ---- specialise.c */
 void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results); /* evaluates nodes, then b's results */

@@ -9,7 +9,7 @@
  * Cells made in a branch keep their numbers after the join (the second branch starts numbering behind the first). */
 #include "lower/spec.h"
 
-enum { MAX_TRIES = 40, UNROLL_NODES = 4000, UNROLL_STEPS = 100000 };
+enum { MAX_TRIES = 40, UNROLL_NODES = 4000, UNROLL_STEPS = 400000 /* of an entry */ };
 
 /* ---- snapshots */
 
@@ -52,7 +52,7 @@ typedef RT_VEC(forced) forced_list;
 
 /* After SPEC_RETRY: can this fork make the container a run-time one? */
 static bool retry_here(spec *s, const mark *m) {
-    if (s->stop != SPEC_RETRY || s->retry_cell >= m->heap.n) return false;
+    if (s->stop != SPEC_RETRY || s->exhausted || s->retry_cell >= m->heap.n) return false;
     const cell *x = m->heap.at[s->retry_cell];
     if (x->kind == CELL_DYN) { /* it can still be made wider */
         const ir_type *t = s->retry_type ? spec_join_type(s, x->content->type, s->retry_type) : NULL;
@@ -134,9 +134,14 @@ static const ir_type *outer_type(spec *s, const ir_type *t) {
 /* A joined value: known parts of tuples are taken apart so that they stay known. */
 static const aval *dyn_of(spec *s, ir_value *v) { return spec_dyn(s, v); }
 
+/* The tensor gets a reason of its own why it cannot be written, or none. */
+static void set_frozen(spec *s, const aval *a, const char *why) {
+    if (a->kind == AV_TENSOR) spec_cell_edit(s, a->cell)->frozen = why;
+}
+
 /* ---- if */
 
-typedef struct pair { int a, b, cell; } pair; /* cells of the two branches that were joined into one */
+typedef struct pair { int a, b, cell; } pair; /* cells of the two branches that were joined into one; -1: of a dead branch */
 
 typedef struct join {
     spec *s;
@@ -145,7 +150,9 @@ typedef struct join {
     spec_heap heap[2], before;
     bool dead[2];
     ir_span at;
-    RT_VEC(pair) pairs;
+    RT_VEC(pair) pairs, tensors;
+    int n;
+    const aval *const *results[2]; /* of the branches */
 } join;
 
 static ir_value *value_in(join *j, int k, const aval *a, const ir_type *t) {
@@ -259,21 +266,35 @@ static const aval *join_tensors(join *j, const aval *a, const aval *b) {
         rt_text_free(&x);
         return a;
     }
-    bool fresh = a->cell >= j->before.n && b->cell >= j->before.n && !a->view && !b->view;
-    for (int i = 0; fresh && i < j->pairs.n; i++)
-        if (j->pairs.at[i].a == a->cell && j->pairs.at[i].b == b->cell) {
-            aval *r = RT_NEW(&s->c->arena, aval);
-            *r = (aval){.kind = AV_TENSOR, .cell = j->pairs.at[i].cell, .type = spec_cell(s, j->pairs.at[i].cell)->type};
-            return r;
-        }
+    pair p = {j->dead[0] ? -1 : a->cell, j->dead[1] ? -1 : b->cell, 0};
+    bool whole = !a->view && !b->view;
+    for (int i = 0; whole && i < j->tensors.n; i++) {
+        const pair *q = &j->tensors.at[i];
+        if (q->a != p.a || q->b != p.b || spec_cell(s, q->cell)->frozen) continue;
+        aval *r = RT_NEW(&s->c->arena, aval);
+        *r = (aval){.kind = AV_TENSOR, .cell = q->cell, .type = spec_cell(s, q->cell)->type};
+        return r;
+    }
     const aval *r = spec_tensor_new(s, join_value(j, a, b, t), NULL);
-    pair p = {a->cell, b->cell, r->cell};
-    RT_PUSH(&s->c->arena, &j->pairs, p);
-    if (fresh) return r;
     const char *why = "it may share memory with a tensor from before an `if`";
-    spec_freeze(s, r, why);
-    if (a->cell < j->before.n) spec_freeze(s, a, why);
-    if (b->cell < j->before.n) spec_freeze(s, b, why);
+    bool mine = true;
+    for (int k = 0; k < 2; k++) {
+        const aval *x = k ? b : a;
+        if (j->dead[k] || (x->cell >= j->before.n && !x->view)) continue;
+        if (!spec_shared(s, &j->heap[k], x->cell, j->n, j->results[k])) continue;
+        if (x->cell < j->before.n) spec_freeze(s, x, why);
+        mine = false;
+    }
+    for (int i = 0; i < j->tensors.n; i++) { /* one storage in one branch, two in the other */
+        const pair *q = &j->tensors.at[i];
+        if ((q->a < 0 || q->a != p.a) && (q->b < 0 || q->b != p.b)) continue;
+        const aval other = {.kind = AV_TENSOR, .cell = q->cell};
+        spec_freeze(s, &other, why);
+        mine = false;
+    }
+    if (!mine) spec_freeze(s, r, why);
+    p.cell = r->cell;
+    RT_PUSH(&s->c->arena, &j->tensors, p);
     return r;
 }
 
@@ -394,6 +415,50 @@ static void join_cell(join *j, int i) {
     join_fields(j, x, y, e->at);
 }
 
+/* Containers that a branch made and that are one here and two in the other branch must be run-time ones: then the join
+ * passes references.  Found by walking what will be joined, before anything is. */
+static void note_pairs(join *j, const aval *a, const aval *b, int depth) {
+    spec *s = j->s;
+    if (depth > 20 || a->kind != b->kind || (a->kind == AV_TUPLE && a->n != b->n)) return;
+    for (int i = 0; i < a->n && a->kind == AV_TUPLE; i++) note_pairs(j, a->at[i], b->at[i], depth + 1);
+    if (a->kind != AV_REF || a->cell < j->before.n || b->cell < j->before.n) return;
+    const cell *x = cell_in(j, 0, a->cell), *y = cell_in(j, 1, b->cell);
+    for (int i = 0; i < j->pairs.n; i++)
+        if (j->pairs.at[i].a == a->cell && j->pairs.at[i].b == b->cell) return;
+    pair p = {a->cell, b->cell, 0};
+    RT_PUSH(&s->c->arena, &j->pairs, p);
+    for (int i = 0; is_known(x) && same_shape(x, y) && i < x->n; i++) note_pairs(j, x->at[i], y->at[i], depth + 1);
+}
+
+static void make_dynamic(join *j, int k, int cell) {
+    spec *s = j->s;
+    spec_heap heap = s->heap;
+    ir_block *b = s->b;
+    s->heap = j->heap[k];
+    s->b = j->block[k];
+    if (spec_cell(s, cell)->kind != CELL_DYN) spec_materialise(s, cell, NULL, j->at);
+    j->heap[k] = s->heap;
+    s->heap = heap;
+    s->b = b;
+}
+
+static void split_aliases(join *j) {
+    if (j->dead[0] || j->dead[1]) return;
+    for (int i = 0; i < j->n; i++) note_pairs(j, j->results[0][i], j->results[1][i], 0);
+    for (int i = 0; i < j->before.n; i++) {
+        const cell *x = cell_in(j, 0, i), *y = cell_in(j, 1, i);
+        for (int k = 0; x != y && is_known(x) && same_shape(x, y) && k < x->n; k++) note_pairs(j, x->at[k], y->at[k], 0);
+    }
+    for (int i = 0; i < j->pairs.n && !j->s->stop; i++)
+        for (int k = 0; k < i && !j->s->stop; k++) {
+            const pair *p = &j->pairs.at[i], *q = &j->pairs.at[k];
+            if (p->a != q->a && p->b != q->b) continue;
+            make_dynamic(j, 0, p->a), make_dynamic(j, 1, p->b);
+            make_dynamic(j, 0, q->a), make_dynamic(j, 1, q->b);
+        }
+    j->pairs.n = 0;
+}
+
 static void join_heaps(join *j) {
     for (int i = 0; i < j->before.n && !j->s->stop; i++) join_cell(j, i);
 }
@@ -410,19 +475,22 @@ static void run_branch(spec *s, spec_env *env, ir_node *n, join *j, int k, const
 /* One evaluation of both branches and the join. */
 static void try_if(spec *s, spec_env *env, ir_node *n, ir_value *cond, const aval **results) {
     ir_block *outer = s->b;
-    join j = {.s = s, .at = n->span, .before = heap_copy(s, s->heap)};
-    j.node = spec_emit(s, ir_struct(s->c, S_IF), n->span, 1, &cond, 0, NULL);
+    join j = {.s = s, .at = spec_span(s, n), .before = heap_copy(s, s->heap)};
+    j.node = spec_emit(s, ir_struct(s->c, S_IF), spec_span(s, n), 1, &cond, 0, NULL);
     const aval **r[2];
     for (int k = 0; k < 2 && !s->stop; k++) {
         r[k] = RT_ARRAY(&s->c->arena, const aval *, n->nout);
         run_branch(s, env, n, &j, k, r[k]);
     }
     s->b = outer;
-    if (s->stop) return;
+    if (s->stop || s->exhausted) return;
     if (j.dead[0] && j.dead[1]) {
         s->stop = SPEC_DEAD;
         return;
     }
+    j.n = n->nout;
+    for (int k = 0; k < 2; k++) j.results[k] = r[k];
+    split_aliases(&j);
     join_heaps(&j);
     for (int i = 0; i < n->nout && !s->stop; i++) results[i] = join_avals(&j, r[0][i], r[1][i]);
 }
@@ -440,39 +508,49 @@ void spec_if(spec *s, spec_env *env, ir_node *n, const aval **results) {
         spec_block(s, env, n->blocks[known ? 0 : 1], results);
         return;
     }
-    ir_value *v = spec_value(s, cond, n->span);
+    ir_value *v = spec_value(s, cond, spec_span(s, n));
     ir_block *outer = s->b;
     mark m = mark_here(s);
     forced_list list = {0};
     for (int tries = 0; tries < MAX_TRIES; tries++) {
         try_if(s, env, n, v, results);
         if (!retry_here(s, &m)) return;
-        prepare_retry(s, outer, &m, &list, n->span);
+        prepare_retry(s, outer, &m, &list, spec_span(s, n));
         if (s->stop) return;
     }
-    spec_unsupported(s, n->span, "this `if` changes containers in a way that cannot be followed");
+    spec_unsupported(s, spec_span(s, n), "this `if` changes containers in a way that cannot be followed");
 }
 
 /* ---- loop: unrolled */
 
-static bool unroll(spec *s, spec_env *env, ir_node *n, const aval **carried) {
-    int64_t trip;
-    bool go;
-    if (!spec_known_int(env->at[n->in[0]->id], &trip) || !spec_known_bool(env->at[n->in[1]->id], &go)) return false;
+static bool unroll_known(spec *s, spec_env *env, ir_node *n, const aval **carried, int64_t trip, bool go) {
     ir_block *body = n->blocks[0];
     const aval **r = RT_ARRAY(&s->c->arena, const aval *, n->nout + 1);
     int nodes = s->f->nnodes;
     for (int64_t i = 0; go && i < trip; i++) {
-        if (i > UNROLL_STEPS || (s->f->nnodes - nodes > UNROLL_NODES && i > 1)) return false;
+        if (s->unrolled + s->steps - s->unroll_start > UNROLL_STEPS || (s->f->nnodes - nodes > UNROLL_NODES && i > 1)) return false;
         env->at[body->params.at[0]->id] = spec_int(s, i);
         for (int k = 0; k < n->nout; k++) env->at[body->params.at[k + 1]->id] = carried[k];
         spec_block(s, env, body, r);
-        if (s->stop) return true;
+        if (s->stop || s->exhausted) return true;
         for (int k = 0; k < n->nout; k++) carried[k] = r[k + 1];
         if (r[0]->kind == AV_UNDEF) return true;
         if (!spec_known_bool(r[0], &go)) return false;
     }
     return true;
+}
+
+/* false: some condition is not known, or the budget is spent. */
+static bool unroll(spec *s, spec_env *env, ir_node *n, const aval **carried) {
+    int64_t trip;
+    bool go, outermost = !s->unrolling;
+    if (!spec_known_int(env->at[n->in[0]->id], &trip) || !spec_known_bool(env->at[n->in[1]->id], &go)) return false;
+    if (outermost) s->unroll_start = s->steps;
+    s->unrolling = true;
+    bool done = unroll_known(s, env, n, carried, trip, go);
+    s->unrolling = !outermost;
+    if (outermost) s->unrolled += s->steps - s->unroll_start;
+    return done;
 }
 
 /* ---- loop: at run time */
@@ -482,6 +560,7 @@ typedef struct slot { /* what is carried: a variable (cell < 0), the content of 
     const ir_type *type; /* joined type, unknown dims NULL */
     const aval *header;
     ir_value *init;
+    bool shared; /* a tensor that something else may refer to, too: it cannot be written */
 } slot;
 
 typedef struct loop {
@@ -503,9 +582,9 @@ static const aval *initial(loop *l, const slot *x) {
 
 static ir_value *initial_value(loop *l, const slot *x) {
     spec *s = l->s;
-    if (x->cell < 0 || x->field >= 0) return spec_value_as(s, initial(l, x), x->type, l->n->span);
+    if (x->cell < 0 || x->field >= 0) return spec_value_as(s, initial(l, x), x->type, spec_span(l->s, l->n));
     const aval whole = {.kind = AV_TENSOR, .cell = x->cell, .type = spec_cell(s, x->cell)->type};
-    return spec_read(s, &whole, l->n->span);
+    return spec_read(s, &whole, spec_span(l->s, l->n));
 }
 
 static void begin_slot(loop *l, slot *x) {
@@ -520,7 +599,7 @@ static void begin_slot(loop *l, slot *x) {
         return;
     }
     x->header = dyn_of(s, p);
-    spec_freeze(s, x->header, loop_frozen);
+    set_frozen(s, x->header, x->shared ? loop_frozen : NULL);
     if (x->cell < 0) l->header[x->var] = x->header;
     else spec_cell_edit(s, x->cell)->at[x->field] = x->header;
 }
@@ -538,7 +617,7 @@ static void type_clash(loop *l, const ir_type *a, const ir_type *b) {
     ir_type_print(&x, a);
     rt_text_str(&x, " and ");
     ir_type_print(&x, b);
-    spec_unsupported(l->s, l->n->span, "a value changes its type from one iteration to the next: %s", x.s);
+    spec_unsupported(l->s, spec_span(l->s, l->n), "a value changes its type from one iteration to the next: %s", x.s);
     rt_text_free(&x);
 }
 
@@ -560,7 +639,8 @@ static void widen_slot(loop *l, int var, int cell, int field, const aval *init, 
     }
     if (x && t == x->type) return;
     l->changed = true;
-    slot fresh = {var, cell, field, t, NULL, NULL};
+    bool shared = x ? x->shared : init->kind != AV_TENSOR || spec_shared(s, &l->before, init->cell, l->n->nout, l->init);
+    slot fresh = {var, cell, field, t, NULL, NULL, shared};
     if (x) *x = fresh;
     else RT_PUSH(&s->c->arena, &l->slots, fresh);
 }
@@ -575,7 +655,7 @@ static void compare_var(loop *l, int var, int cell, int field, const aval *init,
     for (int k = 0; k < 2; k++)
         if (refs[k]->kind == AV_REF && refs[k]->cell < l->before.n && is_known(l->before.at[refs[k]->cell])) {
             if (l->before.at[refs[k]->cell]->kind == CELL_OBJECT)
-                spec_unsupported(s, l->n->span, "a variable holds different objects in different iterations");
+                spec_unsupported(s, spec_span(l->s, l->n), "a variable holds different objects in different iterations");
             else spec_retry(s, refs[k]->cell, NULL);
             return;
         }
@@ -588,7 +668,7 @@ static void compare_cell(loop *l, int i, const cell *header) {
     if (now == header || s->stop) return;
     if (now->kind == CELL_STORAGE) {
         if (now->content == header->content || find_slot(l, -1, i, -1)) return;
-        slot x = {-1, i, -1, header->type, NULL, NULL};
+        slot x = {-1, i, -1, header->type, NULL, NULL, false};
         RT_PUSH(&s->c->arena, &l->slots, x);
         l->changed = true;
         return;
@@ -604,15 +684,30 @@ static void compare_cell(loop *l, int i, const cell *header) {
     for (int k = 0; k < now->n; k++) compare_var(l, -1, i, k, l->before.at[i]->at[k], header->at[k], now->at[k]);
 }
 
+/* What slot x holds at the end of the body. */
+static const aval *yielded(loop *l, const slot *x) {
+    if (x->cell < 0) return l->result[x->var + 1];
+    return x->field >= 0 ? spec_cell(l->s, x->cell)->at[x->field] : NULL;
+}
+
+/* A carried tensor that the next iteration may write must belong to its slot alone. */
+static void check_owner(loop *l, slot *x) {
+    const aval *now = yielded(l, x);
+    if (x->shared || !now || now->kind != AV_TENSOR || x->type->kind != T_TENSOR) return;
+    bool mine = now->cell >= l->before.n && !spec_shared(l->s, &l->s->heap, now->cell, l->n->nout, l->result + 1);
+    if (mine) return;
+    x->shared = l->changed = true;
+}
+
 /* Evaluates the body once for the current slots; says in l->changed whether the slots were widened. */
 static void try_loop(loop *l, spec_env *env) {
     spec *s = l->s;
     ir_node *n = l->n;
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, l->slots.n + 2);
-    in[0] = spec_value(s, env->at[n->in[0]->id], n->span);
-    in[1] = spec_value(s, env->at[n->in[1]->id], n->span);
+    in[0] = spec_value(s, env->at[n->in[0]->id], spec_span(s, n));
+    in[1] = spec_value(s, env->at[n->in[1]->id], spec_span(s, n));
     for (int i = 0; i < l->slots.n; i++) in[i + 2] = l->slots.at[i].init = initial_value(l, &l->slots.at[i]);
-    l->node = spec_emit(s, ir_struct(s->c, S_LOOP), n->span, l->slots.n + 2, in, 0, NULL);
+    l->node = spec_emit(s, ir_struct(s->c, S_LOOP), spec_span(s, n), l->slots.n + 2, in, 0, NULL);
     s->b = l->body = ir_block_new(s->f, l->node);
     int64_t trip = INT64_MAX;
     spec_known_int(env->at[n->in[0]->id], &trip);
@@ -627,28 +722,29 @@ static void try_loop(loop *l, spec_env *env) {
     l->dead = s->stop == SPEC_DEAD;
     if (l->dead) s->stop = SPEC_GO;
     l->changed = false;
-    if (s->stop || l->dead) return;
+    if (s->stop || s->exhausted || l->dead) return;
     for (int i = 0; i < l->before.n && !s->stop; i++) compare_cell(l, i, header.at[i]);
     for (int k = 0; k < n->nout; k++) compare_var(l, k, -1, -1, l->init[k], l->header[k], l->result[k + 1]);
+    for (int i = 0; i < l->slots.n && !s->stop; i++) check_owner(l, &l->slots.at[i]);
 }
 
 static void yield_slots(loop *l) {
     spec *s = l->s;
     const aval *no = spec_bool(s, false), undef = {.kind = AV_UNDEF};
     bool cond_known = !l->dead && l->result[0]->kind != AV_UNDEF;
-    ir_block_result(l->body, spec_value(s, cond_known ? l->result[0] : no, l->n->span));
+    ir_block_result(l->body, spec_value(s, cond_known ? l->result[0] : no, spec_span(l->s, l->n)));
     for (int i = 0; i < l->slots.n; i++) {
         slot *x = &l->slots.at[i];
-        const aval *now = l->dead ? &undef : x->cell < 0 ? l->result[x->var + 1] : x->field >= 0 ? spec_cell(s, x->cell)->at[x->field] : NULL;
+        const aval *now = l->dead ? &undef : yielded(l, x);
         const aval whole = {.kind = AV_TENSOR, .cell = x->cell, .type = x->type};
-        ir_block_result(l->body, now ? spec_value_as(s, now, x->type, l->n->span) : spec_read(s, &whole, l->n->span));
+        ir_block_result(l->body, now ? spec_value_as(s, now, x->type, spec_span(l->s, l->n)) : spec_read(s, &whole, spec_span(l->s, l->n)));
     }
 }
 
 static void freeze_carried(loop *l, const slot *x, const aval *out) {
     const aval *init = initial(l, x);
-    spec_freeze(l->s, out, loop_frozen);
-    if (init->kind == AV_TENSOR) spec_freeze(l->s, init, loop_frozen);
+    set_frozen(l->s, out, x->shared ? loop_frozen : NULL);
+    if (init->kind == AV_TENSOR && x->shared) spec_freeze(l->s, init, loop_frozen);
 }
 
 static void finish(loop *l, const aval **results) {
@@ -692,14 +788,14 @@ static void dynamic_loop(spec *s, spec_env *env, ir_node *n, const aval **result
     for (int tries = 0; tries < MAX_TRIES; tries++) {
         try_loop(&l, env);
         if (retry_here(s, &first)) {
-            prepare_retry(s, l.outer, &first, &list, n->span);
+            prepare_retry(s, l.outer, &first, &list, spec_span(s, n));
             if (s->stop) return;
             m = mark_here(s);
             l.before = heap_copy(s, s->heap);
             l.slots.n = 0;
             continue;
         }
-        if (s->stop) {
+        if (s->stop || s->exhausted) {
             s->b = l.outer;
             return;
         }
@@ -709,7 +805,7 @@ static void dynamic_loop(spec *s, spec_env *env, ir_node *n, const aval **result
         }
         roll_back(s, l.outer, &m);
     }
-    spec_unsupported(s, n->span, "the types in this loop do not settle");
+    spec_unsupported(s, spec_span(s, n), "the types in this loop do not settle");
 }
 
 void spec_loop(spec *s, spec_env *env, ir_node *n, const aval **results) {

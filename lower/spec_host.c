@@ -91,8 +91,12 @@ FACT(fact_contiguous) {
 
 FACT(fact_offset) {
     UNUSED_AT;
-    const view *v = args[0]->view;
-    return v && v->offset ? spec_dim(s, v->offset, NULL) : v ? NULL : spec_int(s, 0);
+    const ir_dim *sum = ir_dim_const(s->c, 0);
+    for (const view *v = args[0]->view; v; v = v->parent) {
+        if (!v->offset) return NULL;
+        sum = ir_dim_add(s->c, sum, v->offset);
+    }
+    return spec_dim(s, sum, NULL);
 }
 
 FACT(fact_same_size) {
@@ -184,8 +188,37 @@ static const aval *call_constant(spec *s, const ir_op *op, int n, rt_value *in, 
     return undef(s);
 }
 
+enum { MAX_FOLDED = 100000 /* bytes or elements of a value that is computed at compile time */ };
+
+static int64_t size_of(spec *s, const aval *a) {
+    if (a->kind == AV_CONST && a->k.tag == V_STR) return (int64_t)a->k.str->n;
+    if (a->kind != AV_REF) return 1;
+    return spec_cell(s, a->cell)->n;
+}
+
+static bool multiplies(const ir_op *op) {
+    static const char *const names[] = {"mul", "mul_", "join", "replace", "center", "ljust", "rjust", "zfill", "expandtabs"};
+    for (size_t i = 0; i < RT_COUNT(names); i++)
+        if (!strcmp(op->name, names[i])) return true;
+    return false;
+}
+
+/* A string or list that could be huge is left to the run. */
+static bool could_be_huge(spec *s, const ir_op *op, int n, const aval **args) {
+    ir_kind k = op->schema->nresults == 1 ? op->schema->results[0].type->kind : T_NONE;
+    int64_t product = 1, sum = 0, i;
+    if (k != T_STR && k != T_LIST) return false;
+    for (int j = 0; j < n; j++) {
+        int64_t by = size_of(s, args[j]);
+        sum += by;
+        if (spec_known_int(args[j], &i)) by = i;
+        if (by > 1 && !rt_mul_i64(product, by, &product)) product = INT64_MAX;
+    }
+    return (multiplies(op) ? product : sum) > MAX_FOLDED;
+}
+
 static const aval *fold(spec *s, const ir_op *op, int n, const aval **args, ir_span at) {
-    if (op->effects & (EFF_WRITES | EFF_SIDE)) return NULL;
+    if (op->effects & (EFF_WRITES | EFF_SIDE) || could_be_huge(s, op, n, args)) return NULL;
     for (int i = 0; i < n; i++)
         if (!spec_is_const(s, args[i])) return NULL;
     rt_value *in = RT_ARRAY(&s->c->arena, rt_value, n + 1), out;
@@ -285,7 +318,7 @@ static void write_back(spec *s, const aval *a, rt_value v) {
 }
 
 static const aval *move_tokens(spec *s, const ir_op *op, const aval **args, ir_span at) {
-    if (!is_structural(op) || !structure_known(s, op, args)) return NULL;
+    if (!is_structural(op) || could_be_huge(s, op, op->schema->nparams, args) || !structure_known(s, op, args)) return NULL;
     int n = op->schema->nparams;
     rt_value *in = RT_ARRAY(&s->c->arena, rt_value, n + 1), out;
     for (int i = 0; i < n; i++) {
@@ -517,11 +550,22 @@ static const ir_type *scalar_result(spec *s, const ir_op *op, ir_value *const *i
     return ir_type_simple(s->c, all_int ? T_INT : T_FLOAT);
 }
 
+/* A container that an op makes holds what may be put into it later, too: ints and sizes of any value. */
+static const ir_type *loosened(spec *s, const ir_type *t) {
+    ir_context *c = s->c;
+    if (t->kind == T_INT) return ir_type_int(c, NULL);
+    if (t->kind == T_TENSOR && t->rank >= 0) return ir_type_tensor(c, t->dtype, t->rank, RT_ARRAY(&c->arena, const ir_dim *, t->rank + 1));
+    if (t->kind == T_LIST) return ir_type_list(c, loosened(s, t->elem[0]));
+    if (t->kind == T_DICT) return ir_type_dict(c, loosened(s, t->elem[0]), loosened(s, t->elem[1]));
+    if (t->kind == T_OPTIONAL) return ir_type_optional(c, loosened(s, t->elem[0]));
+    return t;
+}
+
 static const ir_type *result_type(spec *s, const ir_op *op, ir_value *const *in, int k) {
     const ir_type *t = op->schema->results[k].type;
     if (t->kind == T_NUMBER) return scalar_result(s, op, in);
     if (k == 0) t = bind_var(s, op, t, in);
-    return t;
+    return t->kind == T_LIST || t->kind == T_DICT ? loosened(s, t) : t;
 }
 
 /* The element that an op puts into a run-time container must fit the container's type, else the container is made

@@ -47,12 +47,24 @@ static ir_value *op_input(spec *s, const aval *a, ir_span at) {
     return spec_value(s, a, at);
 }
 
+static bool is_op(const ir_op *op, const char *full) { return !strcmp(op->full, full); }
+
+/* Core values have no strides: where memory order counts they are contiguous. */
+static ir_value *contiguous(spec *s, ir_value *v, ir_span at) {
+    const ir_op *op = ir_op_find(s->c, "contiguous");
+    const ir_type *t = ir_type_int(s->c, ir_dim_const(s->c, 0));
+    ir_value *in[2] = {v, op->schema->nparams > 1 ? ir_const(s->b, at, rt_int(0), t) : NULL};
+    return spec_emit(s, op, at, op->schema->nparams, in, 1, &v->type)->out[0];
+}
+
 static ir_value *view_value(spec *s, const view *v, int cell, ir_span at) {
     if (!v) return base_value(s, cell);
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, v->nargs);
+    const ir_op *op = is_op(v->op, "view") ? ir_op_find(s->c, "reshape") : v->op;
     in[0] = view_value(s, v->parent, cell, at);
+    if (is_op(op, "as_strided")) in[0] = contiguous(s, in[0], at);
     for (int i = 1; i < v->nargs; i++) in[i] = op_input(s, v->args[i], at);
-    return spec_emit(s, v->op, at, v->nargs, in, 1, &v->type)->out[0];
+    return spec_emit(s, op, at, v->nargs, in, 1, &v->type)->out[0];
 }
 
 ir_value *spec_read(spec *s, const aval *t, ir_span at) { return view_value(s, t->view, t->cell, at); }
@@ -159,7 +171,7 @@ static ir_value *unview(spec *s, const view *v, ir_value *value, ir_value *paren
     for (size_t i = 0; i < RT_COUNT(scatters); i++) {
         if (strcmp(name, scatters[i].view)) continue;
         ir_value **in = RT_ARRAY(&c->arena, ir_value *, v->nargs + 1);
-        in[0] = parent;
+        in[0] = is_op(v->op, "as_strided") ? contiguous(s, parent, at) : parent;
         in[1] = value;
         for (int k = 1; k < v->nargs; k++) in[k + 1] = op_input(s, v->args[k], at);
         return spec_emit(s, ir_op_find(c, scatters[i].scatter), at, v->nargs + 1, in, 1, &parent->type)->out[0];
@@ -170,7 +182,7 @@ static ir_value *unview(spec *s, const view *v, ir_value *value, ir_value *paren
     if (v->type == parent->type) return value;
     if (!regroups(v->op->name)) return NULL;
     const aval *args[2] = {NULL, dims_list(s, parent->type)};
-    return emit_with(s, ir_op_find(c, "view"), value, 2, args, parent->type, at);
+    return emit_with(s, ir_op_find(c, "reshape"), value, 2, args, parent->type, at);
 }
 
 void spec_write(spec *s, const aval *t, ir_value *value, ir_span at) {
@@ -271,6 +283,22 @@ void spec_guards(spec *s, const ir_infer *x, ir_span at) {
 
 /* ---- ops */
 
+/* as_strided goes by the storage, whatever the view is that it is asked of. */
+static const aval **of_storage(spec *s, const aval **args, int n) {
+    const ir_dim *offset = ir_dim_const(s->c, 0);
+    const cell *x = spec_cell(s, args[0]->cell);
+    for (const view *v = args[0]->view; v; v = v->parent) {
+        if (!v->offset) return args;
+        offset = ir_dim_add(s->c, offset, v->offset);
+    }
+    const aval **all = rt_arena_copy(&s->c->arena, args, (size_t)n * sizeof *args);
+    aval *whole = RT_NEW(&s->c->arena, aval);
+    *whole = (aval){.kind = AV_TENSOR, .cell = args[0]->cell, .type = x->type, .strides = x->strides};
+    all[0] = whole;
+    if (spec_is_none(args[n - 1])) all[n - 1] = spec_dim(s, offset, NULL);
+    return all;
+}
+
 static const aval *view_of(spec *s, const ir_infer *x, const aval **args) {
     view *v = RT_NEW(&s->c->arena, view);
     *v = (view){args[0]->view, x->op, x->nargs, NULL, x->res[0], x->strides[0], x->offset};
@@ -365,6 +393,7 @@ static const aval *results_of(spec *s, const ir_op *op, const aval **args, const
 
 const aval *spec_tensor_op(spec *s, const ir_op *op, const aval **args, ir_span at) {
     ir_infer x;
+    if (is_op(op, "as_strided")) args = of_storage(s, args, op->schema->nparams);
     if (!infer(s, &x, op, args, at)) return spec_const(s, (rt_value){.tag = V_UNDEF});
     if (x.uncertain_view && assume_sizes(s, args[0], at) && !infer(s, &x, op, args, at)) return spec_const(s, (rt_value){.tag = V_UNDEF});
     spec_guards(s, &x, at);
@@ -434,5 +463,9 @@ const aval *spec_apply(spec *s, const ir_op *op, int n, const aval **args, ir_sp
         s->stop = SPEC_ERROR;
         return spec_const(s, (rt_value){.tag = V_UNDEF});
     }
-    return spec_call(s, body, op->schema->nparams, args, at);
+    ir_span outer = s->call;
+    s->call = at;
+    const aval *r = spec_call(s, body, op->schema->nparams, args, at);
+    s->call = outer;
+    return r;
 }

@@ -316,6 +316,8 @@ ir_node *spec_emit(spec *s, const ir_op *op, ir_span at, int nin, ir_value *cons
     return n;
 }
 
+ir_span spec_span(const spec *s, const ir_node *n) { return s->call ? s->call : n->span; }
+
 void spec_unsupported(spec *s, ir_span at, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);

@@ -4,7 +4,7 @@
  * found state starts all entries again with that cell read by S_STATE; this ends because states only grow. */
 #include "lower/spec.h"
 
-enum { MAX_CALLS = 200 };
+enum { MAX_CALLS = 200, MAX_STEPS = 3000000 };
 
 static const aval *undef(spec *s) { return spec_const(s, (rt_value){.tag = V_UNDEF}); }
 
@@ -90,10 +90,10 @@ static const aval *get_attr(spec *s, const aval *o, ir_node *n) {
         rt_value *k = rt_map_get(&x->cls->constants, n->sym);
         if (k) return spec_from_rt(s, *k, NULL);
     } else {
-        const aval *f = tuple_field(s, o, n->sym, n->span);
+        const aval *f = tuple_field(s, o, n->sym, spec_span(s, n));
         if (f) return f;
     }
-    spec_unsupported(s, n->span, "there is no attribute `%s` here", n->sym);
+    spec_unsupported(s, spec_span(s, n), "there is no attribute `%s` here", n->sym);
     return undef(s);
 }
 
@@ -101,7 +101,7 @@ static void set_attr(spec *s, const aval *o, const aval *v, ir_node *n) {
     const cell *x = o->kind == AV_REF ? spec_cell(s, o->cell) : NULL;
     int i = x && x->kind == CELL_OBJECT ? field_index(x->cls, n->sym) : -1;
     if (i < 0) {
-        spec_unsupported(s, n->span, "the attribute `%s` cannot be set here", n->sym);
+        spec_unsupported(s, spec_span(s, n), "the attribute `%s` cannot be set here", n->sym);
         return;
     }
     spec_cell_edit(s, o->cell)->at[i] = v;
@@ -116,7 +116,7 @@ static const aval *new_object(spec *s, ir_node *n) {
     const ir_type *t = n->out[0]->type;
     ir_class *cls = t->cls ? t->cls : n->sym ? rt_map_get(&s->from->classes, n->sym) : NULL;
     if (!cls) {
-        spec_unsupported(s, n->span, "the class %s is not known", n->sym);
+        spec_unsupported(s, spec_span(s, n), "the class %s is not known", n->sym);
         return undef(s);
     }
     cell x = {.kind = CELL_OBJECT, .cls = cls, .n = cls->nfields, .cap = cls->nfields};
@@ -156,17 +156,17 @@ static const aval *make_dict(spec *s, const ir_node *n, const aval **in) {
     }
     x.cap = x.n;
     int c = spec_cell_new(s, x);
-    if (!known) spec_materialise(s, c, NULL, n->span);
+    if (!known) spec_materialise(s, c, NULL, spec_span(s, n));
     return ref_to(s, c);
 }
 
 static void unpack_dyn(spec *s, const aval *a, ir_node *n, const aval **out) {
-    ir_value *v = spec_value(s, a, n->span);
+    ir_value *v = spec_value(s, a, spec_span(s, n));
     const ir_type **t = RT_ARRAY(&s->c->arena, const ir_type *, n->nout);
     const ir_type *vt = v->type;
     for (int i = 0; i < n->nout; i++)
         t[i] = spec_fresh_type(s, vt->kind == T_TUPLE && i < vt->n ? vt->elem[i] : vt->n ? vt->elem[0] : n->out[i]->type);
-    ir_node *u = spec_emit(s, ir_struct(s->c, S_UNPACK), n->span, 1, &v, n->nout, t);
+    ir_node *u = spec_emit(s, ir_struct(s->c, S_UNPACK), spec_span(s, n), 1, &v, n->nout, t);
     for (int i = 0; i < n->nout; i++) out[i] = spec_dyn(s, u->out[i]);
 }
 
@@ -180,7 +180,7 @@ static void unpack(spec *s, const aval *a, ir_node *n, const aval **out) {
         return;
     }
     if (count != n->nout) {
-        spec_raise(s, n->span, "RuntimeError", ir_fmt(s->c, "Expected %d elements in a list but found %d", n->nout, count));
+        spec_raise(s, spec_span(s, n), "RuntimeError", ir_fmt(s->c, "Expected %d elements in a list but found %d", n->nout, count));
         return;
     }
     for (int i = 0; i < count; i++) out[i] = at[i];
@@ -189,19 +189,19 @@ static void unpack(spec *s, const aval *a, ir_node *n, const aval **out) {
 static const aval *tuple_index(spec *s, ir_node *n, const aval **in) {
     int64_t i;
     if (!spec_known_int(in[1], &i)) {
-        spec_unsupported(s, n->span, "a tuple is indexed by an int that is not constant");
+        spec_unsupported(s, spec_span(s, n), "a tuple is indexed by an int that is not constant");
         return undef(s);
     }
     int count = in[0]->kind == AV_TUPLE ? in[0]->n : spec_type(s, in[0])->n;
     if (i < 0) i += count;
     if (i < 0 || i >= count) {
-        spec_raise(s, n->span, "IndexError", "tuple index out of range");
+        spec_raise(s, spec_span(s, n), "IndexError", "tuple index out of range");
         return undef(s);
     }
     if (in[0]->kind == AV_TUPLE) return in[0]->at[i];
-    ir_value *v[2] = {spec_value(s, in[0], n->span), spec_value(s, spec_int(s, i), n->span)};
+    ir_value *v[2] = {spec_value(s, in[0], spec_span(s, n)), spec_value(s, spec_int(s, i), spec_span(s, n))};
     const ir_type *t = spec_fresh_type(s, v[0]->type->elem[i]);
-    return spec_dyn(s, spec_emit(s, ir_struct(s->c, S_INDEX), n->span, 2, v, 1, &t)->out[0]);
+    return spec_dyn(s, spec_emit(s, ir_struct(s->c, S_INDEX), spec_span(s, n), 2, v, 1, &t)->out[0]);
 }
 
 /* ---- types */
@@ -215,7 +215,7 @@ static const aval *cast(spec *s, ir_node *n, const aval *a) {
     }
     if (a->kind != AV_DYN || a->v->type->kind != T_OPTIONAL || to->kind == T_OPTIONAL) return a;
     const ir_type *t = spec_fresh_type(s, a->v->type->elem[0]);
-    ir_node *c = spec_emit(s, ir_struct(s->c, S_CAST), n->span, 1, &a->v, 1, &t);
+    ir_node *c = spec_emit(s, ir_struct(s->c, S_CAST), spec_span(s, n), 1, &a->v, 1, &t);
     c->type = t;
     return spec_dyn(s, c->out[0]);
 }
@@ -224,7 +224,7 @@ static const aval *is_instance(spec *s, ir_node *n, const aval *a) {
     const ir_type *t = ir_surface(s->c, spec_type(s, a));
     if (a->kind == AV_REF && spec_cell(s, a->cell)->kind != CELL_OBJECT && spec_cell(s, a->cell)->type) t = ir_surface(s->c, spec_cell(s, a->cell)->type);
     if (t->kind == T_OPTIONAL) {
-        spec_unsupported(s, n->span, "isinstance of a value that may be None at run time is not supported");
+        spec_unsupported(s, spec_span(s, n), "isinstance of a value that may be None at run time is not supported");
         return undef(s);
     }
     if (n->type->kind == T_UNION) {
@@ -238,25 +238,25 @@ static const aval *is_instance(spec *s, ir_node *n, const aval *a) {
 /* ---- nodes */
 
 static void raise_node(spec *s, ir_node *n, const aval **in) {
-    ir_value *v[2] = {spec_value(s, in[0], n->span), NULL};
-    v[1] = n->nin > 1 && !spec_is_none(in[1]) ? spec_value(s, in[1], n->span)
-                                              : ir_const(s->b, n->span, rt_strz("RuntimeError"), ir_type_simple(s->c, T_STR));
-    spec_emit(s, ir_struct(s->c, S_RAISE), n->span, 2, v, 0, NULL);
+    ir_value *v[2] = {spec_value(s, in[0], spec_span(s, n)), NULL};
+    v[1] = n->nin > 1 && !spec_is_none(in[1]) ? spec_value(s, in[1], spec_span(s, n))
+                                              : ir_const(s->b, spec_span(s, n), rt_strz("RuntimeError"), ir_type_simple(s->c, T_STR));
+    spec_emit(s, ir_struct(s->c, S_RAISE), spec_span(s, n), 2, v, 0, NULL);
     s->stop = SPEC_DEAD;
 }
 
 static const aval *call_node(spec *s, ir_node *n, const aval **in) {
     ir_func *f = rt_map_get(&n->block->func->module->funcs, n->sym);
     if (!f) f = rt_map_get(&s->from->funcs, n->sym);
-    if (f) return spec_call(s, f, n->nin, in, n->span);
-    spec_unsupported(s, n->span, "the function %s is not known", n->sym);
+    if (f) return spec_call(s, f, n->nin, in, spec_span(s, n));
+    spec_unsupported(s, spec_span(s, n), "the function %s is not known", n->sym);
     return undef(s);
 }
 
 static const aval *param_node(spec *s, ir_node *n) {
     ir_tensor_data *d = rt_map_get(&n->block->func->module->tensors, n->sym);
     if (d) return spec_tensor_const(s, d->tensor);
-    spec_unsupported(s, n->span, "the tensor \"%s\" is missing", n->sym);
+    spec_unsupported(s, spec_span(s, n), "the tensor \"%s\" is missing", n->sym);
     return undef(s);
 }
 
@@ -287,48 +287,62 @@ static void struct_node(spec *s, ir_node *n, const aval **in, const aval **out) 
     case S_ISINSTANCE: out[0] = is_instance(s, n, in[0]); break;
     case S_UNINIT: out[0] = undef(s); break;
     case S_RAISE: raise_node(s, n, in); break;
-    default: spec_unsupported(s, n->span, "%s cannot be specialised", n->op->full);
+    default: spec_unsupported(s, spec_span(s, n), "%s cannot be specialised", n->op->full);
     }
 }
 
 static void op_node(spec *s, ir_node *n, const aval **in, const aval **out) {
-    const aval *r = spec_apply(s, n->op, n->nin, in, n->span);
+    const aval *r = spec_apply(s, n->op, n->nin, in, spec_span(s, n));
     if (n->nout == 1) out[0] = r;
     else if (r->kind == AV_TUPLE && r->n == n->nout)
         for (int i = 0; i < n->nout; i++) out[i] = r->at[i];
+}
+
+/* The entry cannot be done: nothing more of it is evaluated. */
+static void give_up(spec *s, ir_span at, const char *why) {
+    if (s->exhausted) return;
+    spec_unsupported(s, at, "%s", why);
+    s->exhausted = true;
 }
 
 static void eval_node(spec *s, spec_env *env, ir_node *n) {
     const aval **out = RT_ARRAY(&s->c->arena, const aval *, n->nout + 1);
     for (int i = 0; i < n->nout; i++) out[i] = undef(s);
     const aval **in = inputs(s, env, n);
-    ir_span saved = s->call;
+    const ir_node *outer = s->frame->at;
+    s->frame->at = n;
+    s->steps++;
     if (n->op->cls == OP_STRUCT && n->op->id == S_IF) spec_if(s, env, n, out);
     else if (n->op->cls == OP_STRUCT && n->op->id == S_LOOP) spec_loop(s, env, n, out);
     else if (!poisoned(n, in)) {
         if (n->op->cls == OP_STRUCT) struct_node(s, n, in, out);
         else op_node(s, n, in, out);
     }
-    s->call = saved;
+    if (s->steps > MAX_STEPS && !s->exhausted) give_up(s, spec_span(s, n), "this takes too many steps to specialise");
     if (s->stop == SPEC_ERROR) s->stop = SPEC_GO; /* its results are undefined: go on and find further errors */
     for (int i = 0; i < n->nout; i++) env->at[n->out[i]->id] = out[i];
+    s->frame->at = outer;
 }
 
 void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results) {
-    for (ir_node *n = b->first; n && !s->stop; n = n->next) eval_node(s, env, n);
-    for (int i = 0; i < b->results.n; i++) results[i] = s->stop ? undef(s) : env->at[b->results.at[i]->id];
+    for (ir_node *n = b->first; n && !s->stop && !s->exhausted; n = n->next) eval_node(s, env, n);
+    bool done = !s->stop && !s->exhausted;
+    for (int i = 0; i < b->results.n; i++) results[i] = done ? env->at[b->results.at[i]->id] : undef(s);
 }
 
 const aval *spec_call(spec *s, ir_func *f, int n, const aval *const *args, ir_span at) {
     if (s->depth >= MAX_CALLS) {
-        spec_unsupported(s, at, "calls of %s nest too deeply: recursion is not supported", f->name);
+        give_up(s, at, ir_fmt(s->c, "calls of %s nest too deeply: recursion is not supported where only the run ends it", f->name));
         return undef(s);
     }
     spec_env env = {RT_ARRAY(&s->c->arena, const aval *, f->nvalues), f->nvalues};
     for (int i = 0; i < n && i < f->body->params.n; i++) env.at[f->body->params.at[i]->id] = args[i];
     const aval *r[1] = {spec_none(s)};
+    spec_frame frame = {&env, NULL, s->frame};
     s->depth++;
+    s->frame = &frame;
     spec_block(s, &env, f->body, r);
+    s->frame = (spec_frame *)frame.outer;
     s->depth--;
     return r[0];
 }
@@ -405,6 +419,10 @@ static void run_entry(spec *s, const lower_entry *e) {
     s->cells_of = (rt_map){0};
     s->stop = SPEC_GO;
     s->depth = 0;
+    s->frame = NULL;
+    s->steps = s->unrolled = s->unroll_start = 0;
+    s->exhausted = s->unrolling = false;
+    s->call = 0;
     int n;
     const aval **args = entry_args(s, e, f, &n);
     const aval *r = spec_call(s, e->func, n, args, 0);

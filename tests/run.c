@@ -298,7 +298,7 @@ static bool read_tensor(test *t, const char *at, rt_value *out) {
     rt_tensor *x = rt_tensor_new(type->dtype, type->rank, shape);
     char how[8] = "";
     unsigned long long given = 1;
-    sscanf(at, "%7[a-z] %llu", how, &given);
+    sscanf(at, " %7[a-z] %llu", how, &given);
     uint64_t seed = given;
     char *next = (char *)at;
     for (int64_t i = 0; i < rt_tensor_numel(x); i++) {
@@ -318,10 +318,10 @@ static bool read_argument(test *t, const char *line, rt_value *out) {
     return true;
 }
 
-static bool read_case(test *t, const section *s, const char *method, ir_case *out) {
-    const char **at;
+static bool read_case(test *t, const section *s, const jitc_model *m, ir_case *out) {
+    const char **at, *method = s->name[3] ? s->name + 4 : jitc_default_method(m);
     int n = lines(t->c, s->text, &at);
-    *out = (ir_case){.method = s->name[3] ? s->name + 4 : method, .args = rt_list_new(V_LIST, n), .has_out = true};
+    *out = (ir_case){.method = method, .args = rt_list_new(V_LIST, n), .has_out = true};
     ir_own(t->c, out->args);
     for (int i = 0; i < n; i++)
         if (!read_argument(t, at[i], &out->args.list->at[i])) return fail(t, "not an argument: %s", at[i]), false;
@@ -391,12 +391,11 @@ static void test_run(test *t) {
     if (!fine(t)) return;
     ir_case *list = RT_ARRAY(&t->c->arena, ir_case, t->sections.n + 1);
     ir_cases cases = {.file = t->path, .at = list};
-    const char *method = jitc_default_method(m);
     lower_interp *in = lower_interp_new(m->module);
     for (int i = 0; fine(t) && i < t->sections.n; i++) {
         rt_text got = {0};
         if (strncmp(t->sections.at[i].name, "run", 3)) continue;
-        if (!read_case(t, &t->sections.at[i], method, &list[cases.n])) break;
+        if (!read_case(t, &t->sections.at[i], m, &list[cases.n])) break;
         interpret(t, m, in, &list[cases.n++], &got);
         compare(t, want(t, i), got.s ? got.s : "");
         rt_text_free(&got);

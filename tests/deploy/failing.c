@@ -54,7 +54,7 @@ static jitc_status run_case(jitc_session *s, const ir_case *k, rt_value args, ji
     return jitc_run(s, k->method, (int)args.list->n, given, result);
 }
 
-static jitc_status run_dlpack(jitc_session *s, const ir_case *k, rt_value args) {
+static jitc_status run_dlpack(const jitc_module *m, jitc_session *s, const ir_case *k, rt_value args) {
     DLTensor in[4], out[4] = {{0}};
     const DLTensor *at[4];
     for (int64_t i = 0; i < args.list->n; i++) {
@@ -62,7 +62,10 @@ static jitc_status run_dlpack(jitc_session *s, const ir_case *k, rt_value args) 
         jitc_tensor_describe(args.list->at[i].tensor, &in[i]);
         at[i] = &in[i];
     }
-    return jitc_run_dlpack(s, k->method, (int)args.list->n, at, 1, out);
+    jitc_type result = jitc_entry_result(m, 0);
+    int nout = jitc_type_get_kind(result) == JITC_T_TUPLE ? jitc_type_children(result) : 1;
+    REQUIRE(nout <= 4, "more than 4 results");
+    return jitc_run_dlpack(s, k->method, (int)args.list->n, at, nout, out);
 }
 
 /* Runs the cases; true if memory was not there.  The bits are gathered without the wrapped calls failing. */
@@ -74,7 +77,7 @@ static bool run_cases(trial *t, jitc_session *s) {
         rt_value args = deploy_copy(t->args[i]);
         fail_at = armed;
         jitc_status status = run_case(s, &t->d->cases->at[i], args, &result);
-        if (t->dlpack && status == JITC_OK) status = run_dlpack(s, &t->d->cases->at[i], args);
+        if (t->dlpack && status == JITC_OK) status = run_dlpack(t->d->module, s, &t->d->cases->at[i], args);
         else if (status == JITC_OK) {
             fail_at = 0;
             deploy_bits(&t->got, rt_of_public(result));
@@ -149,7 +152,40 @@ static void test(const char *name, int threads, bool by_fd, bool dlpack) {
     deploy_close(&d);
 }
 
+/* ---- the compiler */
+
+/* Every n-th allocation up to the twentieth, then fewer and fewer: there are thousands. */
+static void compiles(const char *name) {
+    char model[256], cases[256], out[] = "/tmp/jitc-failing-XXXXXX", so[64];
+    const char *examples[] = {cases};
+    jitc_compile_opts o = {.size = sizeof o, .examples = examples, .nexamples = 1};
+    long n = getenv("N") ? atol(getenv("N")) : 1, trials = 0, before = blocks;
+    snprintf(model, sizeof model, "%s/tests/models/%s.pt", JITC_SOURCE_DIR, name);
+    snprintf(cases, sizeof cases, "%s/tests/models/%s.safetensors", JITC_SOURCE_DIR, name);
+    REQUIRE(mkdtemp(out), "no temporary folder");
+    snprintf(so, sizeof so, "%s/m.so", out);
+    for (bool reached = true; reached; n += getenv("STEP") ? 1 : 1 + n / 20, trials++) {
+        char *text = NULL;
+        seen = 0;
+        fail_at = n;
+        jitc_status status = jitc_compile(model, so, &o, &text);
+        reached = seen >= n;
+        fail_at = 0;
+        jitc_free(text);
+        REQUIRE(status == JITC_OK || access(so, F_OK), "failing allocation %ld: a file is left: %s", n, jitc_error());
+        remove(so);
+        if (blocks != before) fprintf(stderr, "failing allocation %ld leaves %ld blocks behind: %s\n", n, (long)(blocks - before), jitc_error()), before = blocks;
+        REQUIRE(reached || status == JITC_OK, "a failure of no allocation: %s", jitc_error());
+    }
+    REQUIRE(!rmdir(out), "files are left");
+    printf("compiling %s: %ld of about %ld allocations failed once\n", name, trials - 1, n);
+}
+
 int main(int argc, char **argv) {
+    if (argc > 2 && !strcmp(argv[1], "compile")) {
+        compiles(argv[2]);
+        return 0;
+    }
     if (argc > 1) {
         for (int i = 1; i < argc; i++) test(argv[i], 2, false, false);
         return 0;
@@ -163,5 +199,6 @@ int main(int argc, char **argv) {
     test("strings", 1, false, false);
     test("lstm_loop", 1, false, false);
     test("bn_train", 2, false, true);
+    compiles("mlp");
     return 0;
 }

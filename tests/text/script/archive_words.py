@@ -13,13 +13,13 @@ def f(x: Tensor, n: int) -> Tensor:
 --- want
 module "test" surface
 
-func @f(%x: tensor, %n: int) -> tensor
+func @f(%x: tensor, %n: int) -> tensor export of "f" {
   %0: none = const none
   %xs: list[optional[int]] = list %0, %n
   %y: number = ScalarImplicit %x
   %1: int = const 0
   %2: bool = eq.int %n, %1
-  %z.1: tensor = if %2
+  %z.1: tensor = if %2 {
     %3: str = const "zero"
     %4: str = const "builtins.ValueError"
     raise %3, %4

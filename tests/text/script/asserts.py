@@ -6,10 +6,10 @@ def f(x: int) -> int:
 --- want
 module "test" surface
 
-func @f(%x: int) -> int
+func @f(%x: int) -> int export of "f" {
   %0: int = const 0
   %1: bool = gt.int %x, %0
-  if %1
+  if %1 {
     yield
   } else {
     %2: str = const "bad {}"

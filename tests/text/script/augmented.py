@@ -9,7 +9,7 @@ def f(x, n: int, l: List[int]):
 --- want
 module "test" surface
 
-func @f(%x: tensor, %n: int, %l: list[int]) -> (tensor, int, list[int])
+func @f(%x: tensor, %n: int, %l: list[int]) -> (tensor, int, list[int]) export of "f" {
   %0: int = const 1
   %1: int = const 1
   %2: tensor = add_.Scalar %x, %0, %1

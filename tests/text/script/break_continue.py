@@ -12,14 +12,14 @@ def f(n: int) -> int:
 --- want
 module "test" surface
 
-func @f(%n: int) -> int
+func @f(%n: int) -> int export of "f" {
   %t: int = const 0
   %0: bool = const true
-  %t.5: int = loop %n, %0, %t
+  %t.5: int = loop %n, %0, %t {
     ^(%i: int, %t.1: int):
     %1: int = const 7
     %2: bool = eq.int %i, %1
-    %t.4: int, %break: bool = if %2
+    %t.4: int, %break: bool = if %2 {
       %3: bool = const true
       yield %t.1, %3
     } else {
@@ -27,7 +27,7 @@ func @f(%n: int) -> int
       %5: int = remainder.int %i, %4
       %6: int = const 0
       %7: bool = eq.int %5, %6
-      %t.3: int = if %7
+      %t.3: int = if %7 {
         yield %t.1
       } else {
         %t.2: int = add.int %t.1, %i

@@ -8,13 +8,13 @@ def f() -> str:
 --- want
 module "test" surface
 
-func @g(%a: float, %b: int, %c: str) -> str
+func @g(%a: float, %b: int, %c: str) -> str export of "g" {
   %0: str = const "{}{}{}"
   %1: str = format %0, %a, %b, %c
   return %1
 }
 
-func @f() -> str
+func @f() -> str export of "f" {
   %0: float = const 1.0
   %1: int = const 2
   %2: str = const "x"

@@ -27,7 +27,7 @@ class Base {
   xs: list[int]
 }
 
-func @f(%n: int) -> int
+func @f(%n: int) -> int export of "f" {
   %d: Derived = new "Derived"
   %0: none = call @Derived.__init__ %d, %n
   %1: int = const 2
@@ -37,7 +37,7 @@ func @f(%n: int) -> int
   return %4
 }
 
-func @Base.__init__(%self: Base, %a: int) -> none
+func @Base.__init__(%self: Base, %a: int) -> none {
   setattr "a" %self, %a
   %0: list[int] = list
   setattr "xs" %self, %0
@@ -45,7 +45,7 @@ func @Base.__init__(%self: Base, %a: int) -> none
   return %1
 }
 
-func @Derived.__init__(%self: Derived, %a: int) -> none
+func @Derived.__init__(%self: Derived, %a: int) -> none {
   setattr "a" %self, %a
   %0: list[int] = list
   setattr "xs" %self, %0
@@ -53,14 +53,14 @@ func @Derived.__init__(%self: Derived, %a: int) -> none
   return %1
 }
 
-func @Derived.__call__(%self: Derived, %v: int) -> int
+func @Derived.__call__(%self: Derived, %v: int) -> int {
   %0: int = const 1
   %1: int = add.int %v, %0
   %2: int = call @Derived.push %self, %1
   return %2
 }
 
-func @Derived.push(%self: Derived, %v: int) -> int
+func @Derived.push(%self: Derived, %v: int) -> int {
   %0: list[int] = getattr "xs" %self
   %1: int = getattr "a" %self
   %2: int = mul.int %v, %1

@@ -8,10 +8,10 @@ def f(x: int) -> int:
 --- want
 module "test" surface
 
-func @f(%x: int) -> int
+func @f(%x: int) -> int export of "f" {
   %0: int = const 2
   %1: bool = gt.int %x, %0
-  %value: int = if %1
+  %value: int = if %1 {
     yield %x
   } else {
     %2: int = const 1

@@ -10,7 +10,7 @@ def f(n: int) -> Tuple[List[int], List[str], Dict[str, int]]:
 --- want
 module "test" surface
 
-func @f(%n: int) -> (list[int], list[str], dict[str, int])
+func @f(%n: int) -> (list[int], list[str], dict[str, int]) export of "f" {
   %a: list[int] = list
   %0: list[int] = append.t %a, %n
   %b: list[str] = list

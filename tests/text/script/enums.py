@@ -14,10 +14,10 @@ class Color enum {
   const BLUE = 2
 }
 
-func @f(%c: int) -> int
+func @f(%c: int) -> int export of "f" {
   %0: int = const 1
   %1: bool = eq.int %c, %0
-  %k: Color = if %1
+  %k: Color = if %1 {
     %2: int = const 1
     %3: Color = cast %2 as Color
     yield %3
@@ -31,7 +31,7 @@ func @f(%c: int) -> int
   %8: int = cast %k as int
   %9: int = cast %7 as int
   %10: bool = eq.int %8, %9
-  %11: int = if %10
+  %11: int = if %10 {
     %12: int = cast %k as int
     yield %12
   } else {

@@ -5,7 +5,7 @@ def f(x, i):
 --- want
 module "test" surface
 
-func @f(%x: tensor, %i: tensor) -> (tensor, tensor, tensor, tensor, tensor, list[int])
+func @f(%x: tensor, %i: tensor) -> (tensor, tensor, tensor, tensor, tensor, list[int]) export of "f" {
   %0: int = const 0
   %1: int = const 0
   %2: tensor = select.int %x, %1, %0

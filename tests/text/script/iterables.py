@@ -14,13 +14,13 @@ def f(xs: List[int], d: Dict[str, int], s: str) -> int:
 --- want
 module "test" surface
 
-func @f(%xs: list[int], %d: dict[str, int], %s: str) -> int
+func @f(%xs: list[int], %d: dict[str, int], %s: str) -> int export of "f" {
   %t: int = const 0
   %0: bool = const true
   %1: int = len.t %xs
   %2: int = len.t %xs
   %3: int = min.int %1, %2
-  %t.3: int = loop %3, %0, %t
+  %t.3: int = loop %3, %0, %t {
     ^(%i: int, %t.1: int):
     %a: int = __getitem__.t %xs, %i
     %4: int = const 1
@@ -36,7 +36,7 @@ func @f(%xs: list[int], %d: dict[str, int], %s: str) -> int
   %10: list[(str, int)] = items.str %d
   %11: bool = const true
   %12: int = len.t %10
-  %t.6: int = loop %12, %11, %t.3
+  %t.6: int = loop %12, %11, %t.3 {
     ^(%13: int, %t.4: int):
     %14: (str, int) = __getitem__.t %10, %13
     %k: str, %v: int = unpack %14
@@ -46,7 +46,7 @@ func @f(%xs: list[int], %d: dict[str, int], %s: str) -> int
   }
   %16: bool = const true
   %17: int = len.str %s
-  %t.9: int = loop %17, %16, %t.6
+  %t.9: int = loop %17, %16, %t.6 {
     ^(%18: int, %t.7: int):
     %ch: str = __getitem__.str %s, %18
     %19: int = len.str %ch

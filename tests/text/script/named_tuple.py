@@ -15,7 +15,7 @@ class P tuple {
   n: int
 }
 
-func @f(%x: tensor) -> tensor
+func @f(%x: tensor) -> tensor export of "f" {
   %b: int = const 4
   %p: P(x: tensor, n: int) = tuple %x, %b
   %0: int = const 0

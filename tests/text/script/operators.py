@@ -10,7 +10,7 @@ def f(x, n: int):
 --- want
 module "test" surface
 
-func @f(%x: tensor, %n: int) -> (tensor, tensor, tensor, tensor, tensor, int, tensor, float, tensor)
+func @f(%x: tensor, %n: int) -> (tensor, tensor, tensor, tensor, tensor, int, tensor, float, tensor) export of "f" {
   %0: int = const 1
   %1: int = const 1
   %a: tensor = rsub.Scalar %x, %0, %1

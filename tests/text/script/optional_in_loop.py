@@ -11,14 +11,14 @@ def f(n: int) -> Optional[int]:
 --- want
 module "test" surface
 
-func @f(%n: int) -> optional[int]
+func @f(%n: int) -> optional[int] export of "f" {
   %w: none = const none
   %0: bool = const true
-  %w.7: optional[int] = loop %n, %0, %w
+  %w.7: optional[int] = loop %n, %0, %w {
     ^(%i.1: int, %w.2: optional[int]):
     %1: none = const none
     %2: bool = __is__ %w.2, %1
-    %w.6: int = if %2
+    %w.6: int = if %2 {
       yield %i.1
     } else {
       %w.4: int = cast %w.2 as int

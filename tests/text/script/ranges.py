@@ -10,10 +10,10 @@ def f(n: int) -> int:
 --- want
 module "test" surface
 
-func @f(%n: int) -> int
+func @f(%n: int) -> int export of "f" {
   %t: int = const 0
   %0: bool = const true
-  %t.3: int = loop %n, %0, %t
+  %t.3: int = loop %n, %0, %t {
     ^(%i: int, %t.1: int):
     %t.2: int = add.int %t.1, %i
     %1: bool = const true
@@ -23,7 +23,7 @@ func @f(%n: int) -> int
   %3: int = const 2
   %4: int = __range_length %2, %n, %3
   %5: bool = const true
-  %t.6: int = loop %4, %5, %t.3
+  %t.6: int = loop %4, %5, %t.3 {
     ^(%6: int, %t.4: int):
     %j: int = __derive_index %6, %2, %3
     %t.5: int = add.int %t.4, %j

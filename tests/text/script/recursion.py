@@ -5,10 +5,10 @@ def f(n: int) -> int:
 --- want
 module "test" surface
 
-func @f(%n: int) -> int
+func @f(%n: int) -> int export of "f" {
   %0: int = const 1
   %1: bool = le.int %n, %0
-  %2: int = if %1
+  %2: int = if %1 {
     %3: int = const 1
     yield %3
   } else {

@@ -8,10 +8,10 @@ def f(x: Optional[int], y: Optional[int] = None) -> int:
 --- want
 module "test" surface
 
-func @f(%x: optional[int], %y: optional[int]) -> int
+func @f(%x: optional[int], %y: optional[int]) -> int export of "f" {
   %0: none = const none
   %1: bool = __is__ %x, %0
-  if %1
+  if %1 {
     %2: str = const "no x"
     %3: str = const "ValueError"
     raise %2, %3
@@ -22,7 +22,7 @@ func @f(%x: optional[int], %y: optional[int]) -> int
   %x.3: int = cast %x as int
   %4: none = const none
   %5: bool = __isnot__ %y, %4
-  %z: int = if %5
+  %z: int = if %5 {
     %y.1: int = cast %y as int
     yield %y.1
   } else {
@@ -31,7 +31,7 @@ func @f(%x: optional[int], %y: optional[int]) -> int
   }
   %7: none = const none
   %8: bool = __is__ %y, %7
-  %9: bool = if %8
+  %9: bool = if %8 {
     %10: bool = const true
     yield %10
   } else {
@@ -40,7 +40,7 @@ func @f(%x: optional[int], %y: optional[int]) -> int
     %12: bool = gt.int %y.4, %11
     yield %12
   }
-  %13: int = if %9
+  %13: int = if %9 {
     %14: int = add.int %x.3, %z
     yield %14
   } else {

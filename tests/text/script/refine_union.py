@@ -9,9 +9,9 @@ def f(x: Union[int, str, Tensor]) -> str:
 --- want
 module "test" surface
 
-func @f(%x: union[int, str, tensor]) -> str
+func @f(%x: union[int, str, tensor]) -> str export of "f" {
   %0: bool = isinstance %x as int
-  %value.1: str = if %0
+  %value.1: str = if %0 {
     %x.1: int = cast %x as int
     %1: int = const 1
     %2: int = add.int %x.1, %1
@@ -20,7 +20,7 @@ func @f(%x: union[int, str, tensor]) -> str
   } else {
     %x.2: union[str, tensor] = cast %x as union[str, tensor]
     %4: bool = isinstance %x.2 as str
-    %value: str = if %4
+    %value: str = if %4 {
       %x.3: str = cast %x.2 as str
       yield %x.3
     } else {

@@ -9,7 +9,7 @@ def f(x, i, v):
 --- want
 module "test" surface
 
-func @f(%x: tensor, %i: tensor, %v: tensor) -> tensor
+func @f(%x: tensor, %i: tensor, %v: tensor) -> tensor export of "f" {
   %0: int = const 1
   %1: int = const 3
   %2: int = const 1

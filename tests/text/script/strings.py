@@ -5,7 +5,7 @@ def f(s: str, n: int) -> str:
 --- want
 module "test" surface
 
-func @f(%s: str, %n: int) -> str
+func @f(%s: str, %n: int) -> str export of "f" {
   %0: str = const "{}"
   %1: str = const "{}-{}{}"
   %2: str = format %1, %s, %n, %0

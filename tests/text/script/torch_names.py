@@ -11,7 +11,7 @@ def f(x: torch.Tensor):
 --- want
 module "test" surface
 
-func @f(%x: tensor) -> (tensor, tensor, tensor)
+func @f(%x: tensor) -> (tensor, tensor, tensor) export of "f" {
   %0: int = const 6
   %1: bool = const false
   %2: bool = const false

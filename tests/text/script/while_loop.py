@@ -9,18 +9,18 @@ def f(n: int) -> int:
 --- want
 module "test" surface
 
-func @f(%n: int) -> int
+func @f(%n: int) -> int export of "f" {
   %c: int = const 0
   %0: int = const 1
   %1: bool = ne.int %n, %0
   %2: int = const 9223372036854775807
-  %n.3: int, %c.3: int = loop %2, %1, %n, %c
+  %n.3: int, %c.3: int = loop %2, %1, %n, %c {
     ^(%3: int, %n.1: int, %c.1: int):
     %4: int = const 2
     %5: int = remainder.int %n.1, %4
     %6: int = const 0
     %7: bool = eq.int %5, %6
-    %n.2: int = if %7
+    %n.2: int = if %7 {
       %8: int = const 2
       %9: int = floordiv.int %n.1, %8
       yield %9

@@ -24,13 +24,13 @@ class Ctx {
   n: int
 }
 
-func @f(%x: int) -> int
+func @f(%x: int) -> int export of "f" {
   %c: Ctx = new "Ctx"
   %0: none = call @Ctx.__init__ %c
   %n: int = call @Ctx.__enter__ %c
   %1: int = const 2
   %2: bool = gt.int %x, %1
-  %x.2: int, %exit: bool, %value: int = if %2
+  %x.2: int, %exit: bool, %value: int = if %2 {
     %3: int = uninitialized
     %4: bool = const true
     yield %3, %4, %n
@@ -45,7 +45,7 @@ func @f(%x: int) -> int
   %9: none = const none
   %10: none = const none
   %11: none = call @Ctx.__exit__ %c, %8, %9, %10
-  %value.1: int = if %exit
+  %value.1: int = if %exit {
     yield %value
   } else {
     %12: int = getattr "n" %c
@@ -55,14 +55,14 @@ func @f(%x: int) -> int
   return %value.1
 }
 
-func @Ctx.__init__(%self: Ctx) -> none
+func @Ctx.__init__(%self: Ctx) -> none {
   %0: int = const 0
   setattr "n" %self, %0
   %1: none = const none
   return %1
 }
 
-func @Ctx.__enter__(%self: Ctx) -> int
+func @Ctx.__enter__(%self: Ctx) -> int {
   %0: int = getattr "n" %self
   %1: int = const 1
   %2: int = add.int %0, %1
@@ -71,7 +71,7 @@ func @Ctx.__enter__(%self: Ctx) -> int
   return %3
 }
 
-func @Ctx.__exit__(%self: Ctx, %t: any, %v: any, %tb: any) -> none
+func @Ctx.__exit__(%self: Ctx, %t: any, %v: any, %tb: any) -> none {
   %0: int = getattr "n" %self
   %1: int = const 1
   %2: int = sub.int %0, %1

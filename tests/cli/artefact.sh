@@ -1,0 +1,62 @@
+#!/bin/sh
+# artefact.sh: what compiled modules promise.
+. tests/cli/lib.sh
+mlp="$models/mlp.pt --input input=f32[N,16]"
+
+# the same compile twice gives the same bytes, wherever it is written
+mkdir "$work/elsewhere"
+for suffix in so o ll s; do
+    expect 0 "" "$jitc" $mlp -o "$work/mlp.$suffix"
+    expect 0 "" "$jitc" $mlp -o "$work/elsewhere/other.$suffix"
+    cmp -s "$work/mlp.$suffix" "$work/elsewhere/other.$suffix" || fail "two compiles to .$suffix differ"
+done
+if grep -aq "$work" "$work/mlp.so"; then fail "the path of the output is in it"; fi
+
+# it needs libc and libm at most
+if command -v ldd >/dev/null; then
+    for model in mlp lenet capsule strings containers; do
+        expect 0 "" "$jitc" $models/$model.pt --example $models/$model.safetensors -o "$work/$model.so"
+        foreign=$(ldd "$work/$model.so" | grep -vE 'linux-vdso|libc\.so|libm\.so|ld-linux|statically linked')
+        [ -z "$foreign" ] || fail "$model.so needs: $foreign"
+    done
+fi
+
+# one artefact for all batches; show tells names, dtypes, sizes with ranges, workspace
+expect 0 "" "$jitc" $mlp --input N:1..64 -o "$work/sym.so"
+expect 0 "forward(input: f32[N, 16]) -> f32[N, 10]" "$jitc" show "$work/sym.so"
+expect 0 "N: 1..64" "$jitc" show "$work/sym.so"
+expect 0 "workspace N*" "$jitc" show "$work/sym.so"
+for batch in 1 3 64; do
+    npy "$work/x.npy" '<f4' "($batch, 16)" $((batch * 64))
+    expect 0 "" "$jitc" run "$work/sym.so" --inputs "$work/x.npy" --outputs "$work/y$batch.safetensors"
+    expect 0 "" "$jitc" run $models/mlp.pt --inputs "$work/x.npy" --interpret
+done
+expect 0 "all agree" "$jitc" check "$work/sym.so" $models/mlp.safetensors
+
+# weights beside the module
+expect 0 "" "$jitc" $models/lenet.pt --input 'x=f32[N,1,28,28]' --weights side -o "$work/lenet.so"
+expect 0 "all agree" "$jitc" check "$work/lenet.so" $models/lenet.safetensors
+rm "$work"/lenet.weights*
+expect 1 "weights" "$jitc" check "$work/lenet.so" $models/lenet.safetensors
+
+# other machines, other levels
+for target in aarch64 riscv64 x86-64 x86-64-v3; do expect 0 "" "$jitc" $mlp --target $target -o "$work/$target.o"; done
+for level in 0 1 2 3; do expect 0 "all agree" "$jitc" check $models/mlp.pt $models/mlp.safetensors -O$level --verify; done
+
+# the passes
+expect 0 "" "$jitc" $mlp --stop-after=fuse -o "$work/fused.ir"
+grep -q kernel "$work/fused.ir" || fail "no kernels in the graph after fuse"
+expect 0 "" "$jitc" $mlp --print-after=dce --stats -o "$work/p.so"
+grep -q 'func @' "$work/err" || fail "--print-after printed nothing"
+
+# state lives in the session; run writes a file of cases; bench and profile give numbers
+expect 0 "" "$jitc" run $models/multi_out.pt --inputs $models/multi_out.safetensors --outputs "$work/multi.safetensors"
+expect 0 "median" "$jitc" bench $models/mlp.pt --example $models/mlp.safetensors
+expect 0 "\"median_us\"" "$jitc" bench $models/mlp.pt --example $models/mlp.safetensors --json
+expect 0 "" "$jitc" run $models/mlp.pt --inputs $models/mlp.safetensors --profile "$work/trace.json"
+grep -q '"ph":"X"' "$work/trace.json" || fail "the profile is empty"
+
+# one method of several, a constant argument
+expect 0 "" "$jitc" $models/mlp.pt --method __len__ -o "$work/len.so"
+expect 0 "5" "$jitc" run "$work/len.so"
+finish
