@@ -95,6 +95,10 @@ static bool read_ir(jitc_model *m) {
     const char *text = read_text(m->c, m->file, &n), *weights = weights_beside(m->c, m->file);
     if (!text || !(m->module = ir_read_module(m->c, m->file, text, n))) return false;
     if ((wants_weights(m->module) || !access(weights, F_OK)) && !ir_weights_load(m->module, weights)) return false;
+    if (m->module->state > IR_CORE) {
+        ir_error(m->c, 0, "%s: the text of a later pass cannot be compiled; stop earlier, at the latest after `dce2`", m->file);
+        return false;
+    }
     ir_module_bind(m->module);
     const char **names = RT_ARRAY(&m->c->arena, const char *, m->module->funcs.n + 1);
     for (int i = 0; i < m->module->funcs.n; i++) {

@@ -1,6 +1,6 @@
 /* main.c: the command.  Options are parsed by cli_options.c; each command stands in a file of its own and calls
  * jitc.c, which is where the work is done. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <signal.h>
 

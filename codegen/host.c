@@ -69,7 +69,7 @@ static V atom_value(host *h, const ir_atom *a) {
     return cg_prim(h->cg, prims[a->kind], DT_I64, DT_I64, args);
 }
 
-V host_dim(host *h, const ir_dim *d) {
+static V dim_here(host *h, const ir_dim *d) {
     V sum = NULL;
     for (int i = 0; i < d->nterms; i++) {
         const ir_term *t = &d->terms[i];
@@ -81,6 +81,20 @@ V host_dim(host *h, const ir_dim *d) {
         sum = sum ? LLVMBuildAdd(B, sum, x, "") : x;
     }
     return sum ? sum : cg_i64(h->cg, 0);
+}
+
+/* What is known at entry is computed there, once (nothing of it can trap). */
+V host_dim(host *h, const ir_dim *d) {
+    BB here = LLVMGetInsertBlock(B);
+    V last = h->entry ? LLVMGetLastInstruction(h->entry) : NULL;
+    if (ir_dim_is_const(d, NULL) || !last || !LLVMIsATerminatorInst(last) || !plan_known(h->plan, d)) return dim_here(h, d);
+    V v = rt_map_getn(&h->dims, (const char *)&d, sizeof d);
+    if (v) return v;
+    LLVMPositionBuilderBefore(B, last);
+    v = dim_here(h, d);
+    if (here != h->entry) LLVMPositionBuilderAtEnd(B, here); /* else this was a part of another one */
+    rt_map_putn(&h->c->arena, &h->dims, (const char *)&d, sizeof d, v);
+    return v;
 }
 
 void host_bind(host *h, const ir_dim *d, V v) {

@@ -54,6 +54,7 @@ typedef struct host {
     LLVMValueRef services, weights, work, slots, in, in_data, out, out_data, state, state_data, profile;
     host_val *vals;              /* by value id */
     rt_map symbols;              /* symbol -> LLVMValueRef (i64) */
+    rt_map dims;                 /* ir_dim known at entry -> LLVMValueRef */
     LLVMValueRef scratch;        /* of the group being called */
     int nslots;
     ir_span at;                  /* of the node being emitted */

@@ -671,16 +671,23 @@ static void writes(comp *k, ir_infer *x, int n, const ir_dim *const *dims, const
     k->out_type = x->res[0];
 }
 
+/* f16 and bf16 are computed in f32 and rounded. */
+static ex element_op(comp *k, ir_prim op, ex a, ex b) {
+    rt_dtype d = a->dtype;
+    if (d != DT_F16 && d != DT_BF16) return map_op(k, op, a, b);
+    return ir_x_cast(&k->x, map_op(k, op, ir_x_cast(&k->x, a, DT_F32), ir_x_cast(&k->x, b, DT_F32)), d);
+}
+
 static bool combine_by(comp *k, ir_infer *x, const char *how) {
     rt_dtype d = self_of(x)->dtype;
     ex old = ir_x_param(&k->x, 0, d), in = ir_x_param(&k->x, 1, d);
-    bool add = !strcmp(how, "sum") || !strcmp(how, "add"),
-         mul = !strcmp(how, "prod") || !strcmp(how, "multiply");
-    if (add) k->combine[0] = map_op(k, d == DT_BOOL ? K_OR : K_ADD, old, in);
-    else if (mul) k->combine[0] = map_op(k, d == DT_BOOL ? K_AND : K_MUL, old, in);
-    else if (!strcmp(how, "amax")) k->combine[0] = map_op(k, K_MAX, old, in);
-    else if (!strcmp(how, "amin")) k->combine[0] = map_op(k, K_MIN, old, in);
+    ir_prim op;
+    if (!strcmp(how, "sum") || !strcmp(how, "add")) op = d == DT_BOOL ? K_OR : K_ADD;
+    else if (!strcmp(how, "prod") || !strcmp(how, "multiply")) op = d == DT_BOOL ? K_AND : K_MUL;
+    else if (!strcmp(how, "amax")) op = K_MAX;
+    else if (!strcmp(how, "amin")) op = K_MIN;
     else return ir_missing(x, "%s with reduce='%s'", x->op->full, how);
+    k->combine[0] = element_op(k, op, old, in);
     return true;
 }
 
@@ -742,7 +749,7 @@ static bool map_index_write(comp *k, ir_infer *x) {
     if (alpha) {
         ex a = map_number(k, x, alpha, t->dtype);
         if (!a) return false;
-        elem = map_op(k, t->dtype == DT_BOOL ? K_AND : K_MUL, elem, a);
+        elem = element_op(k, t->dtype == DT_BOOL ? K_AND : K_MUL, elem, a);
     }
     writes(k, x, rank, dims, at, elem);
     return !strcmp(x->op->name, "index_copy") || combine_by(k, x, how);

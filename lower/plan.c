@@ -49,7 +49,7 @@ static void check_known(void *env, const char *symbol) {
     if (plan_symbol(k->p, symbol) < 0) k->ok = false;
 }
 
-static bool known_dim(const lower_plan *p, const ir_dim *d) {
+bool plan_known(const lower_plan *p, const ir_dim *d) {
     struct known k = {p, true};
     ir_dim_symbols(d, check_known, &k);
     return k.ok;
@@ -57,7 +57,7 @@ static bool known_dim(const lower_plan *p, const ir_dim *d) {
 
 bool plan_static(const lower_plan *p, const ir_type *t) {
     for (int i = 0; i < t->rank; i++)
-        if (!t->dims[i] || !known_dim(p, t->dims[i])) return false;
+        if (!t->dims[i] || !plan_known(p, t->dims[i])) return false;
     return true;
 }
 
@@ -150,24 +150,25 @@ static int use_end(planner *x, const ir_block *b, const ir_block *home, int t) {
     return t;
 }
 
-static void live_value(planner *x, ir_value *v) {
-    int from = v->def ? x->begin[v->def->id] : v->block->owner ? x->begin[v->block->owner->id] : 0, to = from;
+/* The last time that v, which lives in `home`, is read.  A list or tuple passes what it holds on to those that take it. */
+static int last_use(planner *x, const ir_value *v, const ir_block *home) {
+    int to = 0;
     for (const ir_use *u = v->uses; u; u = u->next) {
         const ir_block *b = u->node ? u->node->block : u->block;
         int t = u->node ? x->end[u->node->id] : b->owner ? x->end[b->owner->id] : INT32_MAX;
-        t = use_end(x, b, v->block, t);
+        t = use_end(x, b, home, t);
         if (t > to) to = t;
-        /* a list or tuple passes what it holds on to the ops that take it */
-        if (u->node && (is_struct(u->node, S_LIST) || is_struct(u->node, S_TUPLE)))
-            for (const ir_use *w = u->node->out[0]->uses; w; w = w->next) {
-                const ir_block *wb = w->node ? w->node->block : w->block;
-                int s = w->node ? x->end[w->node->id] : wb->owner ? x->end[wb->owner->id] : INT32_MAX;
-                s = use_end(x, wb, v->block, s);
-                if (s > to) to = s;
-            }
+        if (!u->node || !(is_struct(u->node, S_LIST) || is_struct(u->node, S_TUPLE))) continue;
+        t = last_use(x, u->node->out[0], home);
+        if (t > to) to = t;
     }
+    return to;
+}
+
+static void live_value(planner *x, ir_value *v) {
+    int from = v->def ? x->begin[v->def->id] : v->block->owner ? x->begin[v->block->owner->id] : 0, to = last_use(x, v, v->block);
     x->from[v->id] = from;
-    x->to[v->id] = to;
+    x->to[v->id] = to > from ? to : from;
 }
 
 static void live_block(planner *x, ir_block *b) {
@@ -317,7 +318,7 @@ static void place_scratch(planner *x, ir_node *n) {
     int64_t bytes;
     if (!n->info) return;
     const ir_dim *total = lower_scratch_bytes(x->c, n->info, INT32_MAX);
-    if ((ir_dim_is_const(total, &bytes) && bytes == 0) || !known_dim(x->p, total)) return;
+    if ((ir_dim_is_const(total, &bytes) && bytes == 0) || !plan_known(x->p, total)) return;
     want(x, x->begin[n->id], x->end[n->id], total, &x->p->scratch[n->id]);
 }
 

@@ -36,6 +36,7 @@ typedef struct lower_plan {
 
 /* Plans one entry of a grouped module.  Memory: the context's arena. */
 lower_plan *lower_plan_entry(ir_module *m, ir_func *f);
+bool plan_known(const lower_plan *p, const ir_dim *d); /* are all its symbols bound at entry */
 bool plan_static(const lower_plan *p, const ir_type *tensor); /* are all its dims known at entry */
 const ir_dim *plan_bytes(ir_context *c, const ir_type *tensor);
 int plan_symbol(const lower_plan *p, const char *symbol); /* its number or -1 */

@@ -134,6 +134,11 @@ const ir_type *spec_type(spec *s, const aval *a); /* core type */
 const ir_type *spec_join_type(spec *s, const ir_type *a, const ir_type *b); /* NULL: none; differing dims -> NULL dims */
 /* Turns a list or dict cell into a run-time container of type `as` (NULL: from its elements). */
 ir_value *spec_materialise(spec *s, int cell, const ir_type *as, ir_span at);
+/* a is about to be held by a run-time container, a join or a carried value: containers in it become run-time ones that
+ * others may write, and tensors in it cannot be written from here on. */
+void spec_settle(spec *s, const aval *a, ir_span at);
+/* A type with the containers in it as others may write them: their ints and sizes are any. */
+const ir_type *spec_loose(spec *s, const ir_type *t);
 void spec_retry(spec *s, int cell, const ir_type *as); /* unwinds to the fork that can do so */
 void spec_freeze(spec *s, const aval *a, const char *why); /* tensors in a: no writes from here on */
 bool spec_dim_visible(spec *s, const ir_dim *d); /* are all its symbols bound in the current block */

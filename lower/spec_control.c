@@ -231,7 +231,7 @@ static const aval *join_fresh_refs(join *j, const aval *a, const aval *b) {
             spec_unsupported(s, j->at, "the containers that meet after this `if` have no common type");
             return a;
         }
-        ir_value *v = join_value(j, a, b, t);
+        ir_value *v = join_value(j, a, b, spec_loose(s, t));
         new = (cell){.kind = CELL_DYN, .content = v, .type = v->type};
     }
     int c = spec_cell_new(s, new);
@@ -280,8 +280,10 @@ static const aval *join_tensors(join *j, const aval *a, const aval *b) {
     bool mine = true;
     for (int k = 0; k < 2; k++) {
         const aval *x = k ? b : a;
-        if (j->dead[k] || (x->cell >= j->before.n && !x->view)) continue;
-        if (!spec_shared(s, &j->heap[k], x->cell, j->n, j->results[k])) continue;
+        if (j->dead[k]) continue;
+        if (x->cell >= j->before.n && !x->view ? !cell_in(j, k, x->cell)->frozen
+                                               : !spec_shared(s, &j->heap[k], x->cell, j->n, j->results[k]))
+            continue;
         if (x->cell < j->before.n) spec_freeze(s, x, why);
         mine = false;
     }
@@ -357,7 +359,7 @@ static const aval *join_avals(join *j, const aval *a, const aval *b) {
         spec_unsupported(s, j->at, "values of different types meet after this `if`");
         return a;
     }
-    return dyn_of(s, join_value(j, a, b, t));
+    return dyn_of(s, join_value(j, a, b, spec_loose(s, t)));
 }
 
 static void join_storage(join *j, int i, const cell *x, const cell *y) {
@@ -415,8 +417,8 @@ static void join_cell(join *j, int i) {
     join_fields(j, x, y, e->at);
 }
 
-/* Containers that a branch made and that are one here and two in the other branch must be run-time ones: then the join
- * passes references.  Found by walking what will be joined, before anything is. */
+/* Containers that the branches made and that differ in structure, or are one here and two in the other branch, must be
+ * run-time ones: then the join passes references.  Found by walking what will be joined, before anything is. */
 static void note_pairs(join *j, const aval *a, const aval *b, int depth) {
     spec *s = j->s;
     if (depth > 20 || a->kind != b->kind || (a->kind == AV_TUPLE && a->n != b->n)) return;
@@ -425,9 +427,10 @@ static void note_pairs(join *j, const aval *a, const aval *b, int depth) {
     const cell *x = cell_in(j, 0, a->cell), *y = cell_in(j, 1, b->cell);
     for (int i = 0; i < j->pairs.n; i++)
         if (j->pairs.at[i].a == a->cell && j->pairs.at[i].b == b->cell) return;
-    pair p = {a->cell, b->cell, 0};
+    bool alike = is_known(x) && same_shape(x, y);
+    pair p = {a->cell, b->cell, alike || x->kind == CELL_OBJECT || y->kind == CELL_OBJECT ? 0 : -1};
     RT_PUSH(&s->c->arena, &j->pairs, p);
-    for (int i = 0; is_known(x) && same_shape(x, y) && i < x->n; i++) note_pairs(j, x->at[i], y->at[i], depth + 1);
+    for (int i = 0; alike && i < x->n; i++) note_pairs(j, x->at[i], y->at[i], depth + 1);
 }
 
 static void make_dynamic(join *j, int k, int cell) {
@@ -449,13 +452,15 @@ static void split_aliases(join *j) {
         const cell *x = cell_in(j, 0, i), *y = cell_in(j, 1, i);
         for (int k = 0; x != y && is_known(x) && same_shape(x, y) && k < x->n; k++) note_pairs(j, x->at[k], y->at[k], 0);
     }
-    for (int i = 0; i < j->pairs.n && !j->s->stop; i++)
-        for (int k = 0; k < i && !j->s->stop; k++) {
-            const pair *p = &j->pairs.at[i], *q = &j->pairs.at[k];
-            if (p->a != q->a && p->b != q->b) continue;
-            make_dynamic(j, 0, p->a), make_dynamic(j, 1, p->b);
-            make_dynamic(j, 0, q->a), make_dynamic(j, 1, q->b);
+    for (int i = 0; i < j->pairs.n; i++)
+        for (int k = 0; k < i; k++) {
+            pair *p = &j->pairs.at[i], *q = &j->pairs.at[k];
+            if (p->a == q->a || p->b == q->b) p->cell = q->cell = -1;
         }
+    for (int i = 0; i < j->pairs.n && !j->s->stop; i++) {
+        if (j->pairs.at[i].cell < 0) make_dynamic(j, 0, j->pairs.at[i].a);
+        if (j->pairs.at[i].cell < 0 && !j->s->stop) make_dynamic(j, 1, j->pairs.at[i].b);
+    }
     j->pairs.n = 0;
 }
 
@@ -582,7 +587,12 @@ static const aval *initial(loop *l, const slot *x) {
 
 static ir_value *initial_value(loop *l, const slot *x) {
     spec *s = l->s;
-    if (x->cell < 0 || x->field >= 0) return spec_value_as(s, initial(l, x), x->type, spec_span(l->s, l->n));
+    if (x->cell < 0 || x->field >= 0) {
+        const aval *a = initial(l, x);
+        ir_value *v = spec_value_as(s, a, x->type, spec_span(l->s, l->n));
+        if (a->kind == AV_REF) l->before.at[a->cell] = s->heap.at[a->cell]; /* loose from here on */
+        return v;
+    }
     const aval whole = {.kind = AV_TENSOR, .cell = x->cell, .type = spec_cell(s, x->cell)->type};
     return spec_read(s, &whole, spec_span(l->s, l->n));
 }
@@ -633,6 +643,7 @@ static void widen_slot(loop *l, int var, int cell, int field, const aval *init, 
     s->heap = heap;
     s->b = b;
     const ir_type *t = spec_join_type(s, old, new);
+    if (t) t = spec_loose(s, t);
     if (!t) {
         type_clash(l, old, new);
         return;
@@ -728,6 +739,13 @@ static void try_loop(loop *l, spec_env *env) {
     for (int i = 0; i < l->slots.n && !s->stop; i++) check_owner(l, &l->slots.at[i]);
 }
 
+/* A list that leaves the body is one list, however many slots hold it. */
+static void settle(loop *l, const aval *now, const ir_type *t) {
+    if (t->kind == T_OPTIONAL) t = t->elem[0];
+    if (now->kind == AV_REF && (t->kind == T_LIST || t->kind == T_DICT) && is_known(spec_cell(l->s, now->cell)))
+        spec_materialise(l->s, now->cell, t, spec_span(l->s, l->n));
+}
+
 static void yield_slots(loop *l) {
     spec *s = l->s;
     const aval *no = spec_bool(s, false), undef = {.kind = AV_UNDEF};
@@ -737,6 +755,8 @@ static void yield_slots(loop *l) {
         slot *x = &l->slots.at[i];
         const aval *now = l->dead ? &undef : yielded(l, x);
         const aval whole = {.kind = AV_TENSOR, .cell = x->cell, .type = x->type};
+        if (now) settle(l, now, x->type);
+        if (s->stop) return;
         ir_block_result(l->body, now ? spec_value_as(s, now, x->type, spec_span(l->s, l->n)) : spec_read(s, &whole, spec_span(l->s, l->n)));
     }
 }

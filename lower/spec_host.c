@@ -519,13 +519,11 @@ static const aval *tensor_from_numbers(spec *s, const ir_op *op, const aval **ar
 
 /* ---- 5. at run time */
 
-/* A container that the op writes or keeps is taken by reference: it must be a run-time one from here on. */
-static ir_value *by_reference(spec *s, const aval *a, ir_span at) {
-    if (a->kind != AV_REF) {
-        spec_freeze(s, a, "it is also an element of a run-time list");
-        return spec_value(s, a, at);
-    }
-    return spec_materialise(s, a->cell, NULL, at);
+/* An argument of an op that writes or keeps: the container that is written (the first), or what may be put into it. */
+static ir_value *by_reference(spec *s, const aval *a, bool first, ir_span at) {
+    if (first && a->kind == AV_REF) return spec_materialise(s, a->cell, NULL, at);
+    spec_settle(s, a, at);
+    return s->stop ? NULL : spec_value(s, a, at);
 }
 
 static const ir_type *bind_var(spec *s, const ir_op *op, const ir_type *want, ir_value *const *in) {
@@ -550,22 +548,11 @@ static const ir_type *scalar_result(spec *s, const ir_op *op, ir_value *const *i
     return ir_type_simple(s->c, all_int ? T_INT : T_FLOAT);
 }
 
-/* A container that an op makes holds what may be put into it later, too: ints and sizes of any value. */
-static const ir_type *loosened(spec *s, const ir_type *t) {
-    ir_context *c = s->c;
-    if (t->kind == T_INT) return ir_type_int(c, NULL);
-    if (t->kind == T_TENSOR && t->rank >= 0) return ir_type_tensor(c, t->dtype, t->rank, RT_ARRAY(&c->arena, const ir_dim *, t->rank + 1));
-    if (t->kind == T_LIST) return ir_type_list(c, loosened(s, t->elem[0]));
-    if (t->kind == T_DICT) return ir_type_dict(c, loosened(s, t->elem[0]), loosened(s, t->elem[1]));
-    if (t->kind == T_OPTIONAL) return ir_type_optional(c, loosened(s, t->elem[0]));
-    return t;
-}
-
 static const ir_type *result_type(spec *s, const ir_op *op, ir_value *const *in, int k) {
     const ir_type *t = op->schema->results[k].type;
     if (t->kind == T_NUMBER) return scalar_result(s, op, in);
     if (k == 0) t = bind_var(s, op, t, in);
-    return t->kind == T_LIST || t->kind == T_DICT ? loosened(s, t) : t;
+    return spec_loose(s, t);
 }
 
 /* The element that an op puts into a run-time container must fit the container's type, else the container is made
@@ -602,7 +589,7 @@ static const aval *emit_host(spec *s, const ir_op *op, int n, const aval **args,
     bool keeps = op->effects & EFF_WRITES;
     if (keeps && args[0]->kind == AV_REF) spec_materialise(s, args[0]->cell, NULL, at);
     if (s->stop || !widen(s, op, args, at)) return undef(s);
-    for (int i = 0; i < n && !s->stop; i++) in[i] = keeps ? by_reference(s, args[i], at) : spec_value(s, args[i], at);
+    for (int i = 0; i < n && !s->stop; i++) in[i] = keeps ? by_reference(s, args[i], !i, at) : spec_value(s, args[i], at);
     if (s->stop) return undef(s);
     const ir_type **t = RT_ARRAY(&s->c->arena, const ir_type *, nres ? nres : 1);
     for (int i = 0; i < nres; i++) t[i] = spec_fresh_type(s, result_type(s, op, in, i));

@@ -335,6 +335,72 @@ void spec_raise(spec *s, ir_span at, const char *cls, const char *message) {
     s->stop = SPEC_DEAD;
 }
 
+/* ---- run-time containers
+ *
+ * One run-time container can be known under several names of different types (it is joined, carried, or held by another
+ * container).  Whoever shares it sees elements of the loose type, so that what is put in under one name is what may be
+ * read under any other. */
+
+static const ir_type *map_type(spec *s, const ir_type *t, bool inside) {
+    ir_context *c = s->c;
+    const ir_type **e;
+    switch (t->kind) {
+    case T_INT: return inside ? ir_type_int(c, NULL) : t;
+    case T_TENSOR: return inside && t->rank >= 0 ? ir_type_tensor(c, t->dtype, t->rank, RT_ARRAY(&c->arena, const ir_dim *, t->rank + 1)) : t;
+    case T_LIST: return ir_type_list(c, map_type(s, t->elem[0], true));
+    case T_DICT: return ir_type_dict(c, map_type(s, t->elem[0], true), map_type(s, t->elem[1], true));
+    case T_OPTIONAL: return ir_type_optional(c, map_type(s, t->elem[0], inside));
+    case T_TUPLE:
+        e = RT_ARRAY(&c->arena, const ir_type *, t->n);
+        for (int i = 0; i < t->n; i++) e[i] = map_type(s, t->elem[i], inside);
+        return ir_type_tuple(c, t->n, e, t->fields, t->name);
+    default: return t;
+    }
+}
+
+const ir_type *spec_loose(spec *s, const ir_type *t) { return map_type(s, t, false); }
+
+static bool is_scalar(const ir_type *t) { return t->kind == T_INT || t->kind == T_FLOAT || t->kind == T_BOOL || t->kind == T_STR; }
+
+/* An element type of what is there, completed by what the program declares. */
+static const ir_type *completed(spec *s, const ir_type *t, const ir_type *declared) {
+    ir_context *c = s->c;
+    bool optional = declared && declared->kind == T_OPTIONAL;
+    if (!declared) return t;
+    if (t->kind == T_BOTTOM && is_scalar(optional ? declared->elem[0] : declared)) return declared;
+    if (optional && is_scalar(declared->elem[0])) return declared;
+    if (t->kind == T_OPTIONAL) return ir_type_optional(c, completed(s, t->elem[0], optional ? declared->elem[0] : declared));
+    if (t->kind == T_INT && declared->kind == T_INT) return declared;
+    if (t->kind == T_LIST && declared->kind == T_LIST) return ir_type_list(c, completed(s, t->elem[0], declared->elem[0]));
+    if (t->kind == T_DICT && declared->kind == T_DICT)
+        return ir_type_dict(c, completed(s, t->elem[0], declared->elem[0]), completed(s, t->elem[1], declared->elem[1]));
+    return t;
+}
+
+/* The type of a container that becomes a run-time one: its own ints are any, containers in it loose. */
+static const ir_type *run_time_type(spec *s, const ir_type *t, const ir_type *declared) {
+    ir_context *c = s->c;
+    t = completed(s, t, declared && declared->kind == t->kind ? declared : NULL);
+    const ir_type *e[2];
+    for (int i = 0; i < t->n; i++) e[i] = t->elem[i]->kind == T_INT ? ir_type_int(c, NULL) : spec_loose(s, t->elem[i]);
+    return t->kind == T_LIST ? ir_type_list(c, e[0]) : ir_type_dict(c, e[0], e[1]);
+}
+
+/* A run-time container from here on at a wider type: the same container, so what it held still fits. */
+static ir_value *widened(spec *s, int i, const ir_type *as, ir_span at) {
+    const cell *x = spec_cell(s, i);
+    const ir_type *t = as ? spec_join_type(s, x->content->type, as) : x->content->type;
+    if (!t) spec_unsupported(s, at, "the elements of this %s have no common type", x->content->type->kind == T_LIST ? "list" : "dict");
+    if (!t || t == x->content->type) return x->content;
+    ir_value *v = x->content;
+    ir_node *n = spec_emit(s, ir_struct(s->c, S_CAST), at, 1, &v, 1, &t);
+    n->type = t;
+    cell *e = spec_cell_edit(s, i);
+    e->content = n->out[0];
+    e->type = t;
+    return e->content;
+}
+
 static ir_value *int_value(spec *s, const aval *a, ir_span at) {
     int64_t k;
     const ir_type *t = ir_type_int(s->c, a->dim);
@@ -358,7 +424,10 @@ static ir_value *build_container(spec *s, const cell *x, const ir_type *t, ir_sp
     return build(s, x->kind == CELL_DICT ? S_DICT : S_LIST, t, x->n * per, in, at);
 }
 
-ir_value *spec_value(spec *s, const aval *a, ir_span at) { return spec_value_as(s, a, spec_type(s, a), at); }
+ir_value *spec_value(spec *s, const aval *a, ir_span at) {
+    if (a->kind == AV_REF && spec_cell(s, a->cell)->kind == CELL_DYN) return spec_cell(s, a->cell)->content;
+    return spec_value_as(s, a, spec_type(s, a), at);
+}
 
 static ir_value *tuple_as(spec *s, const aval *a, const ir_type *t, ir_span at) {
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, a->n);
@@ -383,7 +452,7 @@ ir_value *spec_value_as(spec *s, const aval *a, const ir_type *t, ir_span at) {
     case AV_REF: break;
     }
     const cell *x = spec_cell(s, a->cell);
-    if (x->kind == CELL_DYN) return x->content;
+    if (x->kind == CELL_DYN) return widened(s, a->cell, spec_loose(s, x->content->type), at);
     if (x->kind == CELL_OBJECT) {
         spec_unsupported(s, at, "an instance of class %s cannot be a run-time value", x->cls->name);
         return build(s, S_UNINIT, t, 0, NULL, at);
@@ -395,21 +464,6 @@ ir_value *spec_value_as(spec *s, const aval *a, const ir_type *t, ir_span at) {
     return build_container(s, x, t, at);
 }
 
-/* A run-time container from here on at a wider type: the same container, so what it held still fits. */
-static ir_value *widened(spec *s, int i, const ir_type *as, ir_span at) {
-    const cell *x = spec_cell(s, i);
-    const ir_type *t = as ? spec_join_type(s, x->content->type, as) : x->content->type;
-    if (!t) spec_unsupported(s, at, "the elements of this %s have no common type", x->content->type->kind == T_LIST ? "list" : "dict");
-    if (!t || t == x->content->type) return x->content;
-    ir_value *v = x->content;
-    ir_node *n = spec_emit(s, ir_struct(s->c, S_CAST), at, 1, &v, 1, &t);
-    n->type = t;
-    cell *e = spec_cell_edit(s, i);
-    e->content = n->out[0];
-    e->type = t;
-    return e->content;
-}
-
 ir_value *spec_materialise(spec *s, int i, const ir_type *as, ir_span at) {
     const cell *x = spec_cell(s, i);
     if (x->kind == CELL_DYN) return widened(s, i, as, at);
@@ -417,10 +471,12 @@ ir_value *spec_materialise(spec *s, int i, const ir_type *as, ir_span at) {
         spec_unsupported(s, at, "an instance of class %s cannot be a run-time value", x->cls ? x->cls->name : "?");
         return NULL;
     }
-    for (int k = 0; k < x->n; k++) {
-        if (x->at[k]->kind == AV_REF) spec_materialise(s, x->at[k]->cell, as ? as->elem[as->n - 1] : NULL, at);
-        spec_freeze(s, x->at[k], "it is also an element of a run-time list");
+    for (int k = 0; k < x->n && !s->stop; k++) {
+        const ir_type *e = as ? as->elem[as->n - 1] : NULL;
+        if (x->at[k]->kind == AV_REF && spec_cell(s, x->at[k]->cell)->kind != CELL_OBJECT) spec_materialise(s, x->at[k]->cell, e, at);
+        if (!s->stop) spec_settle(s, x->at[k], at);
     }
+    if (s->stop) return NULL;
     x = spec_cell(s, i);
     aval self = {.kind = AV_REF, .cell = i};
     const ir_type *own = spec_type(s, &self), *t = as ? spec_join_type(s, own, as) : own;
@@ -428,10 +484,19 @@ ir_value *spec_materialise(spec *s, int i, const ir_type *as, ir_span at) {
         spec_unsupported(s, at, "the elements of this %s have no common type", x->kind == CELL_LIST ? "list" : "dict");
         return NULL;
     }
+    t = run_time_type(s, t, x->type);
     ir_value *v = build_container(s, x, t, at);
     cell *e = spec_cell_edit(s, i);
     *e = (cell){.kind = CELL_DYN, .content = v, .type = t, .name = e->name};
     return v;
+}
+
+void spec_settle(spec *s, const aval *a, ir_span at) {
+    spec_freeze(s, a, "it is also an element of a run-time list");
+    for (int i = 0; i < a->n && a->kind == AV_TUPLE && !s->stop; i++) spec_settle(s, a->at[i], at);
+    if (a->kind != AV_REF || spec_cell(s, a->cell)->kind == CELL_OBJECT) return;
+    spec_materialise(s, a->cell, NULL, at);
+    if (!s->stop) spec_value_as(s, a, spec_type(s, a), at); /* loose from here on */
 }
 
 void spec_retry(spec *s, int i, const ir_type *as) {

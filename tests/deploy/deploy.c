@@ -38,12 +38,30 @@ void deploy_fail(const char *file, int line, const char *fmt, ...) {
 
 /* ---- models */
 
+/* Do the sanitizer's calls stand in the file? */
+static void check_instrumented(const char *path, const char *sanitizer) {
+    const char *call = !strcmp(sanitizer, "thread") ? "__tsan_write4" : "__asan_report_store4";
+    char block[1 << 16];
+    FILE *f = fopen(path, "rb");
+    size_t n = f ? fread(block, 1, sizeof block, f) : 0;
+    if (f) fclose(f);
+    REQUIRE(memmem(block, n, call, strlen(call)), "%s is not instrumented: no %s", path, call);
+}
+
 static bool compile(deploy *d, const jitc_compile_opts *o, const ir_cases *cases) {
     lower_entries entries = {0};
     rt_text log = {0};
     bool ok = jitc_model_entries(d->model, o, cases, &entries) && jitc_compile_model(d->model, o, &entries, d->path, &log);
     rt_text_free(&log);
     return ok;
+}
+
+static bool refused(const deploy *d) {
+    rt_text log = {0};
+    ir_diags_print(d->c, &log, false);
+    fputs(log.s ? log.s : "refused without a word\n", stderr);
+    rt_text_free(&log);
+    return false;
 }
 
 bool deploy_open(deploy *d, const char *name, const char *const *inputs, const jitc_compile_opts *opts) {
@@ -58,11 +76,12 @@ bool deploy_open(deploy *d, const char *name, const char *const *inputs, const j
     snprintf(file, sizeof file, "%s/tests/models/%s.safetensors", JITC_SOURCE_DIR, name);
     REQUIRE(d->cases = ir_cases_open(d->c, file), "cannot read %s", file);
     snprintf(file, sizeof file, "%s/tests/models/%s.pt", JITC_SOURCE_DIR, name);
-    if (!(d->model = jitc_read_model(d->c, file))) return false;
+    if (!(d->model = jitc_read_model(d->c, file))) return refused(d);
     snprintf(d->dir, sizeof d->dir, "/tmp/jitc-deploy-XXXXXX");
     REQUIRE(mkdtemp(d->dir), "no temporary folder");
     snprintf(d->path, sizeof d->path, "%s/m.so", d->dir);
-    if (!compile(d, &o, inputs ? NULL : d->cases)) return false;
+    if (!compile(d, &o, inputs ? NULL : d->cases)) return refused(d);
+    if (o.sanitize && !strcmp(name, "mlp")) check_instrumented(d->path, o.sanitize);
     REQUIRE(jitc_load(d->path, NULL, &d->module) == JITC_OK, "%s: %s", name, jitc_error());
     return true;
 }

@@ -23,7 +23,7 @@ typedef struct deploy {
 } deploy;
 
 /* Compiles tests/models/NAME.pt: for the given words of --input (ended by NULL), or for its cases if inputs is NULL, with these
- * options beside.  false: the model is refused, with all that is not supported. */
+ * options beside.  false: the model is refused, and why is printed. */
 bool deploy_open(deploy *d, const char *name, const char *const *inputs, const jitc_compile_opts *opts /* or NULL */);
 void deploy_close(deploy *d);
 

@@ -1,5 +1,5 @@
-/* cli_context.c: the context of a command, its options as the library wants them, and files of cases. */
-#include "cli_work.h"
+/* context.c: the context of a command, its options as the library wants them, and files of cases. */
+#include "cli/work.h"
 
 #include <stdlib.h>
 

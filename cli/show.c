@@ -1,5 +1,5 @@
-/* cli_show.c: `jitc show`: what a compiled module promises, or what a model is made of; and the model's graph as a picture. */
-#include "cli_work.h"
+/* show.c: `jitc show`: what a compiled module promises, or what a model is made of; and the model's graph as a picture. */
+#include "cli/work.h"
 
 #include "runtime/module.h"
 

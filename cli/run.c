@@ -1,8 +1,8 @@
-/* cli_run.c: `jitc run`: calls methods once with arguments from files and writes or prints the results.
+/* run.c: `jitc run`: calls methods once with arguments from files and writes or prints the results.
  *
  * A file of cases gives the calls; else one call is made, of arguments from .npy files in order, or from a .safetensors by
  * the names of the parameters. */
-#include "cli_work.h"
+#include "cli/work.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -1,6 +1,6 @@
-/* cli_execute.c: runs methods in the reference interpreter or in a loaded module, one way for `check`, `run` and
+/* execute.c: runs methods in the reference interpreter or in a loaded module, one way for `check`, `run` and
  * `bench`. */
-#include "cli_work.h"
+#include "cli/work.h"
 
 #include "runtime/module.h"
 

@@ -1,5 +1,5 @@
-/* cli_options.c: the options of all commands as one table: parsing and --help come from it. */
-#include "cli.h"
+/* options.c: the options of all commands as one table: parsing and --help come from it. */
+#include "cli/cli.h"
 
 #include "jitc/runtime.h"
 

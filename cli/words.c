@@ -1,5 +1,5 @@
-/* cli_words.c: messages, progress and colours of the command. */
-#include "cli.h"
+/* words.c: messages, progress and colours of the command. */
+#include "cli/cli.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* cli_compile.c: `jitc MODEL -o OUT` and `jitc ops`. */
-#include "cli_work.h"
+/* compile.c: `jitc MODEL -o OUT` and `jitc ops`. */
+#include "cli/work.h"
 
 int cli_compile(const cli_args *a) {
     jitc_compile_opts o = cli_compile_opts(a);

@@ -1,8 +1,8 @@
-/* cli_work.h: what the commands share: a context with its phase boundary, compile options, and one way to run methods. */
+/* work.h: what the commands share: a context with its phase boundary, compile options, and one way to run methods. */
 #ifndef JITC_CLI_WORK_H
 #define JITC_CLI_WORK_H
 
-#include "cli.h"
+#include "cli/cli.h"
 #include "jitc_internal.h"
 #include "lower/comp.h"
 

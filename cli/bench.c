@@ -1,5 +1,5 @@
-/* cli_bench.c: `jitc bench`: latency of each case of the examples, and the sizes of the compiled module. */
-#include "cli_work.h"
+/* bench.c: `jitc bench`: latency of each case of the examples, and the sizes of the compiled module. */
+#include "cli/work.h"
 
 #include <stdlib.h>
 #include <time.h>

@@ -1,5 +1,5 @@
-/* cli_check.c: `jitc check`: runs the cases of a file in order on one module and one session, and compares. */
-#include "cli_work.h"
+/* check.c: `jitc check`: runs the cases of a file in order on one module and one session, and compares. */
+#include "cli/work.h"
 
 typedef struct tally {
     int cases, outputs, wrong, unsupported;
