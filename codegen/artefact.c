@@ -1,8 +1,8 @@
-/* artefact.c: the writer: tables and code as one LLVM module, weights as an object or a file of their own, then the
- * output by its suffix.  All is made in a folder beside the output and moved when it is whole.
+/* artefact.c: the writer: tables and code as one LLVM module, weights as an object or a file of their own,
+ * then the output by its suffix.  All is made in a folder beside the output and moved when it is whole.
  *
- * A struct with pointers becomes a packed constant: the bytes of the C struct with the pointers in their places, so the layout
- * is C's and is written once. */
+ * A struct with pointers becomes a packed constant: the bytes of the C struct with the pointers in their
+ * places, so the layout is C's and is written once. */
 #include "codegen/artefact.h"
 
 #include <errno.h>
@@ -13,7 +13,10 @@ typedef LLVMValueRef V;
 
 /* ======================================================= tables as constants */
 
-typedef struct pointer { size_t at; V v; } pointer;
+typedef struct pointer {
+    size_t at;
+    V v;
+} pointer;
 
 /* Bytes with pointers at ascending places. */
 static V with_pointers(cg_module *cg, const void *bytes, size_t size, int n, const pointer *p) {
@@ -48,15 +51,20 @@ static V or_null(cg_module *cg, V v) { return v ? v : LLVMConstNull(cg->ptr); }
 
 static V code_row(cg_module *cg, const cg_entry *e) {
     rt_code code = {0};
-    pointer p[] = {{offsetof(rt_code, run), e->run}, {offsetof(rt_code, workspace), or_null(cg, e->workspace)}};
+    pointer p[] = {{offsetof(rt_code, run), e->run},
+                   {offsetof(rt_code, workspace), or_null(cg, e->workspace)}};
     return constant(cg, "code", with_pointers(cg, &code, sizeof code, 2, p), false);
 }
 
 static V entry_rows(cg_module *cg, const cg_rows *r, const cg_entry *codes) {
     pointer *p = RT_ARRAY(&cg->c->arena, pointer, r->entries.n + 1);
     for (int i = 0; i < r->entries.n; i++)
-        p[i] = (pointer){(size_t)i * sizeof(rt_art_entry) + offsetof(rt_art_entry, code), code_row(cg, &codes[i])};
-    return constant(cg, "entries", with_pointers(cg, r->entries.at, (size_t)r->entries.n * sizeof(rt_art_entry), r->entries.n, p), false);
+        p[i] = (pointer){(size_t)i * sizeof(rt_art_entry) + offsetof(rt_art_entry, code),
+                         code_row(cg, &codes[i])};
+    return constant(
+        cg, "entries",
+        with_pointers(cg, r->entries.at, (size_t)r->entries.n * sizeof(rt_art_entry), r->entries.n, p),
+        false);
 }
 
 /* ---- what the code needs of a processor, in the words that the loader knows */
@@ -69,11 +77,23 @@ static bool listed(const char *list, const char *word) {
 }
 
 static const char *features(ir_context *c, const cg_target *t) {
-    static const char *const x86[] = {"sse2", "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "cx16", "movbe", "avx", "f16c", "fma", "bmi", "avx2",
-                                      "bmi2", "lzcnt", "avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl", "avx512ifma", "avx512vbmi",
-                                      "avx512vbmi2", "avx512vnni", "avx512bitalg", "avx512vpopcntdq", "avx512fp16", "avx512bf16", "gfni",
-                                      "avxvnni"};
-    static const char *const arm[] = {"neon", "dotprod", "fp16fml", "fullfp16", "i8mm", "bf16", "sve", "sve2"};
+    static const char *const x86[] = {"sse2",         "sse3",
+                                      "ssse3",        "sse4.1",
+                                      "sse4.2",       "popcnt",
+                                      "cx16",         "movbe",
+                                      "avx",          "f16c",
+                                      "fma",          "bmi",
+                                      "avx2",         "bmi2",
+                                      "lzcnt",        "avx512f",
+                                      "avx512dq",     "avx512cd",
+                                      "avx512bw",     "avx512vl",
+                                      "avx512ifma",   "avx512vbmi",
+                                      "avx512vbmi2",  "avx512vnni",
+                                      "avx512bitalg", "avx512vpopcntdq",
+                                      "avx512fp16",   "avx512bf16",
+                                      "gfni",         "avxvnni"};
+    static const char *const arm[] = {"neon", "dotprod", "fp16fml", "fullfp16",
+                                      "i8mm", "bf16",    "sve",     "sve2"};
     const char *const *words = t->arch == CG_X86 ? x86 : arm;
     size_t n = t->arch == CG_X86 ? RT_COUNT(x86) : t->arch == CG_AARCH64 ? RT_COUNT(arm) : 0;
     rt_text s = {0};
@@ -130,13 +150,28 @@ static void emit_artefact(writer *w, bool alias) {
     a.weights_file = w->o->side && w->tables.weights_bytes ? cg_text_row(r, side_file(w)) : 0;
     a.nmessages = (uint32_t)r->messages.n;
     a.ndescs = r->descs.n;
-#define ROWS(member) {offsetof(rt_artefact, member), table(w->cg, #member, r->member.at, (size_t)r->member.n * sizeof *r->member.at)}
-    pointer p[] = {ROWS(text), {offsetof(rt_artefact, levels), table(w->cg, "levels", &level, sizeof level)},
-                   {offsetof(rt_artefact, entries), entry_rows(w->cg, r, w->codes)}, ROWS(descs), ROWS(dims), ROWS(exprs), ROWS(symbols), ROWS(guards),
-                   ROWS(messages), ROWS(literals), ROWS(writes), ROWS(ops), ROWS(params), ROWS(states), ROWS(hosts),
+#define ROWS(member)                                                                                         \
+    {offsetof(rt_artefact, member),                                                                          \
+     table(w->cg, #member, r->member.at, (size_t)r->member.n * sizeof *r->member.at)}
+    pointer p[] = {ROWS(text),
+                   {offsetof(rt_artefact, levels), table(w->cg, "levels", &level, sizeof level)},
+                   {offsetof(rt_artefact, entries), entry_rows(w->cg, r, w->codes)},
+                   ROWS(descs),
+                   ROWS(dims),
+                   ROWS(exprs),
+                   ROWS(symbols),
+                   ROWS(guards),
+                   ROWS(messages),
+                   ROWS(literals),
+                   ROWS(writes),
+                   ROWS(ops),
+                   ROWS(params),
+                   ROWS(states),
+                   ROWS(hosts),
                    {offsetof(rt_artefact, weights), weights_pointer(w)}};
 #undef ROWS
-    V g = constant(w->cg, ir_fmt(w->c, "jitc_artefact_%s", w->o->name), with_pointers(w->cg, &a, sizeof a, RT_COUNT(p), p), true);
+    V g = constant(w->cg, ir_fmt(w->c, "jitc_artefact_%s", w->o->name),
+                   with_pointers(w->cg, &a, sizeof a, RT_COUNT(p), p), true);
     if (alias) LLVMAddAlias2(w->cg->mod, LLVMGlobalGetValueType(g), 0, g, "jitc_artefact");
 }
 
@@ -153,7 +188,8 @@ static bool emit_entries(writer *w, int nentries, const lower_entry *entries) {
         ir_func *f = w->m->funcs.entries[i].value;
         if (!f->entry) continue;
         cg_entry *code = &w->codes[w->rows.entries.n];
-        if (!cg_host_entry(w->cg, w->m, f, &w->tables, code)) continue; /* the others may have errors of their own */
+        if (!cg_host_entry(w->cg, w->m, f, &w->tables, code))
+            continue; /* the others may have errors of their own */
         cg_entry_rows(&w->rows, f, entry_named(nentries, entries, f->name), code);
     }
     return w->c->nerrors == before && cg_shared_rows(&w->rows, w->m);
@@ -166,10 +202,16 @@ static bool cannot_write(writer *w, const char *path) {
     return false;
 }
 
-static const char *temporary(const writer *w, const char *name) { return ir_fmt(w->c, "%s/%s", w->dir, name); }
+static const char *temporary(const writer *w, const char *name) {
+    return ir_fmt(w->c, "%s/%s", w->dir, name);
+}
 
 /* Calls `each` with every param's bytes, in order; strided tensors are copied first. */
-typedef struct weights { int n; cg_piece *pieces; rt_tensor **copies; } weights;
+typedef struct weights {
+    int n;
+    cg_piece *pieces;
+    rt_tensor **copies;
+} weights;
 
 static bool weights_open(writer *w, weights *x) {
     int n = w->tables.params.n;
@@ -195,7 +237,8 @@ static bool put(FILE *f, const void *p, size_t n) { return !n || fwrite(p, 1, n,
 static bool pad(FILE *f, uint64_t from, uint64_t to) {
     static const char zeros[4096];
     bool ok = true;
-    for (; ok && from < to; from += sizeof zeros) ok = put(f, zeros, to - from < sizeof zeros ? (size_t)(to - from) : sizeof zeros);
+    for (; ok && from < to; from += sizeof zeros)
+        ok = put(f, zeros, to - from < sizeof zeros ? (size_t)(to - from) : sizeof zeros);
     return ok;
 }
 
@@ -218,7 +261,9 @@ static bool write_weights(writer *w) {
     if (!w->tables.weights_bytes) return true;
     bool ok = weights_open(w, &x);
     if (ok && w->o->side) ok = write_side(w, &x, temporary(w, "side"));
-    else if (ok) ok = cg_write_data_object(w->c, w->t, weights_symbol(w), w->tables.weights_bytes, x.n, x.pieces, temporary(w, "weights.o"));
+    else if (ok)
+        ok = cg_write_data_object(w->c, w->t, weights_symbol(w), w->tables.weights_bytes, x.n, x.pieces,
+                                  temporary(w, "weights.o"));
     weights_close(&x);
     return ok;
 }
@@ -307,7 +352,8 @@ static bool write_header(writer *w) {
 }
 
 static bool write_objects(writer *w, const char *suffix) {
-    const char *objects[] = {temporary(w, "code.o"), temporary(w, "weights.o")}, *whole = temporary(w, "whole");
+    const char *objects[] = {temporary(w, "code.o"), temporary(w, "weights.o")},
+               *whole = temporary(w, "whole");
     int n = embeds_weights(w) ? 2 : 1;
     if (!cg_emit_file(w->cg, CG_OBJECT, objects[0]) || !write_weights(w)) return false;
     if (!strcmp(suffix, ".so")) return cg_link_shared(w->c, w->t, n, objects, NULL, whole);
@@ -332,7 +378,8 @@ static bool write_output(writer *w, const char *out) {
     else if (!strcmp(suffix, ".s")) ok = cg_emit_file(w->cg, CG_ASSEMBLY, temporary(w, "whole"));
     else ok = write_objects(w, suffix);
     const char *header = ir_fmt(w->c, "%.*s.h", (int)(strlen(out) - strlen(suffix)), out);
-    return ok && deliver(w, "side", ir_fmt(w->c, "%.*s%s", folder, out, side_file(w))) && deliver(w, "header", header) && deliver(w, "whole", out);
+    return ok && deliver(w, "side", ir_fmt(w->c, "%.*s%s", folder, out, side_file(w))) &&
+           deliver(w, "header", header) && deliver(w, "whole", out);
 }
 
 /* Also called where memory has run out: takes none. */
@@ -356,7 +403,8 @@ static bool make_folder(writer *w, const char *out) {
     return w->dir || cannot_write(w, out);
 }
 
-bool cg_write_artefact(ir_module *m, const cg_target *t, int nentries, const lower_entry *entries, const cg_options *o, const char *out) {
+bool cg_write_artefact(ir_module *m, const cg_target *t, int nentries, const lower_entry *entries,
+                       const cg_options *o, const char *out) {
     const char *suffix = suffix_of(out);
     if (!known_suffix(suffix)) {
         ir_error(m->c, 0, "%s: the output must end in .so, .o, .a, .ll, .s or .ir", out);

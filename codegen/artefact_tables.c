@@ -1,7 +1,8 @@
-/* artefact_tables.c: the tables of an artefact: signatures, symbols, guards, messages, literals, params, states.
+/* artefact_tables.c: the tables of an artefact: signatures, symbols, guards, messages, literals, params,
+ * states.
  *
- * Children of a desc or a literal are consecutive rows, so rows are reserved first and filled afterwards (by index: the
- * arrays move). */
+ * Children of a desc or a literal are consecutive rows, so rows are reserved first and filled afterwards (by
+ * index: the arrays move). */
 #include "codegen/artefact.h"
 
 /* ---- texts */
@@ -163,7 +164,8 @@ static void fill_result(cg_rows *r, int32_t row, const ir_value *v, const lower_
     rt_desc *d = &r->descs.at[row];
     d->kind = RT_D_TUPLE, d->n = n->nin, d->first = first;
     for (int i = 0; i < n->nin; i++) {
-        if (v->type->fields && i < v->type->n) r->descs.at[first + i].name = cg_text_row(r, v->type->fields[i]);
+        if (v->type->fields && i < v->type->n)
+            r->descs.at[first + i].name = cg_text_row(r, v->type->fields[i]);
         fill_result(r, first + i, n->in[i], p);
     }
 }
@@ -229,7 +231,11 @@ static const char *place(const cg_rows *r, const char *file) {
 
 static int32_t message_row(cg_rows *r, const char *cls, const char *text, ir_span at) {
     const ir_place *p = &r->c->spans.at[at];
-    rt_message m = {.cls = cg_text_row(r, cls), .text = cg_text_row(r, text), .file = cg_text_row(r, place(r, p->file)), .line = p->line, .col = p->col};
+    rt_message m = {.cls = cg_text_row(r, cls),
+                    .text = cg_text_row(r, text),
+                    .file = cg_text_row(r, place(r, p->file)),
+                    .line = p->line,
+                    .col = p->col};
     RT_PUSH(&r->c->arena, &r->messages, m);
     return r->messages.n - 1;
 }
@@ -244,7 +250,8 @@ static void symbol_rows(cg_rows *r, const lower_plan *p, rt_art_entry *row) {
     }
 }
 
-static void argument_rows(cg_rows *r, const ir_func *f, const lower_entry *e, const lower_plan *p, rt_art_entry *row) {
+static void argument_rows(cg_rows *r, const ir_func *f, const lower_entry *e, const lower_plan *p,
+                          rt_art_entry *row) {
     row->nargs = f->body->params.n;
     row->args = reserve_descs(r, row->nargs);
     for (int i = 0; i < row->nargs; i++) {
@@ -280,7 +287,9 @@ static void guard_rows(cg_rows *r, const ir_func *f, const lower_plan *p, rt_art
         const ir_guard *g = &f->guards.at[i];
         rt_guard x = {expr_row(r, p, g->a), expr_row(r, p, g->b), g->rel, 0};
         if (x.a < 0 || x.b < 0) {
-            ir_error(r->c, g->span, "internal: a guard of the entry %s uses a size that is not known at entry: %s", f->name, g->why);
+            ir_error(r->c, g->span,
+                     "internal: a guard of the entry %s uses a size that is not known at entry: %s", f->name,
+                     g->why);
             continue;
         }
         x.message = message_row(r, "", g->why, g->span);
@@ -320,7 +329,8 @@ static bool state_rows(cg_rows *r, const ir_module *m) {
         const ir_tensor_data *d = rt_map_get(&m->tensors, name);
         rt_state s = {.name = cg_text_row(r, name), .desc = reserve_descs(r, 1), .initial = -1};
         if (d) fill_desc(r, s.desc, ir_tensor_data_type(r->c, d), NULL);
-        if (d && d->tensor) s.initial = literal_row(r, name, (rt_value){.tag = V_TENSOR, .tensor = d->tensor});
+        if (d && d->tensor)
+            s.initial = literal_row(r, name, (rt_value){.tag = V_TENSOR, .tensor = d->tensor});
         else if (d) s.initial = literal_row(r, name, d->init);
         if (s.initial < 0) {
             ir_error(r->c, 0, "the first value of the state \"%s\" cannot be stored in a module", name);
@@ -334,8 +344,12 @@ static bool state_rows(cg_rows *r, const ir_module *m) {
 static void param_rows(cg_rows *r) {
     for (int i = 0; i < r->tables->params.n; i++) {
         const cg_param *p = &r->tables->params.at[i];
-        rt_param x = {.name = cg_text_row(r, p->name), .dtype = p->tensor->dtype, .rank = p->tensor->ndim, .first = r->dims.n,
-                      .offset = p->offset, .bytes = p->bytes};
+        rt_param x = {.name = cg_text_row(r, p->name),
+                      .dtype = p->tensor->dtype,
+                      .rank = p->tensor->ndim,
+                      .first = r->dims.n,
+                      .offset = p->offset,
+                      .bytes = p->bytes};
         for (int k = 0; k < p->tensor->ndim; k++) {
             rt_dim d = {.value = p->tensor->shape[k], .symbol = -1, .expr = -1};
             RT_PUSH(&r->c->arena, &r->dims, d);
@@ -361,7 +375,8 @@ static void message_rows(cg_rows *r) {
 bool cg_shared_rows(cg_rows *r, const ir_module *m) {
     if (!state_rows(r, m)) return false;
     param_rows(r);
-    for (int i = 0; i < r->tables->hosts.n; i++) RT_PUSH(&r->c->arena, &r->hosts, cg_text_row(r, r->tables->hosts.at[i]));
+    for (int i = 0; i < r->tables->hosts.n; i++)
+        RT_PUSH(&r->c->arena, &r->hosts, cg_text_row(r, r->tables->hosts.at[i]));
     message_rows(r);
     cg_text_row(r, "");
     return true;

@@ -1,5 +1,5 @@
-/* header.c: the C header of a module that is linked into a program: its name, its methods as comments, and one call that makes a
- * jitc_module of it. */
+/* header.c: the C header of a module that is linked into a program: its name, its methods as comments, and
+ * one call that makes a jitc_module of it. */
 #include "codegen/artefact.h"
 
 static void type_text(rt_text *out, const cg_rows *r, int32_t desc);
@@ -25,8 +25,9 @@ static void tensor_text(rt_text *out, const cg_rows *r, const rt_desc *d) {
 }
 
 static void type_text(rt_text *out, const cg_rows *r, int32_t desc) {
-    static const char *const plain[] = {[RT_D_NONE] = "None", [RT_D_BOOL] = "bool", [RT_D_INT] = "int", [RT_D_FLOAT] = "float",
-                                        [RT_D_STR] = "str", [RT_D_ANY] = "any", [RT_D_BOTTOM] = "nothing"};
+    static const char *const plain[] = {
+        [RT_D_NONE] = "None", [RT_D_BOOL] = "bool", [RT_D_INT] = "int",       [RT_D_FLOAT] = "float",
+        [RT_D_STR] = "str",   [RT_D_ANY] = "any",   [RT_D_BOTTOM] = "nothing"};
     const rt_desc *d = &r->descs.at[desc];
     switch (d->kind) {
     case RT_D_TENSOR: tensor_text(out, r, d); break;
@@ -50,14 +51,17 @@ static void entry_text(rt_text *out, const cg_rows *r, const rt_art_entry *e) {
 }
 
 void cg_header(rt_text *out, const cg_rows *r, const cg_options *o) {
-    rt_text_fmt(out, "/* %s: a module compiled by %s.  Link with the jitc runtime.\n *\n", o->name, o->producer);
+    rt_text_fmt(out, "/* %s: a module compiled by %s.  Link with the jitc runtime.\n *\n", o->name,
+                o->producer);
     for (int i = 0; i < r->entries.n; i++) entry_text(out, r, &r->entries.at[i]);
     rt_text_str(out, " */\n");
     rt_text_fmt(out, "#ifndef JITC_MODULE_%s_H\n#define JITC_MODULE_%s_H\n\n", o->name, o->name);
     rt_text_str(out, "#include \"jitc/runtime.h\"\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
     rt_text_fmt(out, "extern const struct jitc_artefact jitc_artefact_%s;\n\n", o->name);
     rt_text_str(out, "/* *out: caller frees with jitc_module_release. */\n");
-    rt_text_fmt(out, "static inline jitc_status jitc_load_%s(jitc_module **out) {\n    return jitc_load_static(&jitc_artefact_%s, 0, out);\n}\n\n",
+    rt_text_fmt(out,
+                "static inline jitc_status jitc_load_%s(jitc_module **out) {\n    return "
+                "jitc_load_static(&jitc_artefact_%s, 0, out);\n}\n\n",
                 o->name, o->name);
     rt_text_str(out, "#ifdef __cplusplus\n}\n#endif\n#endif\n");
 }

@@ -2,6 +2,7 @@
  * (rules.c, views.c).  Type promotion is torch.result_type's: tensors with dims over zero-dim tensors over
  * numbers, a lower category counting only if its kind is higher. */
 #include "ir/infer_shapes.h"
+#include "ir/scalar.h"
 
 #include <assert.h>
 #include <math.h>
@@ -287,7 +288,7 @@ static bool promote(ir_infer *x, rt_dtype *result) {
                !strcmp(rule, "selfi64")) {
         d = first_dtype(x);
         if (!strcmp(rule, "sum") && !is_float(d)) d = DT_I64;
-        if (!strcmp(rule, "selfbool")) *result = DT_BOOL;
+        if (!strcmp(rule, "selfbool")) *result = d == DT_U8 ? DT_U8 : DT_BOOL; /* as PyTorch's all and any */
         if (!strcmp(rule, "selfi64")) *result = DT_I64;
     } else {
         d = ir_promoted_type(x);
@@ -401,6 +402,8 @@ static bool infer_pointwise(ir_infer *x) {
     rt_dtype result;
     int rank, n = ir_arg_given(x, "steps") ? 0 : tensor_types(x, types, RT_COUNT(types));
     if (!promote(x, &result)) return false;
+    if (!ir_scalar_has(x->op->body, x->compute))
+        return ir_fail(x, "RuntimeError", "%s is not implemented for %s", x->op->full, rt_dtypes[x->compute].name);
     if (!n && !creation_dims(x, &rank, dims)) return false;
     if (n && !ir_broadcast_dims(x, n, types, &rank, dims)) return false;
     if (n && keeps_shape(x->op)) {

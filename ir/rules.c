@@ -742,28 +742,8 @@ bool ir_rule_as_strided_scatter(ir_infer *x) {
 
 /* ------------------------------------------------------------------ resampling */
 
-/* floor(size * scale) as PyTorch computes it, in double; symbolic only where scale is a small fraction of
- * two. */
-static bool scaled_size(ir_infer *x, const ir_dim *size, const ir_arg *scale, const ir_dim **out) {
-    int64_t n;
-    double f = scale->kind == A_INT ? 0 : scale->f;
-    if (scale->kind == A_INT && ir_dim_is_const(scale->dim, &n)) f = (double)n;
-    else if (scale->kind != A_FLOAT || !scale->known)
-        return ir_missing(x, "%s: a scale factor that is not constant", x->op->full);
-    if (!(f > 0) || f > 1e9)
-        return ir_fail(x, "RuntimeError", "%s: scale factors must be positive", x->op->name);
-    if (ir_dim_is_const(size, &n)) return *out = num(x, (int64_t)((double)n * f)), true;
-    for (int64_t q = 1; q <= 1024; q *= 2)
-        if (f * (double)q == floor(f * (double)q)) {
-            *out = ir_dim_floordiv(C, ir_dim_mul(C, size, num(x, (int64_t)(f * (double)q))), num(x, q));
-            return true;
-        }
-    return ir_missing(x, "%s: scale factor %g of a size that is not constant", x->op->full, f);
-}
-
 bool ir_rule_upsample(ir_infer *x) {
     const ir_type *t = self_of(x);
-    const ir_arg *factors = ir_arg_given(x, "scale_factors");
     int n, nd = t->rank - 2, wanted = x->op->name[strlen(x->op->name) - 2] - '0';
     if (!strncmp(x->op->name + strlen(x->op->name) - 3, "_aa", 3)) wanted = 2;
     const ir_dim **size, **dims = ir_dims_new(C, t->rank);
@@ -771,17 +751,11 @@ bool ir_rule_upsample(ir_infer *x) {
         return ir_fail(x, "RuntimeError", "It is expected input_size equals to %d, but got size %d",
                        wanted + 2, t->rank);
     if (!ir_arg_ints(x, "output_size", &n, &size)) return false;
-    bool given = ir_arg_given(x, "output_size") != NULL;
-    if (!strcmp(x->op->schema->overload, "vec") && given == (factors != NULL))
-        return ir_fail(x, "RuntimeError", "Must specify exactly one of output_size and scale_factors");
-    if (!given && (factors->kind != A_LIST || factors->n != nd))
-        return ir_missing(x, "%s: scale factors of unknown number", x->op->full);
-    if (given && n != nd)
+    if (n != nd)
         return ir_fail(x, "RuntimeError", "It is expected output_size equals to %d, but got size %d", nd, n);
     dims[0] = t->dims[0], dims[1] = t->dims[1];
     for (int i = 0; i < nd; i++) {
-        if (given) dims[2 + i] = size[i];
-        else if (!scaled_size(x, t->dims[2 + i], &factors->at[i], &dims[2 + i])) return false;
+        dims[2 + i] = size[i];
         if (!ir_require_le(x, num(x, 1), dims[2 + i], "Input and output sizes should be greater than 0") ||
             !ir_require_le(x, num(x, 1), t->dims[2 + i], "Input and output sizes should be greater than 0"))
             return false;

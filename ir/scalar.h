@@ -65,6 +65,7 @@ const ir_expr *ir_x_select(ir_exprs *x, const ir_expr *cond, const ir_expr *a, c
  * NULL after a diagnostic that quotes the text. */
 const ir_expr *ir_scalar_parse(ir_exprs *x, const char *text, rt_dtype compute, int n, const char *const *names,
                                const ir_expr *const *values, int nindex, const ir_expr *const *index);
+bool ir_scalar_has(const char *text, rt_dtype compute); /* is there an alternative for this dtype */
 /* Rewrites index variables and loads: subst returns the replacement of a leaf (X_INDEX, X_LOAD after its index
  * args were rewritten, X_SCALAR) or NULL to keep it. */
 const ir_expr *ir_x_subst(ir_exprs *x, const ir_expr *e, const ir_expr *(*subst)(void *env, const ir_expr *leaf), void *env);

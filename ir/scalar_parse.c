@@ -371,6 +371,11 @@ static bool take_binding(parser *p) {
     return true;
 }
 
+bool ir_scalar_has(const char *text, rt_dtype compute) {
+    parser p = {.text = text, .at = text, .compute = compute};
+    return choose_alternative(&p);
+}
+
 const ir_expr *ir_scalar_parse(ir_exprs *x, const char *text, rt_dtype compute, int n,
                                const char *const *names, const ir_expr *const *values, int nindex,
                                const ir_expr *const *index) {

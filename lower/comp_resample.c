@@ -54,12 +54,9 @@ typedef struct axis {
     bool align;
 } axis;
 
-static bool given_scale(comp *k, ir_infer *x, int d, int n, axis *a) {
+static bool given_scale(ir_infer *x, int d, int n, axis *a) {
     static const char *const names[] = {"scales_d", "scales_h", "scales_w"};
-    const ir_arg *list = ir_arg_given(x, "scale_factors"), *s = NULL;
-    (void)k;
-    if (list && d < list->n) s = &list->at[d];
-    else if (!list) s = ir_arg_given(x, n == 1 ? "scales" : names[MAX_SPATIAL - n + d]);
+    const ir_arg *s = ir_arg_given(x, n == 1 ? "scales" : names[MAX_SPATIAL - n + d]);
     int64_t whole;
     a->given = s != NULL;
     if (!s) return true;
@@ -75,7 +72,7 @@ static bool axis_of(comp *k, ir_infer *x, int d, int n, axis *a) {
     *a = (axis){.in = t->dims[2 + d], .out = k->dims[2 + d], .i = map_at(k, 2 + d)};
     a->size = map_dim(k, a->in);
     if (ir_arg_given(x, "align_corners") && !ir_arg_bool(x, "align_corners", &a->align)) return false;
-    return given_scale(k, x, d, n, a);
+    return given_scale(x, d, n, a);
 }
 
 static ex as_real(comp *k, const ir_dim *d, rt_dtype math) { return ir_x_cast(&k->x, map_dim(k, d), math); }

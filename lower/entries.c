@@ -1,5 +1,6 @@
-/* entries.c: see entries.h.  A call's argument is first described by a type whose sizes are all constant; calls whose types agree
- * but for sizes are one variant; then the sizes of all calls of a variant are compared place by place. */
+/* entries.c: see entries.h.  A call's argument is first described by a type whose sizes are all constant;
+ * calls whose types agree but for sizes are one variant; then the sizes of all calls of a variant are
+ * compared place by place. */
 #include "lower/entries.h"
 
 #include "ir/case.h"
@@ -9,7 +10,10 @@
 
 typedef const ir_type *T;
 
-typedef struct varying { const int64_t *sizes; const ir_dim *dim; } varying; /* sizes: one for each call */
+typedef struct varying {
+    const int64_t *sizes;
+    const ir_dim *dim;
+} varying; /* sizes: one for each call */
 
 typedef struct builder {
     ir_context *c;
@@ -89,7 +93,10 @@ static T join_items(builder *b, const rt_value *at, int64_t n, T declared, const
         T x = type_of(b, at[i], declared, what);
         if (!x) return NULL;
         if (!(t = list_join(b->c, t, x)))
-            ir_error(b->c, b->f->func->span, "%s: elements of argument `%s` differ in type, dtype or rank, which a list of a compiled call cannot", b->f->name, what);
+            ir_error(b->c, b->f->func->span,
+                     "%s: elements of argument `%s` differ in type, dtype or rank, which a list of a "
+                     "compiled call cannot",
+                     b->f->name, what);
     }
     return n ? t : empty_element(b->c, declared);
 }
@@ -122,7 +129,8 @@ static T type_of(builder *b, rt_value v, T declared, const char *what) {
     case V_TENSOR: return tensor_type(b, v.tensor);
     case V_TUPLE: return tuple_type(b, v.list, declared, what);
     case V_LIST: {
-        T e = join_items(b, v.list->at, v.list->n, declared && declared->kind == T_LIST ? declared->elem[0] : NULL, what);
+        T e = join_items(b, v.list->at, v.list->n,
+                         declared && declared->kind == T_LIST ? declared->elem[0] : NULL, what);
         return e ? ir_type_list(c, e) : NULL;
     }
     case V_DICT: {
@@ -132,7 +140,8 @@ static T type_of(builder *b, rt_value v, T declared, const char *what) {
         return k && e ? ir_type_dict(c, k, e) : NULL;
     }
     default:
-        ir_error(c, b->f->func->span, "%s: argument `%s` is of a kind that a compiled call cannot take", b->f->name, what);
+        ir_error(c, b->f->func->span, "%s: argument `%s` is of a kind that a compiled call cannot take",
+                 b->f->name, what);
         return NULL;
     }
 }
@@ -142,14 +151,16 @@ static T type_of(builder *b, rt_value v, T declared, const char *what) {
 /* Do two calls' types differ in sizes only (or in what an empty list leaves open)? */
 static bool same_key(T a, T b, bool in_list) {
     if (a->kind == T_BOTTOM || b->kind == T_BOTTOM) return true;
-    if (in_list && (a->kind == T_OPTIONAL || b->kind == T_OPTIONAL || a->kind == T_NONE || b->kind == T_NONE)) {
+    if (in_list &&
+        (a->kind == T_OPTIONAL || b->kind == T_OPTIONAL || a->kind == T_NONE || b->kind == T_NONE)) {
         T x = a->kind == T_OPTIONAL ? a->elem[0] : a, y = b->kind == T_OPTIONAL ? b->elem[0] : b;
         return x->kind == T_NONE || y->kind == T_NONE || same_key(x, y, true);
     }
     if (a->kind != b->kind || a->n != b->n) return false;
     if (a->kind == T_TENSOR) return a->dtype == b->dtype && a->rank == b->rank;
     for (int i = 0; i < a->n; i++)
-        if (!same_key(a->elem[i], b->elem[i], in_list || a->kind == T_LIST || a->kind == T_DICT)) return false;
+        if (!same_key(a->elem[i], b->elem[i], in_list || a->kind == T_LIST || a->kind == T_DICT))
+            return false;
     return true;
 }
 
@@ -216,7 +227,9 @@ static T merge(builder *b, const char *path, int n, const T *t) {
     T *e = RT_ARRAY(&b->c->arena, T, t[0]->n + 1), *part = RT_ARRAY(&b->c->arena, T, n);
     for (int k = 0; k < t[0]->n; k++) {
         for (int i = 0; i < n; i++) part[i] = t[i]->elem[k];
-        e[k] = merge(b, t[0]->fields ? ir_fmt(b->c, "%s_%s", path, t[0]->fields[k]) : ir_fmt(b->c, "%s_%d", path, k), n, part);
+        e[k] = merge(
+            b, t[0]->fields ? ir_fmt(b->c, "%s_%s", path, t[0]->fields[k]) : ir_fmt(b->c, "%s_%d", path, k),
+            n, part);
         if (!e[k]) return NULL;
     }
     return ir_type_tuple(b->c, t[0]->n, e, t[0]->fields, t[0]->name);
@@ -244,7 +257,11 @@ static void add_entry(builder *b, const T *types, lower_entries *out) {
         if (b->fixed[i]) args[i].constant = true, args[i].value = *b->fixed[i];
         if (default_fits(b, i, types[i])) args[i].has_default = true, args[i].def = *b->f->defaults[i];
     }
-    lower_entry e = {.name = entry_name(b, out), .method = b->f->name, .func = b->f->func, .nargs = b->nparams, .args = args};
+    lower_entry e = {.name = entry_name(b, out),
+                     .method = b->f->name,
+                     .func = b->f->func,
+                     .nargs = b->nparams,
+                     .args = args};
     RT_PUSH(&b->c->arena, &out->list, e);
 }
 
@@ -268,11 +285,14 @@ static const char *names(builder *b) {
 static int split_word(builder *b, const char *option, const char *word, const char **rest) {
     const char *eq = strchr(word, '=');
     if (!eq) {
-        ir_error(b->c, 0, "--%s %s: expected NAME=%s", option, word, *option == 'i' ? "DTYPE[SIZES], or SYMBOL:LOW..HIGH" : "VALUE");
+        ir_error(b->c, 0, "--%s %s: expected NAME=%s", option, word,
+                 *option == 'i' ? "DTYPE[SIZES], or SYMBOL:LOW..HIGH" : "VALUE");
         return -1;
     }
     int i = param_by_name(b, word, (size_t)(eq - word));
-    if (i < 0) ir_error(b->c, 0, "--%s %s: %s has no such argument; its arguments are: %s", option, word, b->f->name, names(b));
+    if (i < 0)
+        ir_error(b->c, 0, "--%s %s: %s has no such argument; its arguments are: %s", option, word, b->f->name,
+                 names(b));
     *rest = eq + 1;
     return i;
 }
@@ -349,7 +369,10 @@ static bool read_input(builder *b, const char *word) {
     const char *end = rest + strlen(rest);
     T t = ir_type_parse(b->c, b->m, &rest, end);
     if (!t || rest != end || (t->kind == T_TENSOR && (t->dtype == DT_NONE || t->rank < 0))) {
-        ir_error(b->c, 0, "--input %s: expected a type such as f32[N, 3, 224, 224], i64[1, 16], int, float, bool, str or none", word);
+        ir_error(b->c, 0,
+                 "--input %s: expected a type such as f32[N, 3, 224, 224], i64[1, 16], int, float, bool, str "
+                 "or none",
+                 word);
         return false;
     }
     b->given[i] = t;
@@ -387,11 +410,14 @@ static T input_type(builder *b, int i) {
     if (!t && b->f->defaults[i]) t = type_of(b, *b->f->defaults[i], declared, param_name(b, i));
     if (!t && declared->kind != T_OPTIONAL && !has_tensor(declared)) t = declared;
     if (!t && is_complete(declared)) take_symbols(b, t = declared); /* a traced graph says it itself */
-    if (!t) ir_error(b->c, 0, "%s: argument `%s` needs --input %s=DTYPE[SIZES], or an --example", b->f->name, param_name(b, i), param_name(b, i));
+    if (!t)
+        ir_error(b->c, 0, "%s: argument `%s` needs --input %s=DTYPE[SIZES], or an --example", b->f->name,
+                 param_name(b, i), param_name(b, i));
     return t;
 }
 
-bool lower_entries_from_inputs(ir_module *m, const lower_method *f, const lower_words *w, lower_entries *out) {
+bool lower_entries_from_inputs(ir_module *m, const lower_method *f, const lower_words *w,
+                               lower_entries *out) {
     builder b;
     bool ok = begin(&b, m, f, w);
     for (int i = 0; i < w->ninputs; i++) ok = read_input(&b, w->inputs[i]) && ok;
@@ -405,27 +431,33 @@ bool lower_entries_from_inputs(ir_module *m, const lower_method *f, const lower_
 
 /* ---- from calls */
 
-typedef struct variant { RT_VEC(const T *) calls; } variant;
+typedef struct variant {
+    RT_VEC(const T *) calls;
+} variant;
 
 static const rt_value *call_arg(const builder *b, const lower_call *call, int i) {
     return i < call->nargs ? &call->args[i] : b->f->defaults[i];
 }
 
-/* NULL: this call is none for the entry (after a diagnostic, unless it is only one that --specialise leaves out). */
+/* NULL: this call is none for the entry (after a diagnostic, unless it is only one that --specialise leaves
+ * out). */
 static const T *call_types(builder *b, const lower_call *call, bool *ok) {
     T *types = RT_ARRAY(&b->c->arena, T, b->nparams + 1);
     if (call->nargs > b->nparams) {
-        ir_error(b->c, b->f->func->span, "%s takes %d arguments (%s), an example gives %d", b->f->name, b->nparams, names(b), call->nargs);
+        ir_error(b->c, b->f->func->span, "%s takes %d arguments (%s), an example gives %d", b->f->name,
+                 b->nparams, names(b), call->nargs);
         return *ok = false, NULL;
     }
     for (int i = 0; i < b->nparams; i++) {
         const rt_value *v = call_arg(b, call, i);
         if (!v && !b->fixed[i]) {
-            ir_error(b->c, b->f->func->span, "%s: an example gives no argument `%s`", b->f->name, param_name(b, i));
+            ir_error(b->c, b->f->func->span, "%s: an example gives no argument `%s`", b->f->name,
+                     param_name(b, i));
             return *ok = false, NULL;
         }
         if (b->fixed[i] && v && !rt_value_equal(*b->fixed[i], *v)) return NULL;
-        if (!(types[i] = type_of(b, b->fixed[i] ? *b->fixed[i] : *v, param(b, i)->type, param_name(b, i)))) return *ok = false, NULL;
+        if (!(types[i] = type_of(b, b->fixed[i] ? *b->fixed[i] : *v, param(b, i)->type, param_name(b, i))))
+            return *ok = false, NULL;
     }
     return types;
 }
@@ -444,7 +476,9 @@ static bool variant_entry(builder *b, const variant *v, lower_entries *out) {
     for (int i = 0; i < b->nparams; i++) {
         for (int k = 0; k < v->calls.n; k++) part[k] = v->calls.at[k][i];
         if (!(types[i] = merge(b, param_name(b, i), v->calls.n, part))) {
-            ir_error(b->c, b->f->func->span, "%s: the examples give argument `%s` lists whose elements have no type in common", b->f->name, param_name(b, i));
+            ir_error(b->c, b->f->func->span,
+                     "%s: the examples give argument `%s` lists whose elements have no type in common",
+                     b->f->name, param_name(b, i));
             return false;
         }
     }
@@ -452,7 +486,8 @@ static bool variant_entry(builder *b, const variant *v, lower_entries *out) {
     return true;
 }
 
-bool lower_entries_from_calls(ir_module *m, const lower_method *f, const lower_words *w, int ncalls, const lower_call *calls, lower_entries *out) {
+bool lower_entries_from_calls(ir_module *m, const lower_method *f, const lower_words *w, int ncalls,
+                              const lower_call *calls, lower_entries *out) {
     builder b;
     RT_VEC(variant) variants = {0};
     bool ok = begin(&b, m, f, w);
@@ -466,7 +501,9 @@ bool lower_entries_from_calls(ir_module *m, const lower_method *f, const lower_w
         RT_PUSH(&m->c->arena, &variants.at[v].calls, types);
         used++;
     }
-    if (ok && used < ncalls) ir_warn(m->c, 0, "%s: %d of %d examples have other values than --specialise says: left out", f->name, ncalls - used, ncalls);
+    if (ok && used < ncalls)
+        ir_warn(m->c, 0, "%s: %d of %d examples have other values than --specialise says: left out", f->name,
+                ncalls - used, ncalls);
     for (int v = 0; v < variants.n && ok; v++) ok = variant_entry(&b, &variants.at[v], out);
     return ok;
 }

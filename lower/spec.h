@@ -101,6 +101,7 @@ typedef struct spec {
     rt_map symbol_block; /* symbol -> block that binds it; absent: not seen yet */
     rt_map cells_of;     /* rt pointer (object, list, tensor storage) -> cell + 1, per entry */
     rt_map states;       /* names of state cells known so far (all entries) */
+    rt_map in_place;     /* names of module tensors that an entry writes in place */
     bool new_state;      /* a state was discovered: start again */
     rt_map param_names;  /* tensor pointer -> name */
     lower_interp *in;    /* evaluates constants */

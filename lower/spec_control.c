@@ -417,14 +417,22 @@ static void join_cell(join *j, int i) {
     join_fields(j, x, y, e->at);
 }
 
+static const cell *fresh_container(const join *j, int k, const aval *a) {
+    return a->kind == AV_REF && a->cell >= j->before.n ? cell_in(j, k, a->cell) : NULL;
+}
+
 /* Containers that the branches made and that differ in structure, or are one here and two in the other branch, must be
  * run-time ones: then the join passes references.  Found by walking what will be joined, before anything is. */
 static void note_pairs(join *j, const aval *a, const aval *b, int depth) {
     spec *s = j->s;
-    if (depth > 20 || a->kind != b->kind || (a->kind == AV_TUPLE && a->n != b->n)) return;
-    for (int i = 0; i < a->n && a->kind == AV_TUPLE; i++) note_pairs(j, a->at[i], b->at[i], depth + 1);
-    if (a->kind != AV_REF || a->cell < j->before.n || b->cell < j->before.n) return;
-    const cell *x = cell_in(j, 0, a->cell), *y = cell_in(j, 1, b->cell);
+    if (depth > 20) return;
+    for (int i = 0; a->kind == AV_TUPLE && b->kind == AV_TUPLE && a->n == b->n && i < a->n; i++) note_pairs(j, a->at[i], b->at[i], depth + 1);
+    const cell *x = fresh_container(j, 0, a), *y = fresh_container(j, 1, b);
+    if (!x || !y) {
+        pair one = {x ? a->cell : -1, y ? b->cell : -1, -1}; /* meets something else: None, a container from before */
+        if (x || y) RT_PUSH(&s->c->arena, &j->pairs, one);
+        return;
+    }
     for (int i = 0; i < j->pairs.n; i++)
         if (j->pairs.at[i].a == a->cell && j->pairs.at[i].b == b->cell) return;
     bool alike = is_known(x) && same_shape(x, y);
@@ -439,7 +447,7 @@ static void make_dynamic(join *j, int k, int cell) {
     ir_block *b = s->b;
     s->heap = j->heap[k];
     s->b = j->block[k];
-    if (spec_cell(s, cell)->kind != CELL_DYN) spec_materialise(s, cell, NULL, j->at);
+    if (spec_cell(s, cell)->kind == CELL_LIST || spec_cell(s, cell)->kind == CELL_DICT) spec_materialise(s, cell, NULL, j->at);
     j->heap[k] = s->heap;
     s->heap = heap;
     s->b = b;
@@ -455,11 +463,12 @@ static void split_aliases(join *j) {
     for (int i = 0; i < j->pairs.n; i++)
         for (int k = 0; k < i; k++) {
             pair *p = &j->pairs.at[i], *q = &j->pairs.at[k];
-            if (p->a == q->a || p->b == q->b) p->cell = q->cell = -1;
+            if ((p->a >= 0 && p->a == q->a) || (p->b >= 0 && p->b == q->b)) p->cell = q->cell = -1;
         }
     for (int i = 0; i < j->pairs.n && !j->s->stop; i++) {
-        if (j->pairs.at[i].cell < 0) make_dynamic(j, 0, j->pairs.at[i].a);
-        if (j->pairs.at[i].cell < 0 && !j->s->stop) make_dynamic(j, 1, j->pairs.at[i].b);
+        const pair *p = &j->pairs.at[i];
+        if (p->cell < 0 && p->a >= 0) make_dynamic(j, 0, p->a);
+        if (p->cell < 0 && p->b >= 0 && !j->s->stop) make_dynamic(j, 1, p->b);
     }
     j->pairs.n = 0;
 }
@@ -568,6 +577,8 @@ typedef struct slot { /* what is carried: a variable (cell < 0), the content of 
     bool shared; /* a tensor that something else may refer to, too: it cannot be written */
 } slot;
 
+typedef struct kept { int cell; const char *why; } kept; /* a storage that is written in the body, and frozen behind that */
+
 typedef struct loop {
     spec *s;
     ir_node *n, *node;
@@ -575,6 +586,7 @@ typedef struct loop {
     spec_heap before, after;
     const aval **init, **header, **result; /* variables; result[0] is the condition */
     RT_VEC(slot) slots;
+    RT_VEC(kept) kept;
     bool dead, changed;
 } loop;
 
@@ -673,11 +685,19 @@ static void compare_var(loop *l, int var, int cell, int field, const aval *init,
     widen_slot(l, var, cell, field, init, now);
 }
 
+/* What keeps the tensor of this iteration must not see it written in the next. */
+static void keep(loop *l, int i, const char *why) {
+    kept k = {i, why};
+    RT_PUSH(&l->s->c->arena, &l->kept, k);
+    l->changed = true;
+}
+
 static void compare_cell(loop *l, int i, const cell *header) {
     spec *s = l->s;
     const cell *now = s->heap.at[i];
     if (now == header || s->stop) return;
     if (now->kind == CELL_STORAGE) {
+        if (now->content != header->content && now->frozen && !header->frozen) keep(l, i, now->frozen);
         if (now->content == header->content || find_slot(l, -1, i, -1)) return;
         slot x = {-1, i, -1, header->type, NULL, NULL, false};
         RT_PUSH(&s->c->arena, &l->slots, x);
@@ -715,6 +735,10 @@ static void try_loop(loop *l, spec_env *env) {
     spec *s = l->s;
     ir_node *n = l->n;
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, l->slots.n + 2);
+    for (int i = 0; i < l->kept.n; i++) {
+        spec_cell_edit(s, l->kept.at[i].cell)->frozen = l->kept.at[i].why;
+        l->before.at[l->kept.at[i].cell] = s->heap.at[l->kept.at[i].cell];
+    }
     in[0] = spec_value(s, env->at[n->in[0]->id], spec_span(s, n));
     in[1] = spec_value(s, env->at[n->in[1]->id], spec_span(s, n));
     for (int i = 0; i < l->slots.n; i++) in[i + 2] = l->slots.at[i].init = initial_value(l, &l->slots.at[i]);
@@ -812,7 +836,7 @@ static void dynamic_loop(spec *s, spec_env *env, ir_node *n, const aval **result
             if (s->stop) return;
             m = mark_here(s);
             l.before = heap_copy(s, s->heap);
-            l.slots.n = 0;
+            l.slots.n = l.kept.n = 0;
             continue;
         }
         if (s->stop || s->exhausted) {

@@ -583,11 +583,33 @@ static bool widen(spec *s, const ir_op *op, const aval **args, ir_span at) {
     return want == now;
 }
 
+static bool holds(const ir_type *t, bool (*what)(const ir_type *t)) {
+    if (what(t)) return true;
+    for (int i = 0; i < t->n; i++)
+        if (holds(t->elem[i], what)) return true;
+    return false;
+}
+static bool is_var(const ir_type *t) { return t->kind == T_VAR; }
+static bool is_reference(const ir_type *t) { return t->kind == T_TENSOR || t->kind == T_LIST || t->kind == T_DICT; }
+
+/* May a result be an element of `a`, shared with it? */
+static bool gives_elements(spec *s, const ir_op *op, const aval *a) {
+    bool given = false;
+    for (int i = 0; i < op->schema->nresults; i++) given = given || holds(op->schema->results[i].type, is_var);
+    if (!given || a->kind != AV_REF || !known_container(s, a)) return false;
+    const cell *x = spec_cell(s, a->cell);
+    for (int i = 0; i < x->n; i++)
+        if (x->at[i]->kind == AV_REF || holds(spec_type(s, x->at[i]), is_reference)) return true;
+    return false;
+}
+
 static const aval *emit_host(spec *s, const ir_op *op, int n, const aval **args, ir_span at) {
     int nres = op->schema->nresults;
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, n);
     bool keeps = op->effects & EFF_WRITES;
     if (keeps && args[0]->kind == AV_REF) spec_materialise(s, args[0]->cell, NULL, at);
+    for (int i = 0; i < n && !s->stop; i++)
+        if (gives_elements(s, op, args[i])) spec_settle(s, args[i], at);
     if (s->stop || !widen(s, op, args, at)) return undef(s);
     for (int i = 0; i < n && !s->stop; i++) in[i] = keeps ? by_reference(s, args[i], !i, at) : spec_value(s, args[i], at);
     if (s->stop) return undef(s);

@@ -191,6 +191,7 @@ void spec_write(spec *s, const aval *t, ir_value *value, ir_span at) {
         spec_unsupported(s, at, "in-place write to a tensor: %s", x->frozen);
         return;
     }
+    if (x->name) rt_map_put(&s->c->arena, &s->in_place, x->name, (void *)x->name);
     if (x->name && !rt_map_get(&s->states, x->name)) {
         rt_map_put(&s->c->arena, &s->states, x->name, (void *)x->name);
         s->new_state = true;

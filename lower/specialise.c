@@ -214,6 +214,7 @@ static const aval *cast(spec *s, ir_node *n, const aval *a) {
         return a;
     }
     if (a->kind != AV_DYN || a->v->type->kind != T_OPTIONAL || to->kind == T_OPTIONAL) return a;
+    if (to->kind == T_NONE) return spec_none(s);
     const ir_type *t = spec_fresh_type(s, a->v->type->elem[0]);
     ir_node *c = spec_emit(s, ir_struct(s->c, S_CAST), spec_span(s, n), 1, &a->v, 1, &t);
     c->type = t;
@@ -387,24 +388,58 @@ static const aval **entry_args(spec *s, const lower_entry *e, ir_func *f, int *n
     return args;
 }
 
+static void set_state(spec *s, const char *path, ir_value *v) {
+    ir_node *n = spec_emit(s, ir_struct(s->c, S_SETSTATE), 0, 1, &v, 0, NULL);
+    n->sym = path;
+}
+
+/* Does the field still name the tensor that it was loaded with (written in place or not)? */
+static bool own_storage(spec *s, const aval *a, const char *path) {
+    if (a->kind != AV_TENSOR || a->view) return false;
+    const char *name = spec_cell(s, a->cell)->name;
+    return name && !strcmp(name, path);
+}
+
+/* A field of the module object at the end of the entry.  Another tensor in it becomes the state cell's value. */
+static void write_field(spec *s, const aval *now, const char *path, rt_map *reassigned) {
+    ir_tensor_data *d = rt_map_get(&s->to->tensors, path);
+    if (!d || now->kind == AV_UNDEF || !rt_map_get(&s->states, path) || (d->tensor && own_storage(s, now, path))) return;
+    if (!d->tensor) {
+        ir_value *v = spec_value_as(s, now, d->type, 0);
+        bool same = v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_STATE && v->def->sym == path;
+        if (!same) set_state(s, path, v);
+        return;
+    }
+    char key[32];
+    snprintf(key, sizeof key, "%p", (void *)d->tensor);
+    void *known = rt_map_get(&s->cells_of, key);
+    rt_map_put(&s->c->arena, reassigned, path, d);
+    const char *shared = now->kind == AV_TENSOR ? spec_cell(s, now->cell)->name : NULL;
+    if (shared && (rt_map_get(&s->in_place, shared) || rt_map_get(&s->in_place, path)))
+        spec_unsupported(s, 0, "the attributes `%s` and `%s` would share memory from then on, and one is written in place", path, shared);
+    else if (!known || now->kind != AV_TENSOR || now->type != spec_cell(s, (int)(intptr_t)known - 1)->type)
+        spec_unsupported(s, 0, "the attribute `%s` gets a value of another dtype or size: a tensor that is state keeps its own", path);
+    else set_state(s, path, spec_read(s, now, 0));
+}
+
+static bool was_written(const cell *x) {
+    const ir_node *d = x->content ? x->content->def : NULL;
+    return d && !(d->op->cls == OP_STRUCT && (d->op->id == S_STATE || d->op->id == S_PARAM));
+}
+
 static void write_states(spec *s) {
+    rt_map reassigned = {0};
     for (int i = 0; i < s->heap.n; i++) {
         const cell *x = spec_cell(s, i);
-        if (x->kind == CELL_STORAGE && x->name && x->content && x->content->def && !(x->content->def->op->id == S_STATE || x->content->def->op->id == S_PARAM)) {
-            ir_node *n = spec_emit(s, ir_struct(s->c, S_SETSTATE), 0, 1, (ir_value *[]){x->content}, 0, NULL);
-            n->sym = x->name;
-        }
-        if (x->kind == CELL_STORAGE && x->arg && x->content != s->arg_values[x->arg - 1])
+        for (int k = 0; k < x->n && x->kind == CELL_OBJECT && x->name; k++)
+            write_field(s, x->at[k], join_path(s, x->name, x->cls->fields[k]), &reassigned);
+    }
+    for (int i = 0; i < s->heap.n; i++) {
+        const cell *x = spec_cell(s, i);
+        if (x->kind != CELL_STORAGE) continue;
+        if (x->name && was_written(x) && !rt_map_get(&reassigned, x->name)) set_state(s, x->name, x->content);
+        if (x->arg && x->content != s->arg_values[x->arg - 1])
             spec_emit(s, ir_struct(s->c, S_WRITEBACK), 0, 2, (ir_value *[]){s->arg_values[x->arg - 1], x->content}, 0, NULL);
-        for (int k = 0; k < x->n && x->kind == CELL_OBJECT && x->name; k++) {
-            const char *path = join_path(s, x->name, x->cls->fields[k]);
-            ir_tensor_data *d = rt_map_get(&s->to->tensors, path);
-            if (!d || d->tensor || x->at[k]->kind == AV_UNDEF) continue;
-            ir_value *v = spec_value_as(s, x->at[k], d->type, 0);
-            if (v->def && v->def->op->id == S_STATE && v->def->op->cls == OP_STRUCT && v->def->sym == path) continue;
-            ir_node *n = spec_emit(s, ir_struct(s->c, S_SETSTATE), 0, 1, &v, 0, NULL);
-            n->sym = path;
-        }
     }
 }
 

@@ -1604,6 +1604,86 @@ def conv_tbc(self: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor
     y = torch.conv1d(self.permute([1, 2, 0]), weight.permute([2, 1, 0]), bias, [1], [pad])
     return y.permute([2, 0, 1])
 
+# ------------------------------------------------------------------ resampling
+
+def _scaled_size(n: int, scale: float) -> int:
+    """floor(n * scale) as PyTorch computes it, in double; by integers where that is exact."""
+    p = int(scale * 1024.0)
+    if float(p) != scale * 1024.0:
+        return int(n * scale)
+    q = 1024
+    while p % 2 == 0 and q > 1:
+        p = p // 2
+        q = q // 2
+    return n * p // q
+
+def _resampled_size(input: Tensor, output_size: Optional[List[int]], scale_factors: Optional[List[float]]) -> List[int]:
+    n = input.dim() - 2
+    if output_size is not None:
+        if scale_factors is not None:
+            raise RuntimeError("Must specify exactly one of output_size and scale_factors")
+        return output_size
+    if scale_factors is None:
+        raise RuntimeError("Must specify exactly one of output_size and scale_factors")
+    if len(scale_factors) != n:
+        raise RuntimeError("It is expected scale_factors equals to {}, but got size {}".format(n, len(scale_factors)))
+    return [torch._scaled_size(input.size(2 + i), scale_factors[i]) for i in range(n)]
+
+def _scale(scale_factors: Optional[List[float]], i: int) -> Optional[float]:
+    return None if scale_factors is None else scale_factors[i]
+
+@overload("vec")
+def upsample_nearest1d(input: Tensor, output_size: Optional[List[int]], scale_factors: Optional[List[float]]) -> Tensor:
+    return torch.upsample_nearest1d(input, torch._resampled_size(input, output_size, scale_factors), torch._scale(scale_factors, 0))
+
+@overload("vec")
+def upsample_nearest2d(input: Tensor, output_size: Optional[List[int]], scale_factors: Optional[List[float]]) -> Tensor:
+    return torch.upsample_nearest2d(input, torch._resampled_size(input, output_size, scale_factors), torch._scale(scale_factors, 0), torch._scale(scale_factors, 1))
+
+@overload("vec")
+def upsample_nearest3d(input: Tensor, output_size: Optional[List[int]], scale_factors: Optional[List[float]]) -> Tensor:
+    return torch.upsample_nearest3d(input, torch._resampled_size(input, output_size, scale_factors), torch._scale(scale_factors, 0), torch._scale(scale_factors, 1), torch._scale(scale_factors, 2))
+
+@overload("vec")
+def _upsample_nearest_exact1d(input: Tensor, output_size: Optional[List[int]], scale_factors: Optional[List[float]]) -> Tensor:
+    return torch._upsample_nearest_exact1d(input, torch._resampled_size(input, output_size, scale_factors), torch._scale(scale_factors, 0))
+
+@overload("vec")
+def _upsample_nearest_exact2d(input: Tensor, output_size: Optional[List[int]], scale_factors: Optional[List[float]]) -> Tensor:
+    return torch._upsample_nearest_exact2d(input, torch._resampled_size(input, output_size, scale_factors), torch._scale(scale_factors, 0), torch._scale(scale_factors, 1))
+
+@overload("vec")
+def _upsample_nearest_exact3d(input: Tensor, output_size: Optional[List[int]], scale_factors: Optional[List[float]]) -> Tensor:
+    return torch._upsample_nearest_exact3d(input, torch._resampled_size(input, output_size, scale_factors), torch._scale(scale_factors, 0), torch._scale(scale_factors, 1), torch._scale(scale_factors, 2))
+
+@overload("vec")
+def upsample_linear1d(input: Tensor, output_size: Optional[List[int]], align_corners: bool, scale_factors: Optional[List[float]]) -> Tensor:
+    return torch.upsample_linear1d(input, torch._resampled_size(input, output_size, scale_factors), align_corners, torch._scale(scale_factors, 0))
+
+@overload("vec")
+def upsample_bilinear2d(input: Tensor, output_size: Optional[List[int]], align_corners: bool, scale_factors: Optional[List[float]]) -> Tensor:
+    return torch.upsample_bilinear2d(input, torch._resampled_size(input, output_size, scale_factors), align_corners, torch._scale(scale_factors, 0), torch._scale(scale_factors, 1))
+
+@overload("vec")
+def upsample_trilinear3d(input: Tensor, output_size: Optional[List[int]], align_corners: bool, scale_factors: Optional[List[float]]) -> Tensor:
+    return torch.upsample_trilinear3d(input, torch._resampled_size(input, output_size, scale_factors), align_corners, torch._scale(scale_factors, 0), torch._scale(scale_factors, 1), torch._scale(scale_factors, 2))
+
+@overload("vec")
+def upsample_bicubic2d(input: Tensor, output_size: Optional[List[int]], align_corners: bool, scale_factors: Optional[List[float]]) -> Tensor:
+    return torch.upsample_bicubic2d(input, torch._resampled_size(input, output_size, scale_factors), align_corners, torch._scale(scale_factors, 0), torch._scale(scale_factors, 1))
+
+@overload("vec")
+def _upsample_bilinear2d_aa(input: Tensor, output_size: Optional[List[int]], align_corners: bool, scale_factors: Optional[List[float]]) -> Tensor:
+    return torch._upsample_bilinear2d_aa(input, torch._resampled_size(input, output_size, scale_factors), align_corners, torch._scale(scale_factors, 0), torch._scale(scale_factors, 1))
+
+@overload("vec")
+def _upsample_bicubic2d_aa(input: Tensor, output_size: Optional[List[int]], align_corners: bool, scale_factors: Optional[List[float]]) -> Tensor:
+    return torch._upsample_bicubic2d_aa(input, torch._resampled_size(input, output_size, scale_factors), align_corners, torch._scale(scale_factors, 0), torch._scale(scale_factors, 1))
+
+@overload("vec")
+def _upsample_lanczos2d_aa(input: Tensor, output_size: Optional[List[int]], align_corners: bool, scale_factors: Optional[List[float]]) -> Tensor:
+    return torch._upsample_lanczos2d_aa(input, torch._resampled_size(input, output_size, scale_factors), align_corners, torch._scale(scale_factors, 0), torch._scale(scale_factors, 1))
+
 # ------------------------------------------------------------------ padding
 
 def pad(self: Tensor, pad: List[int], mode: str = "constant", value: Optional[float] = None) -> Tensor:

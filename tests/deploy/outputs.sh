@@ -31,7 +31,7 @@ done
 here=$PWD
 case $jitc in /*) ;; *) jitc=$here/$jitc ;; esac
 for model in mlp encoder_layer containers; do
-    for suffix in so o a s; do
+    for suffix in so a; do
         "$jitc" $models/$model.pt --example $models/$model.safetensors -o "$work/one.$suffix"
         mkdir -p "$work/sub"
         (cd "$work/sub" && TMPDIR=$work "$jitc" --verify "$here/$models/$model.pt" --example "$here/$models/$model.safetensors" -o "../another name.$suffix")
@@ -39,6 +39,7 @@ for model in mlp encoder_layer containers; do
         grep -q "$work" "$work/one.$suffix" && fail "$model.$suffix holds a path of this machine"
         grep -q "$here" "$work/one.$suffix" && fail "$model.$suffix holds a path of this machine"
     done
+    [ $model != containers ] || continue # it has no weights
     "$jitc" $models/$model.pt --example $models/$model.safetensors --weights=side -o "$work/one.so"
     mv "$work/$model.weights" "$work/first.weights"
     "$jitc" $models/$model.pt --example $models/$model.safetensors --weights=side -o "$work/two.so"
@@ -79,7 +80,7 @@ fi
 # ---- other targets: 64-bit ELF objects, by the machine's number in the header
 machine() { od -An -j18 -N2 -tu2 "$1" | tr -d ' '; }
 for target in aarch64:183 riscv64:243 x86-64:62 x86-64-v4:62 aarch64-unknown-linux-musl:183; do
-    for model in mlp lenet encoder_layer containers; do
+    for model in mlp containers; do
         "$jitc" $models/$model.pt --example $models/$model.safetensors --target "${target%:*}" --name m -o "$work/cross.a"
         (cd "$work" && ar x cross.a code.o)
         [ "$(machine "$work/code.o")" = "${target#*:}" ] || fail "$model for ${target%:*}: machine $(machine "$work/code.o")"

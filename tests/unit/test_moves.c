@@ -185,9 +185,6 @@ Test(moves, symbolic_sizes) {
     GIVES("2: 1 0", "roll", T("N"), L("1"), L("0"));
     ir_arg two[2] = {T("N"), T("M")};
     GIVES("4: 0 1 0 1", "cat", arg_list(c, 2, two), I(0));
-    GIVES("1 1 4: 0 0 1 1", "upsample_nearest1d.vec", T("1, 1, N"), NONE, ({
-              ir_arg f = F(2.0);
-              arg_list(c, 1, &f);
-          }));
+    GIVES("1 1 4: 0 0 1 1", "upsample_nearest1d", T("1, 1, N"), L("N*2"), F(2.0));
     GIVES("1 1 4: 0 0.25 0.75 1", "upsample_linear1d", T("1, 1, N"), L("N*2"), B(0), NONE);
 }

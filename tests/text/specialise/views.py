@@ -16,7 +16,7 @@ func @f(%x: f32[2, 3]) -> f32[2, 3] export entry of "f" {
   %2: f32[2, 3] = add.Scalar %x, %0, %1
   %3: int<-1> = const -1
   %4: list[int<-1>] = list %3
-  %5: f32[6] = view %2, %4
+  %5: f32[6] = reshape %2, %4
   %6: int<0> = const 0
   %7: int<1> = const 1
   %8: int<3> = const 3
@@ -27,7 +27,7 @@ func @f(%x: f32[2, 3]) -> f32[2, 3] export entry of "f" {
   %13: f32[2] = add.Scalar %10, %11, %12
   %14: int<-1> = const -1
   %15: list[int<-1>] = list %14
-  %16: f32[6] = view %2, %15
+  %16: f32[6] = reshape %2, %15
   %17: int<0> = const 0
   %18: int<1> = const 1
   %19: int<3> = const 3
@@ -36,6 +36,6 @@ func @f(%x: f32[2, 3]) -> f32[2, 3] export entry of "f" {
   %22: int<2> = const 2
   %23: int<3> = const 3
   %24: list[int] = list %22, %23
-  %25: f32[2, 3] = view %21, %24
+  %25: f32[2, 3] = reshape %21, %24
   return %25
 }
