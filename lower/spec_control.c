@@ -396,7 +396,7 @@ static void join_cell(join *j, int i) {
     }
     s->heap.at[i] = x;
     if (x->kind == CELL_STORAGE) {
-        if (x->content == y->content && (!x->content || spec_visible(s, x->content))) {
+        if (x->content == y->content) {
             cell *e = spec_cell_edit(s, i);
             e->frozen = x->frozen ? x->frozen : y->frozen;
             return;
@@ -404,7 +404,7 @@ static void join_cell(join *j, int i) {
         join_storage(j, i, x, y);
         return;
     }
-    if (x->kind == CELL_DYN && y->kind == CELL_DYN && (x->content != y->content || !spec_visible(s, x->content))) {
+    if (x->kind == CELL_DYN && y->kind == CELL_DYN && x->content != y->content) {
         spec_retry(s, i, spec_join_type(s, outer_type(s, x->content->type), outer_type(s, y->content->type)));
         return;
     }
@@ -801,6 +801,8 @@ static void finish(loop *l, const aval **results) {
         s->heap.at[i] = l->before.at[i];
         if (frozen && s->heap.at[i]->kind == CELL_STORAGE) spec_cell_edit(s, i)->frozen = frozen;
     }
+    s->heap.n = l->before.n; /* what the body made is out of reach */
+    forget_cells(s, s->heap.n);
     for (int k = 0; k < l->n->nout; k++) results[k] = l->init[k];
     for (int i = 0; i < l->slots.n; i++) {
         slot *x = &l->slots.at[i];

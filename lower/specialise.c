@@ -459,6 +459,10 @@ static void run_entry(spec *s, const lower_entry *e) {
     s->exhausted = s->unrolling = false;
     s->call = 0;
     int n;
+    for (int i = 0; i < s->states.n; i++) { /* their storages exist before any fork */
+        ir_tensor_data *d = rt_map_get(&s->from->tensors, s->states.entries[i].key);
+        if (d && d->tensor) spec_tensor_const(s, d->tensor);
+    }
     const aval **args = entry_args(s, e, f, &n);
     const aval *r = spec_call(s, e->func, n, args, 0);
     if (s->stop == SPEC_RETRY) {

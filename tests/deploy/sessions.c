@@ -62,7 +62,37 @@ static void test(const char *name) {
     printf("%s: %d threads, the same bits\n", name, THREADS);
 }
 
+/* ---- two sessions that write into one tensor: the sanitizer must see it, in the generated code */
+
+typedef struct clash { const deploy *d; jitc_tensor *into; } clash;
+
+static void *write_into(void *arg) {
+    clash *c = arg;
+    jitc_session *s = deploy_session(c->d, 1);
+    jitc_tensor *x = deploy_floats(2, (int64_t[]){64, 16}, 1);
+    for (int i = 0; i < 200; i++)
+        REQUIRE(jitc_run_tensors(s, "forward", 1, &x, 1, &c->into) == JITC_OK, "%s", jitc_session_error(s));
+    jitc_tensor_release(x);
+    jitc_session_free(s);
+    return NULL;
+}
+
+static void race(void) {
+    static const char *const inputs[] = {"input=f32[64, 16]", NULL};
+    pthread_t other;
+    deploy d;
+    REQUIRE(deploy_open(&d, "mlp", inputs, NULL), "mlp does not compile");
+    clash c = {&d, deploy_floats(2, (int64_t[]){64, 10}, 1)};
+    REQUIRE(!pthread_create(&other, NULL, write_into, &c), "no thread");
+    write_into(&c);
+    pthread_join(other, NULL);
+    jitc_tensor_release(c.into);
+    deploy_close(&d);
+}
+
 int main(int argc, char **argv) {
+    if (argc == 2 && !strcmp(argv[1], "race")) return race(), 0;
+
     static const char *const few[] = {"mlp", "lenet", "encoder_layer", "control_mix", "containers", "lstm_loop", "sorting", "strings"};
     for (size_t i = 0; argc < 2 && i < RT_COUNT(few); i++) test(few[i]);
     if (argc > 1) deploy_each(strcmp(argv[1], "all") ? argc : 1, argv, test);

@@ -13,9 +13,15 @@ def f(x: Tensor, n: int) -> Tuple[Tensor, Dict[str, int], str]:
 --- run
 x = f32[4] 1 2 -1 5
 n = 4
+--- want
+(tensor([0.0, 2.0]), {'n': 4, 'taken': 2}, 'took 2')
 --- run
 x = f32[4] -1 2 -1 5
 n = 4
+--- want
+(tensor([-1.0, 2.0, -1.0, 5.0]), {'n': 4, 'taken': 0}, 'none')
 --- run
 x = f32[4] 1 1 1 1
 n = 2
+--- want
+(tensor([0.0, 1.0]), {'n': 2, 'taken': 2}, 'took 2')
