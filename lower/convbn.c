@@ -34,6 +34,7 @@ static double at_channel(const rt_tensor *t, int64_t c) {
 /* scale[c] * w[c, ...] with c along `axis`. */
 static rt_tensor *scaled(const rt_tensor *w, int axis, const rt_tensor *scale) {
     rt_tensor *r = rt_tensor_copy_to(w, w->dtype);
+    if (!r) return NULL;
     int64_t inner = 1, outer = 1, n = r->shape[axis];
     for (int d = axis + 1; d < r->ndim; d++) inner *= r->shape[d];
     for (int d = 0; d < axis; d++) outer *= r->shape[d];
@@ -101,10 +102,12 @@ static bool apply(ir_module *m, const step *s) {
     const rt_tensor *p = tensor_of(m, s->p), *old = is_none(s->conv->in[2]) ? NULL : tensor_of(m, s->conv->in[2]);
     if (s->scale) {
         rt_tensor *w = scaled(tensor_of(m, s->conv->in[1]), axis, p);
+        if (!w) return false;
         ir_set_input(s->conv, 1, lower_new_param(m, s->conv, w, s->conv->in[1]->type));
     }
     if (old || !s->scale) {
         rt_tensor *b = bias_tensor(old, t->dtype, channels, s->scale ? p : NULL, s->scale ? NULL : p, s->sign);
+        if (!b) return ir_error(m->c, s->n->span, "out of memory"), false; /* the weights are scaled already */
         ir_set_input(s->conv, 2, lower_new_param(m, s->conv, b, vector_type(m->c, t->dtype, t->dims[1])));
     }
     ir_replace_uses(s->n->out[0], s->conv->out[0]);

@@ -85,13 +85,16 @@ static bool fold_node(ir_module *m, lower_interp *in, ir_node *n) {
     rt_env_clear(&env);
     if (!ok) return false; /* it raises: leave that to the run */
     for (int i = 0; i < n->nout; i++) {
-        rt_tensor *t = out[i].tensor;
-        if (!rt_tensor_contiguous(t)) {
-            t = rt_tensor_copy_to(t, t->dtype);
-            rt_release(out[i]);
-        }
-        ir_replace_uses(n->out[i], lower_new_param(m, n, t, n->out[i]->type));
+        if (rt_tensor_contiguous(out[i].tensor)) continue;
+        rt_tensor *t = rt_tensor_copy_to(out[i].tensor, out[i].tensor->dtype);
+        ok = ok && t;
+        if (!t) continue;
+        rt_release(out[i]);
+        out[i] = rt_tensor_value(t);
     }
+    for (int i = 0; i < n->nout && !ok; i++) rt_release(out[i]);
+    if (!ok) return false;
+    for (int i = 0; i < n->nout; i++) ir_replace_uses(n->out[i], lower_new_param(m, n, out[i].tensor, n->out[i]->type));
     ir_erase(n);
     return true;
 }

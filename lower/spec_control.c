@@ -6,6 +6,9 @@
  * body is evaluated again until nothing new changes (types only widen, so this ends).  A container whose structure
  * would differ is turned into a run-time one before the fork, and the fork is evaluated again.
  *
+ * A tensor that comes out of a join or is carried is a storage of its own.  It can be written only if nothing else that is
+ * read later means the storages that it stands for (spec_live.c); else they are all frozen, and a write is an error.
+ *
  * Cells made in a branch keep their numbers after the join (the second branch starts numbering behind the first). */
 #include "lower/spec.h"
 
