@@ -252,6 +252,9 @@ const ir_op *ir_struct(ir_context *c, ir_struct_id id);
 /* ======================================================= graph.c */
 typedef struct ir_use { ir_node *node; ir_block *block; int index; struct ir_use *next; } ir_use; /* of a node's input, or of a block's result (node NULL) */
 
+/* How a tensor lies in memory: its dims from the slowest to the fastest, without gaps. */
+typedef struct ir_layout { uint8_t order[RT_MAX_RANK]; } ir_layout;
+
 struct ir_value {
     int id;              /* dense within the function */
     const char *name;    /* text form's name without %, unique in the function; NULL: %id */
@@ -260,6 +263,7 @@ struct ir_value {
     ir_block *block;     /* block that defines it */
     int index;           /* among def's results or the block's parameters */
     ir_use *uses;
+    const ir_layout *layout; /* of a kernel's result that only kernels read; NULL: row-major */
 };
 
 struct ir_node {

@@ -36,20 +36,40 @@ emit sched_before(emit *e, const char *suffix);
 k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype, const ir_dim *elements, const char *name);
 void sched_begin(emit *e, const char *name);
 
-/* tile.c: contractions on register tiles.  sched_tiles_plan is asked before sched_begin, and may pack operands; then
- * sched_tiles writes the loops. */
-typedef struct tiles {
-    int a, b;              /* operands (factors of the product) */
-    const nest_access *aa, *ba;
-    int nloop, mloop;      /* loops of columns and rows; mloop -1: one row */
-    bool packed;           /* B lies in panels of TILE_N columns */
-    int bin;               /* packed param: input number of the node; else -1 */
-    bool padded;           /* B is read from a zero-padded copy: its index p in dim d is p + shift[d] of the operand */
-    const ir_expr *load;   /* padded: of the operand */
+/* Contractions on register tiles: C[m, n] = sum over k of A[m, k] * B[k, n], with batch loops around.  sched_tiles_plan
+ * (tile.c) is asked before the expressions are rewritten to loops; sched_tiles_copies (tile_copy.c) makes the kernels that
+ * run before, and sched_tiles (tile_emit.c) writes the loops. */
+enum { TILE_M = 6, TILE_N = 16 };
+
+/* A zero-padded copy of a factor, its dims in another order: its index p in dim d is p + shift[d] of the operand. */
+typedef struct tile_copy {
+    bool on;
+    const ir_expr *load; /* of the operand */
+    uint8_t order[RT_MAX_RANK]; /* dims from the slowest to the fastest */
     const ir_dim *size[RT_MAX_RANK];
     int64_t shift[RT_MAX_RANK];
+} tile_copy;
+
+typedef struct tile_segment { const ir_dim *size, *a, *b; } tile_segment; /* a reduce loop: iterations, steps of the factors' addresses (NULL: 0) */
+
+typedef struct tiles {
+    int a, b;              /* operands (factors of the product) */
+    nest_access aa, ba;    /* their addresses by index variable: in the copies where they are on */
+    tile_copy copy[2];     /* of A, of B: at most one is on */
+    int nloop, mloop;      /* loops of columns and rows; mloop -1: one row */
+    bool linear;           /* A's address is the row times the row loop's coefficient */
+    bool packed, run_time; /* B lies in panels of TILE_N columns: a param; packed by a kernel before */
+    int bin;               /* packed param: input number of the node; else -1 */
+    int nr, rvar[NEST_MAX];/* reduce variables in the order in which k counts */
+    int nseg;
+    tile_segment seg[NEST_MAX]; /* the same, merged; the last one is the contract's */
 } tiles;
 bool sched_tiles_plan(emit *e, tiles *t);
 void sched_tiles(emit *e, const tiles *t);
+/* The copy and the panels, by kernels before the main one; returns the buffers from which the main kernel reads. */
+void sched_tiles_copies(emit *e, const tiles *t, k_buffer **A, k_buffer **B);
+const ir_dim *sched_tiles_k(emit *e, const tiles *t);     /* elements of k */
+const ir_dim *sched_tiles_panels(emit *e, const tiles *t);/* panels of columns */
+bool sched_tiles_batch(emit *e, const tiles *t, int loop); /* an outer loop over which B moves */
 
 #endif

@@ -60,6 +60,7 @@ int lower_dce(ir_module *m);
 /* A param that holds t (taken), read in front of `at`. */
 ir_value *lower_new_param(ir_module *m, ir_node *at, rt_tensor *t, const ir_type *type);
 int lower_fuse(ir_module *m);     /* core -> grouped */
+int lower_layout(ir_module *m);   /* grouped: orders of values between kernels */
 int lower_schedule(ir_module *m); /* grouped: fills node->info of every S_KERNEL */
 
 #endif
