@@ -42,7 +42,8 @@ static k_value *outer_address(emit *e, const tiles *t, const nest_access *a) {
 
 /* ---- the micro-kernel */
 
-typedef struct shape { int rows; rt_dtype a, b; bool table, segments, more, cols; } shape; /* more: starts from acc, else from 0 */
+/* more: starts from acc, else from 0; ak, bk: steps of the factors per k, 0 where they are not known. */
+typedef struct shape { int rows; rt_dtype a, b; int64_t ak, bk; bool table, segments, more, cols; } shape;
 
 static void whole_tile(k_builder *b, k_buffer *to, k_buffer *from, int rows) {
     k_inst *i = k_for(b, KL_UNROLL, 0, k_i64(b, 0), k_i64(b, rows), 1);
@@ -56,17 +57,20 @@ static void whole_tile(k_builder *b, k_buffer *to, k_buffer *from, int rows) {
 /* acc[rows x TILE_N] (+)= A * B over K, and over S segments, as a kernel of its own that all groups of the module share.
  * acc goes through memory (384 bytes in the first cache): little against K, and the code stays small. */
 static k_kernel *micro_kernel(emit *e, shape s) {
-    const char *name = ir_fmt(e->c, "tile_%dx%d_%s_%s%s%s%s%s", s.rows, TILE_N, rt_dtypes[s.a].name, rt_dtypes[s.b].name, s.table ? "_rows" : "",
+    const char *name = ir_fmt(e->c, "tile_%dx%d_%s%lld_%s%lld%s%s%s%s", s.rows, TILE_N, rt_dtypes[s.a].name, (long long)s.ak,
+                              rt_dtypes[s.b].name, (long long)s.bk, s.table ? "_rows" : "",
                               s.segments ? "_segments" : "", s.more ? "_more" : "", s.cols ? "_cols" : "");
     k_kernel *k = rt_map_get(e->shared, name);
     if (k) return k;
     k = k_kernel_new(e->c, name);
     k_buffer *acc = k_arg(k, DT_F32, "acc"), *A = k_arg(k, s.a, "A"), *B = k_arg(k, s.b, "B"), *R = s.table ? k_arg(k, DT_I64, "rows") : NULL;
-    k_value *K = k_scalar(k, DT_I64, "K"), *ak = k_scalar(k, DT_I64, "ak"), *bk = k_scalar(k, DT_I64, "bk");
+    k_value *K = k_scalar(k, DT_I64, "K"), *ak = s.ak ? NULL : k_scalar(k, DT_I64, "ak"), *bk = s.bk ? NULL : k_scalar(k, DT_I64, "bk");
     k_value *row = s.table ? NULL : k_scalar(k, DT_I64, "row"), *width = s.cols ? k_scalar(k, DT_I64, "cols") : NULL;
     k_value *S = s.segments ? k_scalar(k, DT_I64, "S") : NULL, *as = S ? k_scalar(k, DT_I64, "as") : NULL, *bs = S ? k_scalar(k, DT_I64, "bs") : NULL;
     k_buffer *tile = k_scratch(k, KS_REGISTER, DT_F32, s.rows * TILE_N, "tile");
     k_builder b = k_build(k);
+    if (!ak) ak = k_i64(&b, s.ak);
+    if (!bk) bk = k_i64(&b, s.bk);
     k_value *from[K_MAX_TILE] = {k_i64(&b, 0)}, *at[K_MAX_TILE], *bat = k_i64(&b, 0);
     int n = s.table ? s.rows : 1;
     for (int i = 0; i < n && R; i++) from[i] = k_load(&b, R, k_i64(&b, i));
@@ -91,12 +95,15 @@ static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
     const tile_segment *s = &t->seg[t->nseg - 1], *outer = p->inside > 1 ? s - 1 : NULL;
-    k_kernel *k = micro_kernel(e, (shape){rows, p->A->dtype, p->B->dtype, p->rows != NULL, outer != NULL, t->nseg > p->inside, cols != NULL});
+    int64_t ak = s->a ? hint(s->a, 0) : 0, bk = s->b ? hint(s->b, 0) : 0;
+    if (ak != 1) ak = 0; /* other steps are rare: one kernel for all of them */
+    if (bk != TILE_N) bk = 0;
+    k_kernel *k = micro_kernel(e, (shape){rows, p->A->dtype, p->B->dtype, ak, bk, p->rows != NULL, outer != NULL, t->nseg > p->inside, cols != NULL});
     k_value *scalars[8];
     int n = 0;
     scalars[n++] = sched_dim(e, s->size);
-    scalars[n++] = dim_or_zero(e, s->a);
-    scalars[n++] = dim_or_zero(e, s->b);
+    if (!ak) scalars[n++] = dim_or_zero(e, s->a);
+    if (!bk) scalars[n++] = dim_or_zero(e, s->b);
     if (!p->rows) scalars[n++] = t->mloop >= 0 ? dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop)) : k_i64(b, 0);
     if (cols) scalars[n++] = cols;
     if (outer) {
