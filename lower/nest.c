@@ -207,11 +207,25 @@ static void visit_all(walk *w, const comp *k) {
     for (int i = 0; i < k->checks.n; i++) visit(w, k->checks.at[i].index, false);
 }
 
+/* The output's variables and steps, in the order in which it lies in memory. */
+static void output_order(nest *t, const ir_value *result) {
+    const comp *k = t->f->k;
+    const ir_type *type = result->type;
+    const ir_dim *stride[NEST_MAX];
+    bool write = k->write; /* its variables count what is written */
+    int rank = write ? k->ndims : type->rank, n = 0;
+    nest_strides(t->c, rank, write ? k->dims : type->dims, result->layout, stride);
+    for (int v = 0; v < k->ndims; v++) t->ocoef[v] = ir_dim_mul(t->c, stride[t->f->dim_of[v]], t->f->step[v]);
+    for (int i = 0; i < rank; i++)
+        for (int v = 0; v < k->ndims; v++)
+            if (t->f->dim_of[v] == (result->layout ? result->layout->order[i] : i)) t->order[n++] = v;
+    for (int v = 0; v < k->nrdims; v++) t->order[n++] = k->ndims + v;
+}
+
 void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out) {
     comp *k = f->k;
     *out = (nest){.c = c, .f = f};
-    nest_strides(c, k->ndims, k->dims, result->layout, out->ocoef);
-    for (int i = 0; i < k->ndims + k->nrdims; i++) out->order[i] = result->layout && i < k->ndims ? result->layout->order[i] : i;
+    output_order(out, result);
     int n = k->x.n + 1; /* analysis makes further ones, which are never analysed */
     walk w = {out, &k->x, RT_ARRAY(&c->arena, unsigned char, n), RT_ARRAY(&c->arena, nest_facts, n), RT_ARRAY(&c->arena, const affine *, n)};
     out->nexprs = n;

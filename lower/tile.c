@@ -172,7 +172,7 @@ static uint32_t row_vars(const emit *e, const nest_access *b, int column) {
 
 static bool choose_roles(emit *e, factor *a, factor *b, tiles *t) {
     int n = column_var(e);
-    if (n < 0 || !!a->access->coef[n] == !!b->access->coef[n] || a->load->i == b->load->i) return false;
+    if (n < 0 || !!a->access->coef[n] == !!b->access->coef[n]) return false;
     if (a->access->coef[n]) {
         factor x = *a;
         *a = *b;
@@ -298,7 +298,7 @@ static bool is_param(const ir_value *v) { return v->def && v->def->op->cls == OP
 static bool packable(const emit *e, const tiles *t) {
     const comp *k = e->f->k;
     uint32_t columns = e->t.loops.at[t->nloop].vars;
-    if (!is_param(operand(e, t->b)) || t->copy[1].on || t->ba.rest || used_elsewhere(e, t->b)) return false;
+    if (!is_param(operand(e, t->b)) || t->a == t->b || t->copy[1].on || t->ba.rest || used_elsewhere(e, t->b)) return false;
     for (int v = 0; v < k->ndims + k->nrdims; v++) {
         bool inner = columns >> v & 1 || v >= k->ndims, moves = t->ba.coef[v] && !is_one(var_size(k, v));
         if (moves && !inner) return false;
@@ -374,7 +374,7 @@ bool sched_tiles_plan(emit *e, tiles *t) {
     if (packable(e, t)) t->packed = pack_param(e, t);
     t->run_time = !t->packed && !is_one(nest_coef(&e->t, &t->ba, t->nloop));
     make_segments(e, t);
-    if (t->packed || t->copy[1].on) e->unused[t->b] = !used_elsewhere(e, t->b);
-    if (t->copy[0].on) e->unused[t->a] = !used_elsewhere(e, t->a);
+    if (t->packed || t->copy[1].on) e->unused[t->b] = t->a != t->b && !used_elsewhere(e, t->b);
+    if (t->copy[0].on) e->unused[t->a] = t->a != t->b && !used_elsewhere(e, t->a);
     return true;
 }
