@@ -50,6 +50,21 @@ typedef struct tile_copy {
     int64_t shift[RT_MAX_RANK];
 } tile_copy;
 
+/* A factor of a product: a load, perhaps cast, perhaps guarded by its bounds (padding). */
+typedef struct sched_factor { const ir_expr *load; bool guarded; const nest_access *access; } sched_factor;
+bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f); /* f32, f16 or bf16 */
+nest_access *sched_access(emit *e, const ir_expr *load); /* of the nest, for changing it */
+/* Plans a copy and the access to it: dims in the operand's own order; last >= 0: with the dim over which index variable
+ * `last` moves last; rows: with those over which only the reduction moves last.  false: the index has no such form. */
+bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a);
+void sched_copy_kernel(emit *e, int operand, const tile_copy *c); /* makes it, in scratch 0 */
+const ir_dim *sched_copy_elements(emit *e, const tile_copy *c);
+bool sched_used_elsewhere(const emit *e, int operand); /* in the results */
+bool sched_in_results(const comp *k, const ir_expr *x);
+bool sched_is_param(const ir_value *v);
+/* A param of these dims that takes the place of operand `operand` among the kernel's inputs; t is taken.  Its input number. */
+int sched_replace_param(emit *e, int operand, rt_tensor *t);
+
 typedef struct tile_segment { const ir_dim *size, *a, *b; } tile_segment; /* a reduce loop: iterations, steps of the factors' addresses (NULL: 0) */
 
 typedef struct tiles {
@@ -71,5 +86,19 @@ void sched_tiles_copies(emit *e, const tiles *t, k_buffer **A, k_buffer **B);
 const ir_dim *sched_tiles_k(emit *e, const tiles *t);     /* elements of k */
 const ir_dim *sched_tiles_panels(emit *e, const tiles *t);/* panels of columns */
 bool sched_tiles_batch(emit *e, const tiles *t, int loop); /* an outer loop over which B moves */
+
+/* stencil.c: each channel by a window of its own (depthwise convolution). */
+enum { STENCIL_TAPS = 64 };
+typedef struct stencil {
+    int image, weight;        /* operands */
+    nest_access at;           /* of the image, or its copy */
+    tile_copy copy;
+    int channels, columns;    /* loops; columns -1: none */
+    int ntaps, win;           /* win: input number of the weights, packed [taps][channels] */
+    int64_t tap[STENCIL_TAPS];/* offset of each in the image */
+    int row[STENCIL_TAPS];    /* taps of one row of the window lie next to each other */
+} stencil;
+bool sched_stencil_plan(emit *e, stencil *s);
+void sched_stencil(emit *e, const stencil *s);
 
 #endif

@@ -98,12 +98,15 @@ static const ir_node *convolution(const ir_node *kernel) {
     return NULL;
 }
 
-/* With groups a tile would have to take the channels apart; one channel each is a map over them. */
+/* With groups a tile would have to take the channels apart; one channel each is a map over them (stencil.c). */
 static bool suits(const ir_node *conv) {
+    const ir_dim *channels = conv->out[0]->type->dims[1], *in = conv->in[0]->type->dims[1];
+    int64_t n;
     for (int i = 0; i < conv->nin; i++) {
         const rt_value *v = ir_const_of(conv->in[i]);
-        if (!strcmp(conv->op->schema->params[i].name, "transposed") && v && v->i) return false;
-        if (!strcmp(conv->op->schema->params[i].name, "groups") && v && v->i != 1) return false;
+        const char *name = conv->op->schema->params[i].name;
+        if (!strcmp(name, "transposed") && v && v->i) return false;
+        if (!strcmp(name, "groups") && v && v->i != 1 && !(ir_dim_is_const(channels, &n) && n == v->i && in == channels)) return false;
     }
     return true;
 }

@@ -502,10 +502,13 @@ bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
     e.unused = RT_ARRAY(&m->c->arena, bool, f.operands.n + 1);
     nest_build(m->c, &f, kernel->out[0], &e.t);
     tiles t;
-    bool tiled = lower_comp_kind(f.k) == CK_CONTRACT && sched_tiles_plan(&e, &t);
+    stencil s;
+    bool contract = lower_comp_kind(f.k) == CK_CONTRACT, tiled = contract && sched_tiles_plan(&e, &t);
+    bool windows = contract && !tiled && sched_stencil_plan(&e, &s);
     rewrite_all(&e);
     sched_begin(&e, ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
     if (tiled) sched_tiles(&e, &t);
+    else if (windows) sched_stencil(&e, &s);
     else emit_loops(&e);
     bind_scalars(&e);
     RT_PUSH(&m->c->arena, &info->launches, *main);

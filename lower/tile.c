@@ -62,8 +62,7 @@ static bool only_bounds(const ir_expr *g, const ir_expr *load) {
     return in_load(load, g->args[0]) && (g->args[1]->op == X_CONST || g->args[1]->op == X_DIM);
 }
 
-/* The operand's dims in its own order, but those that move with the reduction alone last if `rows`. */
-static void copy_order(const emit *e, const ir_expr *load, const line *at, bool rows, uint8_t *order) {
+static void copy_order(const emit *e, const ir_expr *load, const line *at, bool rows, int last, uint8_t *order) {
     const ir_layout *own = operand(e, load->i)->layout;
     int ndims = e->f->k->ndims, n = 0;
     for (int pass = 0; pass < 2; pass++)
@@ -71,19 +70,19 @@ static void copy_order(const emit *e, const ir_expr *load, const line *at, bool 
             int d = own ? own->order[i] : i;
             bool outer = !rows;
             for (int v = 0; v < ndims; v++) outer = outer || at[d].coef[v];
+            if (last >= 0) outer = !at[d].coef[last];
             if (outer == !pass) order[n++] = (uint8_t)d;
         }
 }
 
-/* Plans the copy of a load and the access to it.  false: its index has no such form. */
-static bool plan_copy(emit *e, const ir_expr *load, bool rows, tile_copy *out, nest_access *a) {
+bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a) {
     const comp *k = e->f->k;
     line at[RT_MAX_RANK];
     for (int d = 0; d < load->n; d++)
         if (!line_of(load->args[d], &at[d])) return false;
     *out = (tile_copy){.on = true, .load = load};
     *a = (nest_access){.load = load};
-    copy_order(e, load, at, rows, out->order);
+    copy_order(e, load, at, rows, last, out->order);
     D stride = num(e, 1);
     for (int i = load->n - 1; i >= 0; i--) {
         int d = out->order[i];
@@ -103,10 +102,8 @@ static bool plan_copy(emit *e, const ir_expr *load, bool rows, tile_copy *out, n
 
 /* ---- factors and roles */
 
-typedef struct factor { const ir_expr *load; bool guarded; const nest_access *access; } factor;
-
-static bool factor_of(const emit *e, const ir_expr *x, factor *f) { /* f32, f16 or bf16 */
-    *f = (factor){.load = x};
+bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f) {
+    *f = (sched_factor){.load = x};
     if (x->op == K_SELECT) {
         if (x->args[2]->op != X_CONST || x->args[2]->f != 0 || !only_bounds(x->args[0], x->args[1])) return false;
         f->guarded = true;
@@ -137,13 +134,13 @@ static bool within(const ir_expr *x, const ir_expr *part) {
     return found;
 }
 
-static bool in_results(const comp *k, const ir_expr *x) {
+bool sched_in_results(const comp *k, const ir_expr *x) {
     for (int i = 0; i < k->nout; i++)
         if (within(k->out[i], x)) return true;
     return false;
 }
 
-static bool used_elsewhere(const emit *e, int operand) {
+bool sched_used_elsewhere(const emit *e, int operand) {
     for (int i = 0; i < e->f->k->nout; i++)
         if (loads_of(e->f->k->out[i], operand)) return true;
     return false;
@@ -170,11 +167,11 @@ static uint32_t row_vars(const emit *e, const nest_access *b, int column) {
     return rows;
 }
 
-static bool choose_roles(emit *e, factor *a, factor *b, tiles *t) {
+static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
     int n = column_var(e);
     if (n < 0 || !!a->access->coef[n] == !!b->access->coef[n]) return false;
     if (a->access->coef[n]) {
-        factor x = *a;
+        sched_factor x = *a;
         *a = *b;
         *b = x;
     }
@@ -183,10 +180,10 @@ static bool choose_roles(emit *e, factor *a, factor *b, tiles *t) {
     t->aa = *a->access;
     t->ba = *b->access;
     if (a->guarded && b->guarded) return false;
-    if (b->guarded) return plan_copy(e, b->load, false, &t->copy[1], &t->ba) && t->ba.coef[n];
+    if (b->guarded) return sched_copy_plan(e, b->load, false, -1, &t->copy[1], &t->ba) && t->ba.coef[n];
     uint32_t rows = row_vars(e, &t->ba, n);
     if (!a->guarded && !wants_order(e, &t->aa, rows, n)) return true;
-    bool ok = operand(e, t->a)->type->dtype == DT_F32 && plan_copy(e, a->load, true, &t->copy[0], &t->aa);
+    bool ok = operand(e, t->a)->type->dtype == DT_F32 && sched_copy_plan(e, a->load, true, -1, &t->copy[0], &t->aa);
     return ok || !a->guarded;
 }
 
@@ -260,14 +257,14 @@ static bool is_linear(emit *e, const tiles *t) {
     return true;
 }
 
-static nest_access *access_of(emit *e, const ir_expr *load) { return &e->t.accesses.at[e->t.access_of[load->id] - 1]; }
+nest_access *sched_access(emit *e, const ir_expr *load) { return &e->t.accesses.at[e->t.access_of[load->id] - 1]; }
 
 /* Merges the row variables as far as all but A allows, and finds the loops of rows and columns. */
-static void make_loops(emit *e, tiles *t, const factor *a, const factor *b) {
+static void make_loops(emit *e, tiles *t, const sched_factor *a, const sched_factor *b) {
     const comp *k = e->f->k;
     uint32_t rows = row_vars(e, &t->ba, column_var(e));
-    *access_of(e, a->load) = t->aa; /* what is copied lies as the copy does */
-    *access_of(e, b->load) = t->ba;
+    *sched_access(e, a->load) = t->aa; /* what is copied lies as the copy does */
+    *sched_access(e, b->load) = t->ba;
     e->t.pinned = 0;
     for (int i = 0; i < k->nout; i++) e->t.pinned |= nest_pins(&e->t, k->out[i]);
     nest_merge(&e->t, a->access, rows);
@@ -292,13 +289,13 @@ bool sched_tiles_batch(emit *e, const tiles *t, int l) { return l != t->nloop &&
 
 /* ---- panels of a param */
 
-static bool is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
+bool sched_is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
 
 /* A param as B can be packed if nothing but columns and reduce variables move in it. */
 static bool packable(const emit *e, const tiles *t) {
     const comp *k = e->f->k;
     uint32_t columns = e->t.loops.at[t->nloop].vars;
-    if (!is_param(operand(e, t->b)) || t->a == t->b || t->copy[1].on || t->ba.rest || used_elsewhere(e, t->b)) return false;
+    if (!sched_is_param(operand(e, t->b)) || t->a == t->b || t->copy[1].on || t->ba.rest || sched_used_elsewhere(e, t->b)) return false;
     for (int v = 0; v < k->ndims + k->nrdims; v++) {
         bool inner = columns >> v & 1 || v >= k->ndims, moves = t->ba.coef[v] && !is_one(var_size(k, v));
         if (moves && !inner) return false;
@@ -329,6 +326,20 @@ static void pack_elements(const emit *e, const tiles *t, const rt_tensor *from, 
         }
 }
 
+int sched_replace_param(emit *e, int operand_, rt_tensor *t) {
+    D dims[RT_MAX_RANK];
+    ir_value *v = operand(e, operand_);
+    for (int i = 0; i < t->ndim; i++) dims[i] = num(e, t->shape[i]);
+    ir_value *p = lower_new_param(e->m, e->kernel, t, ir_type_tensor(e->c, t->dtype, t->ndim, dims));
+    int at = -1;
+    for (int i = 0; i < e->kernel->nin; i++)
+        if (e->kernel->in[i] == v) {
+            ir_set_input(e->kernel, i, p);
+            at = i;
+        }
+    return at;
+}
+
 static bool pack_param(emit *e, tiles *t) {
     ir_value *v = operand(e, t->b);
     const ir_tensor_data *d = rt_map_get(&e->m->tensors, v->def->sym);
@@ -342,13 +353,7 @@ static bool pack_param(emit *e, tiles *t) {
     rt_tensor *packed = rt_tensor_new(d->tensor->dtype, 3, shape);
     if (!packed) return false;
     pack_elements(e, t, d->tensor, packed);
-    D dims[3] = {num(e, shape[0]), num(e, shape[1]), num(e, shape[2])};
-    ir_value *p = lower_new_param(e->m, e->kernel, packed, ir_type_tensor(e->c, packed->dtype, 3, dims));
-    for (int i = 0; i < e->kernel->nin; i++)
-        if (e->kernel->in[i] == v) {
-            ir_set_input(e->kernel, i, p);
-            t->bin = i;
-        }
+    t->bin = sched_replace_param(e, t->b, packed);
     return t->bin >= 0;
 }
 
@@ -363,18 +368,18 @@ static bool has_empty_loop(const emit *e) {
 
 bool sched_tiles_plan(emit *e, tiles *t) {
     const comp *k = e->f->k;
-    factor a, b;
+    sched_factor a, b;
     *t = (tiles){.bin = -1};
     if (k->checks.n || k->nstate != 1 || k->state_dtype[0] != DT_F32 || k->elem[0]->op != K_MUL) return false;
     if (k->init[0]->op != X_CONST || k->init[0]->f != 0 || has_empty_loop(e)) return false;
-    if (e->t.loops.n == e->t.nouter || !factor_of(e, k->elem[0]->args[0], &a) || !factor_of(e, k->elem[0]->args[1], &b)) return false;
-    if (in_results(k, a.load) || in_results(k, b.load) || !choose_roles(e, &a, &b, t)) return false;
+    if (e->t.loops.n == e->t.nouter || !sched_factor_of(e, k->elem[0]->args[0], &a) || !sched_factor_of(e, k->elem[0]->args[1], &b)) return false;
+    if (sched_in_results(k, a.load) || sched_in_results(k, b.load) || !choose_roles(e, &a, &b, t)) return false;
     make_loops(e, t, &a, &b);
     order_reduction(e, t);
     if (packable(e, t)) t->packed = pack_param(e, t);
     t->run_time = !t->packed && !is_one(nest_coef(&e->t, &t->ba, t->nloop));
     make_segments(e, t);
-    if (t->packed || t->copy[1].on) e->unused[t->b] = t->a != t->b && !used_elsewhere(e, t->b);
-    if (t->copy[0].on) e->unused[t->a] = t->a != t->b && !used_elsewhere(e, t->a);
+    if (t->packed || t->copy[1].on) e->unused[t->b] = t->a != t->b && !sched_used_elsewhere(e, t->b);
+    if (t->copy[0].on) e->unused[t->a] = t->a != t->b && !sched_used_elsewhere(e, t->a);
     return true;
 }

@@ -15,7 +15,7 @@ static int input_number(const emit *e, int operand) {
 
 /* ---- the padded copy */
 
-static D copy_elements(emit *e, const tile_copy *c) {
+D sched_copy_elements(emit *e, const tile_copy *c) {
     D n = num(e, 1);
     for (int d = 0; d < c->load->n; d++) n = ir_dim_mul(e->c, n, c->size[d]);
     return n;
@@ -42,7 +42,7 @@ static run last_run(emit *e, const tile_copy *c, const ir_type *t, const D *stri
 static k_value *inside(k_builder *b, k_value *p, k_value *n) { return k_2(b, K_AND, k_2(b, K_GE, p, k_i64(b, 0)), k_2(b, K_LT, p, n)); }
 
 /* Grid over all runs of the copy; a run is a vector loop; outside of the operand it is 0. */
-static void copy_kernel(emit *e, int operand, const tile_copy *c) {
+void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     emit x = sched_before(e, "pad");
     k_builder *b = &x.b;
     ir_value *v = e->f->operands.at[operand];
@@ -51,7 +51,7 @@ static void copy_kernel(emit *e, int operand, const tile_copy *c) {
     run r = last_run(e, c, v->type, stride);
     int outer = v->type->rank - r.ndims;
     k_buffer *in = sched_buffer(&x, LB_IN, input_number(e, operand), v->type->dtype, NULL, "in");
-    k_buffer *out = sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, copy_elements(e, c), "padded");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, c), "padded");
     for (int i = 0; i < outer; i++) rows = ir_dim_mul(e->c, rows, c->size[c->order[i]]);
     x.launch->grid = rows;
     x.launch->cost = r.width;
@@ -104,7 +104,7 @@ static void pack_kernel(emit *e, const tiles *t) {
     const comp *k = e->f->k;
     ir_value *v = e->f->operands.at[t->b];
     D elements = panel_elements(e, t), rows = ir_dim_floordiv(e->c, elements, num(e, TILE_N)), width = size_of(e, t->nloop);
-    k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, copy_elements(e, &t->copy[1]), "padded")
+    k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
                                  : sched_buffer(&x, LB_IN, input_number(e, t->b), v->type->dtype, NULL, "in");
     k_buffer *out = sched_buffer(&x, LB_SCRATCH, t->copy[0].on || t->copy[1].on, v->type->dtype, elements, "panels");
     x.launch->grid = rows;
@@ -128,12 +128,12 @@ void sched_tiles_copies(emit *e, const tiles *t, k_buffer **A, k_buffer **B) {
     *A = e->in[t->a];
     *B = e->in[t->b];
     if (t->copy[0].on) {
-        copy_kernel(e, t->a, &t->copy[0]);
-        *A = sched_buffer(e, LB_SCRATCH, 0, a, copy_elements(e, &t->copy[0]), "padded");
+        sched_copy_kernel(e, t->a, &t->copy[0]);
+        *A = sched_buffer(e, LB_SCRATCH, 0, a, sched_copy_elements(e, &t->copy[0]), "padded");
     }
-    if (t->copy[1].on) copy_kernel(e, t->b, &t->copy[1]);
+    if (t->copy[1].on) sched_copy_kernel(e, t->b, &t->copy[1]);
     if (t->packed) *B = sched_buffer(e, LB_IN, t->bin, b, NULL, "panels");
     if (t->run_time) pack_kernel(e, t);
     if (t->run_time) *B = sched_buffer(e, LB_SCRATCH, t->copy[0].on || t->copy[1].on, b, panel_elements(e, t), "panels");
-    else if (t->copy[1].on) *B = sched_buffer(e, LB_SCRATCH, 0, b, copy_elements(e, &t->copy[1]), "padded");
+    else if (t->copy[1].on) *B = sched_buffer(e, LB_SCRATCH, 0, b, sched_copy_elements(e, &t->copy[1]), "padded");
 }
