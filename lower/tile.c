@@ -8,7 +8,7 @@
  * from a zero-padded copy; so is A where k is not its contiguous dim.  k counts so that A is read in order. */
 #include "lower/emit.h"
 
-enum { MIN_COPY_ROWS = 4, MIN_COPY_COLUMNS = 32 };
+enum { MIN_COPY_ROWS = 4, MIN_COPY_COLUMNS = 32, MIN_PACK_ROWS = 4 };
 
 typedef const ir_dim *D;
 
@@ -167,6 +167,14 @@ static uint32_t row_vars(const emit *e, const nest_access *b, int column) {
     return rows;
 }
 
+/* Packing B would cost about as much as the product itself. */
+static bool few_rows(const comp *k, uint32_t rows) {
+    int64_t n = 1, d;
+    for (int v = 0; v < k->ndims; v++)
+        if (rows >> v & 1) n = ir_dim_is_const(k->dims[v], &d) && n < MIN_PACK_ROWS ? n * d : MIN_PACK_ROWS;
+    return n < MIN_PACK_ROWS;
+}
+
 static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
     int n = column_var(e);
     if (n < 0 || !!a->access->coef[n] == !!b->access->coef[n]) return false;
@@ -182,6 +190,7 @@ static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
     if (a->guarded && b->guarded) return false;
     if (b->guarded) return sched_copy_plan(e, b->load, false, -1, &t->copy[1], &t->ba) && t->ba.coef[n];
     uint32_t rows = row_vars(e, &t->ba, n);
+    if (!is_one(t->ba.coef[n]) && !sched_is_param(operand(e, t->b)) && few_rows(e->f->k, rows)) return false;
     if (!a->guarded && !wants_order(e, &t->aa, rows, n)) return true;
     bool ok = operand(e, t->a)->type->dtype == DT_F32 && sched_copy_plan(e, a->load, true, -1, &t->copy[0], &t->aa);
     return ok || !a->guarded;
@@ -291,39 +300,17 @@ bool sched_tiles_batch(emit *e, const tiles *t, int l) { return l != t->nloop &&
 
 bool sched_is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
 
-/* A param as B can be packed if nothing but columns and reduce variables move in it. */
-static bool packable(const emit *e, const tiles *t) {
-    const comp *k = e->f->k;
-    uint32_t columns = e->t.loops.at[t->nloop].vars;
+/* A param as B can be packed if it is used whole: what moves in it has a size that is known. */
+static bool packable(emit *e, const tiles *t) {
     if (!sched_is_param(operand(e, t->b)) || t->a == t->b || t->copy[1].on || t->ba.rest || sched_used_elsewhere(e, t->b)) return false;
-    for (int v = 0; v < k->ndims + k->nrdims; v++) {
-        bool inner = columns >> v & 1 || v >= k->ndims, moves = t->ba.coef[v] && !is_one(var_size(k, v));
-        if (moves && !inner) return false;
-        if (inner && !ir_dim_is_const(var_size(k, v), NULL)) return false;
-    }
+    D panels = num(e, 1), all = num(e, 1);
+    for (int l = 0; l < e->t.loops.n; l++)
+        if (l == t->nloop || l >= e->t.nouter || sched_tiles_batch(e, t, l)) panels = ir_dim_mul(e->c, panels, size_of(e, l));
+    for (int d = 0; d < operand(e, t->b)->type->rank; d++) all = ir_dim_mul(e->c, all, operand(e, t->b)->type->dims[d]);
+    int64_t n, m;
+    if (!ir_dim_is_const(panels, &n) || !ir_dim_is_const(all, &m) || n > m) return false;
     const ir_tensor_data *d = rt_map_get(&e->m->tensors, operand(e, t->b)->def->sym);
     return rt_tensor_contiguous(d->tensor);
-}
-
-/* Writes the panels: k counts through rvar, the last one fastest. */
-static void pack_elements(const emit *e, const tiles *t, const rt_tensor *from, rt_tensor *to) {
-    int64_t n = to->shape[0] * TILE_N, k = to->shape[1], width = 0, across = 0, step[NEST_MAX] = {0}, size[NEST_MAX] = {0};
-    ir_dim_is_const(size_of(e, t->nloop), &width);
-    ir_dim_is_const(nest_coef(&e->t, &t->ba, t->nloop), &across);
-    for (int i = 0; i < t->nr; i++) {
-        ir_dim_is_const(var_size(e->f->k, t->rvar[i]), &size[i]);
-        if (t->ba.coef[t->rvar[i]]) ir_dim_is_const(t->ba.coef[t->rvar[i]], &step[i]);
-    }
-    for (int64_t p = 0; p < n; p++)
-        for (int64_t r = 0; r < k; r++) {
-            int64_t at = p * across, rest = r;
-            for (int i = t->nr - 1; i >= 0; i--) {
-                at += rest % size[i] * step[i];
-                rest /= size[i];
-            }
-            double x = p < width ? rt_load_f64(from->storage->data, from->dtype, from->offset + at) : 0;
-            rt_store_f64(to->storage->data, to->dtype, (p / TILE_N * k + r) * TILE_N + p % TILE_N, x);
-        }
 }
 
 int sched_replace_param(emit *e, int operand_, rt_tensor *t) {
@@ -340,19 +327,49 @@ int sched_replace_param(emit *e, int operand_, rt_tensor *t) {
     return at;
 }
 
+/* A mixed-radix counter, the last digit fastest: the element offset of a count. */
+typedef struct counter { int n; int64_t size[NEST_MAX], step[NEST_MAX]; } counter;
+
+static void counter_add(counter *k, D size, D step) {
+    k->size[k->n] = k->step[k->n] = 0;
+    ir_dim_is_const(size, &k->size[k->n]);
+    if (step) ir_dim_is_const(step, &k->step[k->n]);
+    k->n++;
+}
+
+static int64_t counter_total(const counter *k) {
+    int64_t n = 1;
+    for (int i = 0; i < k->n; i++) n *= k->size[i];
+    return n;
+}
+
+static int64_t counter_at(const counter *k, int64_t n) {
+    int64_t at = 0;
+    for (int i = k->n - 1; i >= 0; n /= k->size[i--]) at += n % k->size[i] * k->step[i];
+    return at;
+}
+
+/* The panels of all batches: k counts through rvar. */
 static bool pack_param(emit *e, tiles *t) {
-    ir_value *v = operand(e, t->b);
-    const ir_tensor_data *d = rt_map_get(&e->m->tensors, v->def->sym);
-    int64_t shape[3] = {0, 1, TILE_N}, n = 0;
-    ir_dim_is_const(size_of(e, t->nloop), &n);
-    shape[0] = (n + TILE_N - 1) / TILE_N;
-    for (int i = 0; i < t->nr; i++) {
-        ir_dim_is_const(var_size(e->f->k, t->rvar[i]), &n);
-        shape[1] *= n;
-    }
-    rt_tensor *packed = rt_tensor_new(d->tensor->dtype, 3, shape);
+    const ir_tensor_data *d = rt_map_get(&e->m->tensors, operand(e, t->b)->def->sym);
+    const rt_tensor *from = d->tensor;
+    counter batch = {0}, reduce = {0}, column = {0};
+    for (int l = 0; l < t->nloop; l++)
+        if (sched_tiles_batch(e, t, l)) counter_add(&batch, size_of(e, l), nest_coef(&e->t, &t->ba, l));
+    for (int i = 0; i < t->nr; i++) counter_add(&reduce, var_size(e->f->k, t->rvar[i]), t->ba.coef[t->rvar[i]]);
+    counter_add(&column, size_of(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
+    int64_t width = counter_total(&column), k = counter_total(&reduce), panels = (width + TILE_N - 1) / TILE_N, to = 0;
+    rt_tensor *packed = rt_tensor_new(from->dtype, 4, (int64_t[]){counter_total(&batch), panels, k, TILE_N});
     if (!packed) return false;
-    pack_elements(e, t, d->tensor, packed);
+    for (int64_t b = 0; b < packed->shape[0]; b++)
+        for (int64_t p = 0; p < panels; p++)
+            for (int64_t r = 0; r < k; r++) {
+                int64_t at = from->offset + counter_at(&batch, b) + counter_at(&reduce, r);
+                for (int64_t j = p * TILE_N; j < (p + 1) * TILE_N; j++) {
+                    double x = j < width ? rt_load_f64(from->storage->data, from->dtype, at + counter_at(&column, j)) : 0;
+                    rt_store_f64(packed->storage->data, packed->dtype, to++, x);
+                }
+            }
     t->bin = sched_replace_param(e, t->b, packed);
     return t->bin >= 0;
 }

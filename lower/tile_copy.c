@@ -21,59 +21,90 @@ D sched_copy_elements(emit *e, const tile_copy *c) {
     return n;
 }
 
-/* One run of the copy: the last dims in its order, as far as the operand has them in one run as well, counted as one. */
-typedef struct run { int ndims; D width, valid, step; int64_t shift; } run; /* dims; elements of the copy and the operand; operand's step; shift of the slowest */
+/* What one vector loop of the copy covers: dims in which the operand lies in one run, or its contiguous dim. */
+typedef struct run {
+    uint32_t dims;         /* by bit */
+    D width, valid;        /* elements of the copy and of the operand */
+    D step, copy_step;     /* of the operand and the copy, per element */
+    int64_t shift;
+} run;
 
 static bool same(D a, int64_t shift, D b) { return shift == 0 && a == b; }
 
+static bool is_one(D d) {
+    int64_t x;
+    return ir_dim_is_const(d, &x) && x == 1;
+}
+
+/* The last dims in the copy's order, as far as the operand has them in one run as well, counted as one. */
 static run last_run(emit *e, const tile_copy *c, const ir_type *t, const D *stride) {
-    int rank = t->rank, d = c->order[rank - 1];
-    run r = {1, c->size[d], t->dims[d], stride[d], c->shift[d]};
-    while (r.ndims < rank && same(r.width, r.shift, r.valid)) {
-        int s = c->order[rank - 1 - r.ndims];
-        if (stride[s] != ir_dim_mul(e->c, r.step, r.valid)) break;
+    int n = t->rank - 1, d = c->order[n];
+    run r = {1u << d, c->size[d], t->dims[d], stride[d], num(e, 1), c->shift[d]};
+    while (n > 0 && same(r.width, r.shift, r.valid)) {
+        int s = c->order[--n];
         int64_t inner;
-        if (!ir_dim_is_const(r.width, &inner) || inner > INT32_MAX) break;
-        r = (run){r.ndims + 1, ir_dim_mul(e->c, r.width, c->size[s]), ir_dim_mul(e->c, r.valid, t->dims[s]), r.step, c->shift[s] * inner};
+        if (stride[s] != ir_dim_mul(e->c, r.step, r.valid) || !ir_dim_is_const(r.width, &inner) || inner > INT32_MAX) break;
+        r.dims |= 1u << s;
+        r.width = ir_dim_mul(e->c, r.width, c->size[s]);
+        r.valid = ir_dim_mul(e->c, r.valid, t->dims[s]);
+        r.shift = c->shift[s] * inner;
     }
     return r;
 }
 
+static run choose_run(emit *e, const tile_copy *c, const ir_type *t, const D *stride, const D *copy_stride) {
+    run r = last_run(e, c, t, stride);
+    for (int d = 0; d < t->rank && !is_one(r.step); d++)
+        if (is_one(stride[d]) && !is_one(t->dims[d])) r = (run){1u << d, c->size[d], t->dims[d], stride[d], copy_stride[d], c->shift[d]};
+    return r;
+}
+
 static k_value *inside(k_builder *b, k_value *p, k_value *n) { return k_2(b, K_AND, k_2(b, K_GE, p, k_i64(b, 0)), k_2(b, K_LT, p, n)); }
+
+/* The index g within `size`; g becomes what counts the slower ones. */
+static k_value *split(emit *x, k_value **g, D size) {
+    k_value *n = sched_dim(x, size), *i = k_2(&x->b, K_REM, *g, n);
+    *g = k_2(&x->b, K_DIV, *g, n);
+    return i;
+}
+
+static k_value *move(emit *x, k_value *at, k_value *i, D step) { return step ? k_add(&x->b, at, k_mul(&x->b, i, sched_dim(x, step))) : at; }
 
 /* Grid over all runs of the copy; a run is a vector loop; outside of the operand it is 0. */
 void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     emit x = sched_before(e, "pad");
     k_builder *b = &x.b;
     ir_value *v = e->f->operands.at[operand];
-    D stride[RT_MAX_RANK], rows = num(e, 1);
+    D stride[RT_MAX_RANK], copy_stride[RT_MAX_RANK], rows = num(e, 1);
+    ir_layout order;
+    memcpy(order.order, c->order, sizeof order.order);
     nest_strides(e->c, v->type->rank, v->type->dims, v->layout, stride);
-    run r = last_run(e, c, v->type, stride);
-    int outer = v->type->rank - r.ndims;
+    nest_strides(e->c, v->type->rank, c->size, &order, copy_stride);
+    run r = choose_run(e, c, v->type, stride, copy_stride);
     k_buffer *in = sched_buffer(&x, LB_IN, input_number(e, operand), v->type->dtype, NULL, "in");
     k_buffer *out = sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, c), "padded");
-    for (int i = 0; i < outer; i++) rows = ir_dim_mul(e->c, rows, c->size[c->order[i]]);
+    for (int d = 0; d < v->type->rank; d++)
+        if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, c->size[d]);
     x.launch->grid = rows;
     x.launch->cost = r.width;
-    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *row = g, *from = k_i64(b, 0), *ok = NULL;
-    for (int i = outer - 1; i >= 0; i--) {
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *from = k_i64(b, 0), *to = from, *ok = NULL;
+    for (int i = v->type->rank - 1; i >= 0; i--) {
         int d = c->order[i];
-        k_value *n = sched_dim(&x, c->size[d]), *p = i ? k_2(b, K_REM, g, n) : g;
-        if (i) g = k_2(b, K_DIV, g, n);
-        p = k_add(b, p, k_i64(b, c->shift[d]));
-        from = k_add(b, from, k_mul(b, p, sched_dim(&x, stride[d])));
+        if (r.dims >> d & 1) continue;
+        k_value *q = split(&x, &g, c->size[d]), *p = k_add(b, q, k_i64(b, c->shift[d]));
+        from = move(&x, from, p, stride[d]);
+        to = move(&x, to, q, copy_stride[d]);
         if (same(c->size[d], c->shift[d], v->type->dims[d])) continue;
         k_value *here = inside(b, p, sched_dim(&x, v->type->dims[d]));
         ok = ok ? k_2(b, K_AND, ok, here) : here;
     }
-    k_value *width = sched_dim(&x, r.width), *to = k_mul(b, row, width);
-    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), width, 1)), *p = k_add(b, j, k_i64(b, r.shift));
+    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), sched_dim(&x, r.width), 1)), *p = k_add(b, j, k_i64(b, r.shift));
     if (!same(r.width, r.shift, r.valid)) {
         k_value *here = inside(b, p, sched_dim(&x, r.valid));
         ok = ok ? k_2(b, K_AND, ok, here) : here;
     }
-    k_value *at = k_add(b, from, k_mul(b, p, sched_dim(&x, r.step)));
-    k_store(b, out, k_add(b, to, j), ok ? k_load_if(b, in, at, ok, NULL) : k_load(b, in, at));
+    k_value *at = move(&x, from, p, r.step);
+    k_store(b, out, move(&x, to, j, r.copy_step), ok ? k_load_if(b, in, at, ok, NULL) : k_load(b, in, at));
     k_end(b, 0, NULL);
     k_end(b, 0, NULL);
     RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
@@ -87,15 +118,6 @@ static D panel_elements(emit *e, const tiles *t) {
         if (sched_tiles_batch(e, t, l)) n = ir_dim_mul(e->c, n, size_of(e, l));
     return n;
 }
-
-/* The index g within `size`; g becomes what counts the slower ones. */
-static k_value *split(emit *x, k_value **g, D size) {
-    k_value *n = sched_dim(x, size), *i = k_2(&x->b, K_REM, *g, n);
-    *g = k_2(&x->b, K_DIV, *g, n);
-    return i;
-}
-
-static k_value *move(emit *x, k_value *at, k_value *i, D step) { return step ? k_add(&x->b, at, k_mul(&x->b, i, sched_dim(x, step))) : at; }
 
 /* Grid over batch, panel and k, k fastest: one row of TILE_N elements each. */
 static void pack_kernel(emit *e, const tiles *t) {

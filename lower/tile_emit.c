@@ -292,7 +292,7 @@ void sched_tiles(emit *e, const tiles *t) {
     k_value *pg = grid_index(e, &g, pgroups), *group = grid_index(e, &g, groups), *nth = open_batch(e, t, g);
     p.a0 = outer_address(e, t, &t->aa);
     D per_batch = ir_dim_mul(e->c, ir_dim_mul(e->c, npanels, p.kall), num(e, TILE_N));
-    p.b0 = t->run_time ? k_mul(b, nth, sched_dim(e, per_batch)) : t->packed ? k_i64(b, 0) : outer_address(e, t, &t->ba);
+    p.b0 = t->run_time || t->packed ? k_mul(b, nth, sched_dim(e, per_batch)) : outer_address(e, t, &t->ba);
     k_value *plo = k_mul(b, pg, k_i64(b, per)), *phi = clip(e, plo, per, npanels);
     p.tlo = k_mul(b, group, k_i64(b, GROUP));
     k_value *thi = clip(e, p.tlo, GROUP, ntiles);
