@@ -2,8 +2,9 @@
  * in, out: grouped.  Semantics stay: an order changes addresses only (nest.c).
  *
  * Channels last (N, spatial dims, C) suits convolutions: the channels of a pixel are the columns of a register tile, and a
- * row of the window is one run of memory.  Results of convolutions get it, and results of the kernels that read them,
- * where nobody but kernels reads a result and nobody takes its channels apart (a flattened image would be read in jumps). */
+ * row of the window is one run of memory.  Results of convolutions get it; a kernel that reads something in an order writes
+ * as it reads.  Only where nobody but kernels reads a result, and nobody takes its fastest dim apart (a flattened image
+ * would be read in jumps). */
 #include "lower/fused.h"
 #include "lower/nest.h"
 
@@ -61,12 +62,12 @@ static ir_node *reader(const ir_use *u) {
     return in && is_struct(in, S_KERNEL) ? in : NULL;
 }
 
-static bool may_have_order(layouter *x, const ir_value *v) {
-    const ir_type *t = v->type;
-    if (t->kind != T_TENSOR || t->rank < 3 || !v->uses) return false;
+/* Do all readers take the fastest dim as a whole? */
+static bool may_have_order(layouter *x, const ir_value *v, const ir_layout *order) {
+    if (!v->uses) return false;
     for (const ir_use *u = v->uses; u; u = u->next) {
         ir_node *k = reader(u);
-        if (!k || !reads_whole(x, k, v, 1)) return false;
+        if (!k || !reads_whole(x, k, v, order->order[v->type->rank - 1])) return false;
     }
     return true;
 }
@@ -111,23 +112,66 @@ static bool suits(const ir_node *conv) {
     return true;
 }
 
-static const ir_layout *operand_order(const ir_node *kernel, int rank) {
-    for (int i = 0; i < kernel->nin; i++)
-        if (kernel->in[i]->layout && kernel->in[i]->type->rank == rank) return kernel->in[i]->layout;
-    return NULL;
+/* The access to the largest operand that has an order; NULL: there is none whose address is affine. */
+static const nest_access *leading(const nest *t) {
+    const nest_access *best = NULL;
+    int64_t most = -1, n, d;
+    for (int i = 0; i < t->accesses.n; i++) {
+        const nest_access *a = &t->accesses.at[i];
+        const ir_value *v = t->f->operands.at[a->load->i];
+        if (!v->layout || a->rest_uses) continue;
+        n = 1;
+        for (int k = 0; k < v->type->rank; k++) n *= ir_dim_is_const(v->type->dims[k], &d) && d < INT32_MAX && n < INT32_MAX ? d : 1;
+        if (n <= most) continue;
+        most = n;
+        best = a;
+    }
+    return best;
+}
+
+/* The order in which the result is met when its largest ordered operand is read in memory order; NULL: row-major. */
+static const ir_layout *followed(layouter *x, ir_node *kernel) {
+    const fused *f = fused_of(x, kernel);
+    int rank = kernel->out[0]->type->rank, place[RT_MAX_RANK], n = 0;
+    int64_t step[RT_MAX_RANK];
+    nest t;
+    if (!f || f->k->write || f->k->ndims != rank) return NULL; /* its dims are split */
+    nest_build(x->m->c, f, kernel->out[0], &t);
+    const nest_access *a = leading(&t);
+    if (!a) return NULL;
+    ir_layout *l = RT_NEW(&x->m->c->arena, ir_layout);
+    for (int d = 0; d < rank; d++) {
+        l->order[d] = (uint8_t)d;
+        if (a->coef[d] && !is_one(f->k->dims[d]) && ir_dim_is_const(a->coef[d], &step[d])) place[n++] = d;
+    }
+    bool same = true;
+    for (int i = 0; i < n; i++) { /* selection sort over the places of the dims that move */
+        for (int k = i + 1; k < n; k++) {
+            uint8_t p = l->order[place[i]], q = l->order[place[k]];
+            if (step[q] <= step[p]) continue;
+            l->order[place[i]] = q;
+            l->order[place[k]] = p;
+            same = false;
+        }
+    }
+    return same ? NULL : l;
+}
+
+static const ir_layout *wanted(layouter *x, ir_node *kernel) {
+    const ir_type *t = kernel->out[0]->type;
+    const ir_node *conv = convolution(kernel);
+    if (t->kind != T_TENSOR || t->rank < 3) return NULL;
+    if (conv) return suits(conv) && conv->out[0]->type == t && differs(t) ? channels_last(x->m->c, t->rank) : NULL;
+    return followed(x, kernel);
 }
 
 static void choose(layouter *x, ir_node *kernel) {
-    const ir_type *t = kernel->out[0]->type;
-    if (t->kind != T_TENSOR || t->rank < 3 || !differs(t)) return;
-    const ir_node *conv = convolution(kernel);
-    const ir_layout *order = operand_order(kernel, t->rank);
-    if (conv) order = !suits(conv) ? NULL : order ? order : channels_last(x->m->c, t->rank);
+    const ir_layout *order = wanted(x, kernel);
     const fused *f = order ? fused_of(x, kernel) : NULL;
     comp_kind kind = f ? lower_comp_kind(f->k) : CK_NONE;
     if (kind != CK_MAP && kind != CK_REDUCE && kind != CK_CONTRACT) return;
     for (int i = 0; i < kernel->nout; i++)
-        if (!may_have_order(x, kernel->out[i])) return;
+        if (!may_have_order(x, kernel->out[i], order)) return;
     for (int i = 0; i < kernel->nout; i++) kernel->out[i]->layout = order;
     x->changes++;
 }
