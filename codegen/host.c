@@ -409,6 +409,7 @@ static void open_function(host *h) {
 #define FIELD(to, member) h->to = host_load(h, m->ptr, h->r, offsetof(rt_run, member))
     FIELD(services, services);
     FIELD(weights, weights);
+    FIELD(prepared, prepared);
     FIELD(work, workspace);
     FIELD(slots, slots);
     FIELD(in, in);
@@ -562,6 +563,15 @@ int cg_state_row(ir_context *c, cg_tables *t, const char *name) {
         if (!strcmp(t->states.at[i], name)) return i;
     RT_PUSH(&c->arena, &t->states, name);
     return t->states.n - 1;
+}
+
+uint64_t cg_prepared_offset(ir_context *c, cg_tables *t, const ir_tensor_data *d) {
+    for (int i = 0; i < t->prepared.n; i++)
+        if (t->prepared.at[i].data == d) return t->prepared.at[i].offset;
+    struct cg_prepared p = {d, (t->prepared_bytes + 63) / 64 * 64};
+    t->prepared_bytes = p.offset + (uint64_t)d->prepared->bytes;
+    RT_PUSH(&c->arena, &t->prepared, p);
+    return p.offset;
 }
 
 const cg_param *cg_param_of(ir_context *c, cg_tables *t, const ir_tensor_data *d) {

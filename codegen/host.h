@@ -17,11 +17,14 @@ typedef struct cg_tables {
     RT_VEC(const char *) hosts;     /* host function names */
     RT_VEC(cg_param) params;
     uint64_t weights_bytes;
+    RT_VEC(struct cg_prepared { const ir_tensor_data *data; uint64_t offset; }) prepared; /* made at load; offset in their memory */
+    uint64_t prepared_bytes;
     RT_VEC(const char *) states;    /* state cells by name, in order */
 } cg_tables;
 
 int cg_message_row(ir_context *c, cg_tables *t, const char *cls, const char *text, ir_span at);
 int cg_host_row(ir_context *c, cg_tables *t, const char *name);
+uint64_t cg_prepared_offset(ir_context *c, cg_tables *t, const ir_tensor_data *d); /* adds it on first use; aligned to 64 */
 const cg_param *cg_param_of(ir_context *c, cg_tables *t, const ir_tensor_data *d); /* adds it on first use; offsets are aligned to 64 */
 int cg_state_row(ir_context *c, cg_tables *t, const char *name);
 
@@ -51,7 +54,7 @@ typedef struct host {
     cg_tables *tables;
     LLVMValueRef fn, r;          /* the function, its rt_run */
     LLVMBasicBlockRef entry;     /* allocas go to its end */
-    LLVMValueRef services, weights, work, slots, in, in_data, out, out_data, state, state_data, profile;
+    LLVMValueRef services, weights, prepared, work, slots, in, in_data, out, out_data, state, state_data, profile;
     host_val *vals;              /* by value id */
     rt_map symbols;              /* symbol -> LLVMValueRef (i64) */
     rt_map dims;                 /* ir_dim known at entry -> LLVMValueRef */

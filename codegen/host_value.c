@@ -54,7 +54,9 @@ V host_scalar(host *h, ir_value *v) {
 }
 
 static V param_data(host *h, const char *name) {
-    const cg_param *p = cg_param_of(h->c, h->tables, rt_map_get(&h->m->tensors, name));
+    const ir_tensor_data *d = rt_map_get(&h->m->tensors, name);
+    if (d->prepared) return host_at(h, h->prepared, (int64_t)cg_prepared_offset(h->c, h->tables, d));
+    const cg_param *p = cg_param_of(h->c, h->tables, d);
     return host_at(h, h->weights, (int64_t)p->offset);
 }
 

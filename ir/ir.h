@@ -321,7 +321,16 @@ struct ir_class {
 };
 
 /* A param or a state cell.  type NULL: that of `tensor`.  State that is no tensor: `init`, its first value. */
-typedef struct ir_tensor_data { const char *name; rt_tensor *tensor; bool state; const ir_type *type; rt_value init; } ir_tensor_data;
+/* A tensor that a loaded module makes from another param, once, by a kernel of two buffers: from, made. */
+typedef struct ir_prepared { const char *from; const void *kernel; /* k_kernel */ int64_t grid, bytes; } ir_prepared;
+typedef struct ir_tensor_data {
+    const char *name;
+    rt_tensor *tensor;
+    bool state;
+    const ir_type *type;
+    rt_value init;
+    const ir_prepared *prepared; /* tensor is NULL then */
+} ir_tensor_data;
 const ir_type *ir_tensor_data_type(ir_context *c, const ir_tensor_data *d);
 
 struct ir_module {

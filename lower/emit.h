@@ -98,6 +98,15 @@ typedef struct stencil {
     int64_t tap[STENCIL_TAPS];/* offset of each in the image */
     int row[STENCIL_TAPS];    /* taps of one row of the window lie next to each other */
 } stencil;
+/* winograd.c: kernels marked by the pass of that name. */
+typedef struct winograd {
+    int image, weight;            /* operands */
+    tile_copy copy;               /* of the image */
+    nest_access at;
+    const ir_dim *ic, *oc, *th, *tw, *tiles; /* channels; tiles in height and width; all tiles */
+} winograd;
+bool sched_winograd_plan(emit *e, winograd *w);
+void sched_winograd(emit *e, const winograd *w);
 bool sched_stencil_plan(emit *e, stencil *s);
 void sched_stencil(emit *e, const stencil *s);
 

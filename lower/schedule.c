@@ -503,11 +503,14 @@ bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
     nest_build(m->c, &f, kernel->out[0], &e.t);
     tiles t;
     stencil s;
-    bool contract = lower_comp_kind(f.k) == CK_CONTRACT, tiled = contract && sched_tiles_plan(&e, &t);
-    bool windows = contract && !tiled && sched_stencil_plan(&e, &s);
+    winograd w;
+    bool contract = lower_comp_kind(f.k) == CK_CONTRACT, fast = contract && sched_winograd_plan(&e, &w);
+    bool tiled = contract && !fast && sched_tiles_plan(&e, &t);
+    bool windows = contract && !fast && !tiled && sched_stencil_plan(&e, &s);
     rewrite_all(&e);
     sched_begin(&e, ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
-    if (tiled) sched_tiles(&e, &t);
+    if (fast) sched_winograd(&e, &w);
+    else if (tiled) sched_tiles(&e, &t);
     else if (windows) sched_stencil(&e, &s);
     else emit_loops(&e);
     bind_scalars(&e);

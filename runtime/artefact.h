@@ -15,7 +15,7 @@
 #include "runtime/value.h"
 
 #define RT_ARTEFACT_MAGIC UINT64_C(0x3154524143544a) /* "JTCART1" in memory */
-enum { RT_ABI_VERSION = 1 };
+enum { RT_ABI_VERSION = 2 };
 
 typedef uint32_t rt_text_ref;
 
@@ -175,6 +175,10 @@ typedef struct rt_level {
     uint32_t reserved;
 } rt_level;
 
+/* Makes what depends on the weights alone and is not stored, in `to` (prepared_bytes, aligned to 64).  Runs once, at load;
+ * piece `i` of `prepare_pieces` on any thread. */
+typedef void rt_prepare_fn(const char *weights, char *to, int64_t i);
+
 typedef struct jitc_artefact {
     uint64_t magic;
     uint32_t abi, size; /* RT_ABI_VERSION; sizeof(rt_artefact) */
@@ -208,6 +212,9 @@ typedef struct jitc_artefact {
     rt_text_ref weights_file; /* name of the side file, beside the artefact; "" none */
     uint32_t nmessages;
     int64_t ndescs;
+    rt_prepare_fn *prepare; /* NULL: nothing to make */
+    int64_t prepare_pieces;
+    uint64_t prepared_bytes;
 } rt_artefact;
 
 /* ======================================================= what a running entry gets
@@ -239,6 +246,7 @@ struct rt_run {
     void *profile;   /* not NULL: call `mark` at the start of each op */
     const rt_artefact *artefact;
     void *owner; /* the runtime's own */
+    const char *prepared; /* what `prepare` made; aligned to 64 */
 };
 
 /* Conventions: values go by pointer.  Inputs are borrowed.  An `out` parameter points to a valid value (a

@@ -510,7 +510,8 @@ static jitc_status run_code(jitc_session *s, int entry) {
                 .slots = s->slots,
                 .profile = s->profiling ? &s->profile : NULL,
                 .artefact = m->a,
-                .owner = s};
+                .owner = s,
+                .prepared = m->prepared};
     rt_profile_begin(s, e);
     int32_t code_failed = code->run(&r);
     rt_profile_end(s);

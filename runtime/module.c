@@ -322,9 +322,20 @@ static bool read_opts(const jitc_load_opts *given, jitc_load_opts *opts) {
     return true;
 }
 
+/* A mapping of its own, not the heap: large, aligned, and given back whole. */
+static jitc_status prepare(jitc_module *m) {
+    if (!m->a->prepare) return JITC_OK;
+    void *p = mmap(NULL, m->a->prepared_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return rt_fail(JITC_E_MEMORY, "out of memory");
+    m->prepared = p;
+    for (int64_t i = 0; i < m->a->prepare_pieces; i++) m->a->prepare(m->weights, m->prepared, i);
+    return JITC_OK;
+}
+
 static jitc_status finish(jitc_module *m, const char *path, const jitc_load_opts *opts) {
     jitc_status status = choose_level(m);
     if (status == JITC_OK) status = find_weights(m, path, opts);
+    if (status == JITC_OK) status = prepare(m);
     if (status == JITC_OK) status = find_ops(m, opts);
     if (status == JITC_OK && !list_entries(m)) status = rt_fail(JITC_E_MEMORY, "out of memory");
     return status;
@@ -454,6 +465,7 @@ void jitc_module_release(jitc_module *m) {
     rt_free(m->entries);
     rt_free(m->hosts);
     if (m->mapped) munmap(m->mapped, m->mapped_bytes);
+    if (m->prepared) munmap(m->prepared, m->a->prepared_bytes);
     if (m->library) dlclose(m->library);
     if (m->fd >= 0) close(m->fd);
     rt_free(m);
