@@ -175,6 +175,17 @@ static bool few_rows(const comp *k, uint32_t rows) {
     return n < MIN_PACK_ROWS;
 }
 
+/* Would packing make a second copy: no param, or one that others read as it is? */
+static bool stays(const emit *e, int operand_) {
+    const ir_value *v = operand(e, operand_);
+    if (!sched_is_param(v)) return true;
+    for (const ir_use *u = v->uses; u; u = u->next) {
+        const ir_node *in = u->node ? u->node->block->owner : NULL;
+        if (u->node != e->kernel && in != e->kernel) return true;
+    }
+    return false;
+}
+
 static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
     int n = column_var(e);
     if (n < 0 || !!a->access->coef[n] == !!b->access->coef[n]) return false;
@@ -190,7 +201,7 @@ static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
     if (a->guarded && b->guarded) return false;
     if (b->guarded) return sched_copy_plan(e, b->load, false, -1, &t->copy[1], &t->ba) && t->ba.coef[n];
     uint32_t rows = row_vars(e, &t->ba, n);
-    if (!is_one(t->ba.coef[n]) && !sched_is_param(operand(e, t->b)) && few_rows(e->f->k, rows)) return false;
+    if (!is_one(t->ba.coef[n]) && few_rows(e->f->k, rows) && stays(e, t->b)) return false;
     if (!a->guarded && !wants_order(e, &t->aa, rows, n)) return true;
     bool ok = operand(e, t->a)->type->dtype == DT_F32 && sched_copy_plan(e, a->load, true, -1, &t->copy[0], &t->aa);
     return ok || !a->guarded;
