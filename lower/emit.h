@@ -52,6 +52,8 @@ typedef struct tile_copy {
 
 /* A factor of a product: a load, perhaps cast, perhaps guarded by its bounds (padding). */
 typedef struct sched_factor { const ir_expr *load; bool guarded; const nest_access *access; } sched_factor;
+typedef struct sched_line { int64_t coef[NEST_MAX], c; } sched_line; /* an index that is a sum of variables times constants */
+bool sched_line_of(const ir_expr *x, sched_line *out);
 bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f); /* f32, f16 or bf16 */
 nest_access *sched_access(emit *e, const ir_expr *load); /* of the nest, for changing it */
 /* Plans a copy and the access to it: dims in the operand's own order; last >= 0: with the dim over which index variable
@@ -88,7 +90,12 @@ const ir_dim *sched_tiles_panels(emit *e, const tiles *t);/* panels of columns *
 bool sched_tiles_batch(emit *e, const tiles *t, int loop); /* an outer loop over which B moves */
 
 /* stencil.c: each channel by a window of its own (depthwise convolution). */
-enum { STENCIL_TAPS = 64 };
+enum { STENCIL_TAPS = 64, STENCIL_DIMS = 3 };
+typedef struct stencil_bound { /* a dim of the image in which a tap may lie outside: index = variable * step + offset of the tap */
+    int var;
+    int64_t step, offset[STENCIL_TAPS];
+    const ir_dim *size;
+} stencil_bound;
 typedef struct stencil {
     int image, weight;        /* operands */
     nest_access at;           /* of the image, or its copy */
@@ -97,6 +104,9 @@ typedef struct stencil {
     int ntaps, win;           /* win: input number of the weights, packed [taps][channels] */
     int64_t tap[STENCIL_TAPS];/* offset of each in the image */
     int row[STENCIL_TAPS];    /* taps of one row of the window lie next to each other */
+    int nbounds;              /* read without a copy: taps outside count as 0 */
+    stencil_bound bound[STENCIL_DIMS];
+    int across;               /* the bound along the columns, or -1 */
 } stencil;
 /* winograd.c: kernels marked by the pass of that name. */
 typedef struct winograd {

@@ -24,14 +24,12 @@ static bool is_one(D d) {
 
 /* ---- a factor as a load from a copy */
 
-typedef struct line { int64_t coef[NEST_MAX], c; } line; /* an index that is a sum of variables times constants */
-
-static bool line_of(const ir_expr *x, line *out) {
-    line b;
-    *out = (line){.c = 0};
+bool sched_line_of(const ir_expr *x, sched_line *out) {
+    sched_line b;
+    *out = (sched_line){.c = 0};
     if (x->op == X_INDEX) return out->coef[x->i] = 1, true;
     if (x->op == X_CONST) return out->c = x->k, true;
-    if (x->n != 2 || !line_of(x->args[0], out) || !line_of(x->args[1], &b)) return false;
+    if (x->n != 2 || !sched_line_of(x->args[0], out) || !sched_line_of(x->args[1], &b)) return false;
     int64_t k = 1;
     if (x->op == K_MUL) {
         bool left = x->args[0]->op == X_CONST;
@@ -62,7 +60,7 @@ static bool only_bounds(const ir_expr *g, const ir_expr *load) {
     return in_load(load, g->args[0]) && (g->args[1]->op == X_CONST || g->args[1]->op == X_DIM);
 }
 
-static void copy_order(const emit *e, const ir_expr *load, const line *at, bool rows, int last, uint8_t *order) {
+static void copy_order(const emit *e, const ir_expr *load, const sched_line *at, bool rows, int last, uint8_t *order) {
     const ir_layout *own = operand(e, load->i)->layout;
     int ndims = e->f->k->ndims, n = 0;
     for (int pass = 0; pass < 2; pass++)
@@ -77,9 +75,9 @@ static void copy_order(const emit *e, const ir_expr *load, const line *at, bool 
 
 bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a) {
     const comp *k = e->f->k;
-    line at[RT_MAX_RANK];
+    sched_line at[RT_MAX_RANK];
     for (int d = 0; d < load->n; d++)
-        if (!line_of(load->args[d], &at[d])) return false;
+        if (!sched_line_of(load->args[d], &at[d])) return false;
     *out = (tile_copy){.on = true, .load = load};
     *a = (nest_access){.load = load};
     copy_order(e, load, at, rows, last, out->order);
