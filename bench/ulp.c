@@ -35,13 +35,13 @@ static wide rsqrtl(wide x) { return 1 / sqrtl(x); }
 static double silu(double x) { return x / (1 + exp(-x)); }
 static wide silul(wide x) { return x / (1 + expl(-x)); }
 static double softplus(double x) { return x > 20 ? x + exp(-x) : log1p(exp(x)); }
-static wide softplusl(wide x) { return x > 40 ? x + expl(-x) : log1pl(expl(x)); }
+static wide softplusl(wide x) { return x > 20 ? x /* as PyTorch */ : log1pl(expl(x)); }
 static double mish(double x) { return x * tanh(softplus(x)); }
-static wide mishl(wide x) { return x * tanhl(softplusl(x)); }
+static wide mishl(wide x) { return x * tanhl(x > 50 ? x : log1pl(expl(x))); }
 static double gelu(double x) { return 0.5 * x * erfc(-x * M_SQRT1_2); }
 static wide gelul(wide x) { return 0.5L * x * erfcl(-x * 0.707106781186547524400844362104849L); }
 static double log_sigmoid(double x) { return -softplus(-x); }
-static wide log_sigmoidl(wide x) { return -softplusl(-x); }
+static wide log_sigmoidl(wide x) { return x < -50 ? x : -log1pl(expl(-x)); }
 
 static double gelu_tanh(double x) {
     return x / (1 + exp(-2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x)));
@@ -195,7 +195,7 @@ static void judge(job *j, wide x, wide y, wide got, wide exact) {
     int kind_got = isnan(got) ? 2 : isinf(got), kind_exact = isnan(exact) ? 2 : isinf(exact);
     if (got == near && (got != 0 || signbit(got) == signbit(near))) {
         if (isinf(got) || got == 0) return;
-    } else if (kind_exact || kind_got == 2 || (got == 0 && signbit(got) != signbit(exact))) {
+    } else if (kind_exact || kind_got == 2 || (exact == 0 && signbit(got) != signbit(exact))) {
         if (kind_got == 2 && kind_exact == 2) return;
         if (!j->specials++) j->special = (worst){0, x, y, got, exact};
         return;

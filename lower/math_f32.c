@@ -42,9 +42,9 @@ static void pow2_halves(B b, val low, val *first, val *second) {
     *second = pow2(b, k_sub(b, low, half));
 }
 
-static val minus_ln2(B b, val n, val x) { /* x - n ln 2; the first product is exact for |n| < 512 */
-    val r = madd(b, n, num(b, x, -0.693145751953125), x);
-    return madd(b, n, num(b, x, -1.42860682030941723212e-6), r);
+static val plus_ln2(B b, val n, double sign, val x) { /* x + n sign ln 2; the first product is exact for |n| < 512 */
+    val r = madd(b, n, num(b, x, sign * 0.693145751953125), x);
+    return madd(b, n, num(b, x, sign * 1.42860682030941723212e-6), r);
 }
 
 /* (e^r - 1) / r for |r| <= ln2 / 2 */
@@ -60,7 +60,7 @@ static val scaled(B b, val x, val low) {
 }
 
 static val exp_f32(B b, val x) {
-    val low, c = clamp(b, x, -105, 90), n = nearest(b, c, M_LOG2E, 254, &low), r = minus_ln2(b, n, c);
+    val low, c = clamp(b, x, -105, 90), n = nearest(b, c, M_LOG2E, 254, &low), r = plus_ln2(b, n, -1, c);
     return scaled(b, madd(b, r, exp_slope(b, r), num(b, x, 1)), low);
 }
 
@@ -74,46 +74,50 @@ static val exp2_f32(B b, val x) {
 /* 2^n (e^r - 1) + (2^n - 1), with 2^(n-1) so that the largest n is representable. */
 static val expm1_f32(B b, val x) {
     static const double c[] = {0.000197643312, 0.00139323645, 0.00833354332, 0.0416664928, 0.166666657, 0.5};
-    val low, y = clamp(b, x, -30, 89), n = nearest(b, y, M_LOG2E, 126, &low), r = minus_ln2(b, n, y);
-    val p = madd(b, POLY(b, r, c), k_mul(b, r, r), r), s = pow2(b, low);
+    val low, y = clamp(b, x, -30, 89), n = nearest(b, y, M_LOG2E, 126, &low), r = plus_ln2(b, n, -1, y);
+    val z = k_mul(b, r, r), p = madd(b, PAIRS(b, r, z, c), z, r), s = pow2(b, low);
     y = times(b, madd(b, s, p, plus(b, s, -0.5)), 2);
     return k_select(b, eq(b, x, 0), x, y); /* keeps -0 */
 }
 
-/* With |x| = a = -m ln2 / 2 + r and h = 2^m / 2: (e^2a - 1) / (e^2a + 1) = (q + (1/2 - h)) / (q + (1/2 + h)) where
- * q = (e^2r - 1) / 2. */
+/* Beyond 0.55, with 2 |x| = a = -m ln2 + r: 1 - 2 / (e^a + 1) = 1 - 2 2^m / (e^r + 2^m). */
 static val tanh_f32(B b, val x) {
-    static const double c[] = {0.012649172, 0.0445835665, 0.133336693, 0.333331943, 0.666666627, 1};
-    val low, a = at_most(b, mag(b, x), 9.1), m = nearest(b, a, -2 * M_LOG2E, 126, &low);
-    val r = madd(b, m, num(b, x, 0.3465728759765625), a), half = num(b, x, 0.5), h = pow2(b, low);
-    r = madd(b, m, num(b, x, 7.1430341015470861606e-7), r);
-    val q = madd(b, POLY(b, r, c), k_mul(b, r, r), r);
-    return signed_as(b, quot(b, k_add(b, q, k_sub(b, half, h)), k_add(b, q, k_add(b, half, h))), x);
+    static const double c[] = {-0.00624599261, 0.0210524723, -0.0538478494, 0.133325458, -0.333333164};
+    val low, near = mag(b, x), z = k_mul(b, x, x), one = num(b, x, 1), a = at_most(b, k_add(b, near, near), 18.2);
+    val m = nearest(b, a, -M_LOG2E, 127, &low), r = plus_ln2(b, m, 1, a), u = pow2(b, low);
+    val w = quot(b, k_add(b, u, u), madd(b, r, exp_slope(b, r), k_add(b, u, one)));
+    val small = madd(b, POLY(b, z, c), k_mul(b, z, near), near);
+    return signed_as(b, k_select(b, gt(b, near, 0.55), k_sub(b, one, w), small), x);
 }
+
+/* A remainder r of about -0.2 to 0.5 instead of one around 0: the result of sigmoid and cosh has its largest relative
+ * error where e^r is least, and its largest absolute error where r is greatest. */
+#define UNEVEN 0.22
 
 /* With |x| = a = -m ln2 + r: e^-a / (1 + e^-a) = 2^m / (e^r + 2^m), and one minus that for positive x. */
 static val sigmoid_f32(B b, val x) {
-    val low, one = num(b, x, 1), s, t, a = at_most(b, mag(b, x), 105), m = nearest(b, a, -M_LOG2E, 254, &low);
-    val r = madd(b, m, num(b, x, 0.693145751953125), a);
-    r = madd(b, m, num(b, x, 1.42860682030941723212e-6), r);
+    static const double c[] = {0.00159000978, 0.00829509739, 0.041657608, 0.166668564, 0.500000119, 1};
+    val low, one = num(b, x, 1), s, t, a = at_most(b, mag(b, x), 105);
+    val m = nearest(b, line(b, a, -M_LOG2E, UNEVEN), 1, 254, &low), r = plus_ln2(b, m, 1, a);
     pow2_halves(b, low, &s, &t);
-    val w = quot(b, s, madd(b, r, exp_slope(b, r), madd(b, s, t, one)));
-    w = k_mul(b, w, t);
+    val u = k_mul(b, s, t), hi = k_add(b, u, one), lo = k_sub(b, u, k_sub(b, hi, one));
+    val w = k_mul(b, quot(b, s, k_add(b, hi, madd(b, r, POLY(b, r, c), lo))), t);
     return k_select(b, lt(b, x, 0), w, k_sub(b, one, w));
 }
 
-/* With a = |x| = n ln2 + r, 0 <= r < ln2, p = 2^n / 2 and q = 2^-n / 2:
- * sinh a = (p - q) cosh r + (p + q) sinh r, cosh a = (p + q) cosh r + (p - q) sinh r.  All terms are positive. */
+/* With a = |x| = n ln2 + r, p = 2^n / 4 and q = 2^-n / 4: sinh a / 2 = (p - q) cosh r + (p + q) sinh r,
+ * cosh a / 2 = (p + q) cosh r + (p - q) sinh r. */
 static val hyperbolic(B b, val x, bool sinh) {
-    static const double s[] = {0.000200919545, 0.00833265856, 0.166666716};
-    static const double c[] = {2.50825487e-05, 0.0013887994, 0.0416666754, 0.5};
-    val a = at_most(b, mag(b, x), 89.5), t = line(b, a, M_LOG2E, -0.5), low, n = nearest(b, t, 1, 126, &low);
-    val r = minus_ln2(b, n, a), z = k_mul(b, r, r), up = ints(b, K_SHL, low, 23);
-    val down = ints(b, K_MAX, k_sub(b, int32(b, 252 << 23), up), 0); /* 0 from 2^-127 on */
+    static const double s[] = {0.000199660368, 0.00833317265, 0.166666672};
+    static const double c[] = {0.00140055199, 0.0416650549, 0.50000006};
+    val a = at_most(b, mag(b, x), 89.5), low, n = nearest(b, line(b, a, M_LOG2E, -UNEVEN), 1, 125, &low);
+    val r = plus_ln2(b, n, -1, a), z = k_mul(b, r, r), up = ints(b, K_SHL, low, 23);
+    val down = ints(b, K_MAX, k_sub(b, int32(b, 250 << 23), up), 0); /* 0 instead of subnormal */
     val p = float_of(b, up), q = float_of(b, down), sum = k_add(b, p, q), diff = k_sub(b, p, q);
     val sh = madd(b, POLY(b, z, s), k_mul(b, z, r), r), ch1 = k_mul(b, POLY(b, z, c), z); /* cosh r - 1 */
     val big = sinh ? diff : sum, small = sinh ? sum : diff;
     val y = k_add(b, big, madd(b, big, ch1, k_mul(b, small, sh)));
+    y = k_add(b, y, y);
     return sinh ? signed_as(b, y, x) : y;
 }
 
@@ -139,7 +143,7 @@ static val split(B b, val x, val *e) {
 static val log_of_split(B b, val f, val e) {
     static const double c[] = {-0.128740802, 0.139867067,  -0.121884152, 0.140053406, -0.16680178,
                                0.200104445,  -0.249998048, 0.333332151,  -0.5};
-    val y = madd(b, POLY(b, f, c), k_mul(b, f, f), f);
+    val z = k_mul(b, f, f), y = madd(b, PAIRS(b, f, z, c), z, f);
     return madd(b, e, num(b, f, M_LN2 * 0x1p-23), y);
 }
 
@@ -164,7 +168,7 @@ typedef struct log_base {
 } log_base;
 
 static val log_base_f32(B b, val x, const log_base *l) {
-    val e, f = split(b, x, &e), y = k_mul(b, k_mul(b, f, f), POLY(b, f, l->c));
+    val e, f = split(b, x, &e), z = k_mul(b, f, f), y = k_mul(b, z, PAIRS(b, f, z, l->c));
     if (l->rest != 0) y = madd(b, e, num(b, x, l->rest * 0x1p-23), y);
     y = madd(b, f, num(b, x, l->hi), madd(b, f, num(b, x, l->lo), y));
     return math_log_limits(b, x, 0, madd(b, e, num(b, x, l->unit * 0x1p-23), y));
@@ -203,7 +207,7 @@ static val atan_f32(B b, val x) {
     static const double c[] = {-0.00178769103, 0.0108881267, -0.0311285555, 0.057908088, -0.0840055346,
                                0.109511934,    -0.142640531, 0.19998531,    -0.333332986};
     val a = mag(b, x), large = gt(b, a, 1), u = k_select(b, large, quot(b, num(b, x, 1), a), a), z = k_mul(b, u, u);
-    val y = madd(b, POLY(b, z, c), k_mul(b, z, u), u);
+    val y = madd(b, PAIRS(b, z, k_mul(b, z, z), c), k_mul(b, z, u), u);
     y = k_select(b, large, madd(b, num(b, x, HALF_PI_A), num(b, x, HALF_PI_B), neg(b, y)), y);
     return signed_as(b, y, x);
 }
@@ -237,11 +241,12 @@ static val acos_f32(B b, val x) { /* k pi / 2 -+ the part, k = 0, 1, 2 */
 static val erf_f32(B b, val x) {
     static const double inner[] = {7.53911736e-05, -0.000791978382, 0.00517873047, -0.0268492326,
                                    0.112834916,    -0.3761262,      0.128379166};
-    static const double outer[] = {-9.279599e-06,   3.49144648e-05, 2.44461571e-05,  -0.000335264514, 0.000633911928,
-                                   0.000116420524,  -0.00314124045, 0.00836180989,   -0.0131243011,   0.013729671,
-                                   -0.00951650552,  0.00400648126,  0.999217093};
-    val a = at_most(b, mag(b, x), 3.93), s = k_mul(b, a, a), small = madd(b, POLY(b, s, inner), a, a);
-    val large = POLY(b, plus(b, a, -2.375), outer);
+    static const double outer[] = {-9.279599e-06,  3.49144648e-05, 2.44461571e-05, -0.000335264514,
+                                   0.000633911928, 0.000116420524, -0.00314124045, 0.00836180989,
+                                   -0.0131243011,  0.013729671,    -0.00951650552, 0.00400648126};
+    val a = at_most(b, mag(b, x), 3.9140625 /* where the polynomial is 1 */), s = k_mul(b, a, a), small = madd(b, POLY(b, s, inner), a, a);
+    val t = plus(b, a, -2.375), large = PAIRS(b, t, k_mul(b, t, t), outer);
+    large = madd(b, large, t, num(b, x, 0.999217093));
     return signed_as(b, k_select(b, gt(b, a, 1.05), large, small), x);
 }
 
