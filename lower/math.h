@@ -42,12 +42,12 @@ static inline val poly(B b, val x, const double *c, int n) {
     for (int i = 1; i < n; i++) r = madd(b, r, x, num(b, x, c[i]));
     return r;
 }
-/* The same with z = x^2: even and odd powers apart, which halves the chain of dependent operations. */
+/* The same with z = x^2, by pairs of terms: half as long a chain of dependent operations, which is what limits the speed
+ * of a loop with one function. */
 static inline val poly_pairs(B b, val x, val z, const double *c, int n) {
-    val even = num(b, x, c[(n - 1) % 2]), odd = num(b, x, c[n % 2]);
-    for (int i = 2 + (n - 1) % 2; i < n; i += 2) even = madd(b, even, z, num(b, x, c[i]));
-    for (int i = 2 + n % 2; i < n; i += 2) odd = madd(b, odd, z, num(b, x, c[i]));
-    return madd(b, odd, x, even);
+    val r = n % 2 ? num(b, x, c[0]) : line(b, x, c[0], c[1]);
+    for (int i = 2 - n % 2; i < n; i += 2) r = madd(b, r, z, line(b, x, c[i], c[i + 1]));
+    return r;
 }
 #define PAIRS(b, x, z, c) poly_pairs(b, x, z, c, (int)RT_COUNT(c))
 #define POLY(b, x, c) poly(b, x, c, (int)RT_COUNT(c))

@@ -47,10 +47,11 @@ static val plus_ln2(B b, val n, double sign, val x) { /* x + n sign ln 2; the fi
     return madd(b, n, num(b, x, sign * 1.42860682030941723212e-6), r);
 }
 
-/* (e^r - 1) / r for |r| <= ln2 / 2 */
-static val exp_slope(B b, val r) {
-    static const double c[] = {0.00138189388, 0.00836870354, 0.0416682884, 0.166665211, 0.49999994, 1};
-    return POLY(b, r, c);
+/* e^r - 1 for |r| <= ln2 / 2 */
+static val exp_part(B b, val r) {
+    static const double c[] = {0.00138189388, 0.00836870354, 0.0416682884, 0.166665211, 0.49999994};
+    val z = k_mul(b, r, r);
+    return madd(b, PAIRS(b, r, z, c), z, r);
 }
 
 static val scaled(B b, val x, val low) {
@@ -61,7 +62,7 @@ static val scaled(B b, val x, val low) {
 
 static val exp_f32(B b, val x) {
     val low, c = clamp(b, x, -105, 90), n = nearest(b, c, M_LOG2E, 254, &low), r = plus_ln2(b, n, -1, c);
-    return scaled(b, madd(b, r, exp_slope(b, r), num(b, x, 1)), low);
+    return scaled(b, plus(b, exp_part(b, r), 1), low);
 }
 
 static val exp2_f32(B b, val x) {
@@ -82,10 +83,11 @@ static val expm1_f32(B b, val x) {
 
 /* Beyond 0.55, with 2 |x| = a = -m ln2 + r: 1 - 2 / (e^a + 1) = 1 - 2 2^m / (e^r + 2^m). */
 static val tanh_f32(B b, val x) {
-    static const double c[] = {-0.00624599261, 0.0210524723, -0.0538478494, 0.133325458, -0.333333164};
+    static const double c[] = {0.0164378639, -0.0526720062, 0.133207291, -0.333329469};
     val low, near = mag(b, x), z = k_mul(b, x, x), one = num(b, x, 1), a = at_most(b, k_add(b, near, near), 18.2);
-    val m = nearest(b, a, -M_LOG2E, 127, &low), r = plus_ln2(b, m, 1, a), u = pow2(b, low);
-    val w = quot(b, k_add(b, u, u), madd(b, r, exp_slope(b, r), k_add(b, u, one)));
+    val m = nearest(b, a, -M_LOG2E, 127, &low), u = pow2(b, low);
+    val r = madd(b, m, num(b, x, M_LN2), a); /* what ln2 lacks shows for large |m| only, where nothing depends on r */
+    val w = quot(b, k_add(b, u, u), k_add(b, exp_part(b, r), k_add(b, u, one)));
     val small = madd(b, POLY(b, z, c), k_mul(b, z, near), near);
     return signed_as(b, k_select(b, gt(b, near, 0.55), k_sub(b, one, w), small), x);
 }
@@ -96,12 +98,13 @@ static val tanh_f32(B b, val x) {
 
 /* With |x| = a = -m ln2 + r: e^-a / (1 + e^-a) = 2^m / (e^r + 2^m), and one minus that for positive x. */
 static val sigmoid_f32(B b, val x) {
-    static const double c[] = {0.00159000978, 0.00829509739, 0.041657608, 0.166668564, 0.500000119, 1};
+    static const double c[] = {0.00159000978, 0.00829509739, 0.041657608, 0.166668564, 0.500000119};
     val low, one = num(b, x, 1), s, t, a = at_most(b, mag(b, x), 105);
     val m = nearest(b, line(b, a, -M_LOG2E, UNEVEN), 1, 254, &low), r = plus_ln2(b, m, 1, a);
     pow2_halves(b, low, &s, &t);
     val u = k_mul(b, s, t), hi = k_add(b, u, one), lo = k_sub(b, u, k_sub(b, hi, one));
-    val w = k_mul(b, quot(b, s, k_add(b, hi, madd(b, r, POLY(b, r, c), lo))), t);
+    val z = k_mul(b, r, r), part = madd(b, PAIRS(b, r, z, c), z, k_add(b, r, lo));
+    val w = k_mul(b, quot(b, s, k_add(b, hi, part)), t);
     return k_select(b, lt(b, x, 0), w, k_sub(b, one, w));
 }
 
