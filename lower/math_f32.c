@@ -47,13 +47,6 @@ static val plus_ln2(B b, val n, double sign, val x) { /* x + n sign ln 2; the fi
     return madd(b, n, num(b, x, sign * 1.42860682030941723212e-6), r);
 }
 
-/* e^r - 1 for |r| <= ln2 / 2 */
-static val exp_part(B b, val r) {
-    static const double c[] = {0.00138189388, 0.00836870354, 0.0416682884, 0.166665211, 0.49999994};
-    val z = k_mul(b, r, r);
-    return madd(b, PAIRS(b, r, z, c), z, r);
-}
-
 static val scaled(B b, val x, val low) {
     val s, t;
     pow2_halves(b, low, &s, &t);
@@ -61,8 +54,9 @@ static val scaled(B b, val x, val low) {
 }
 
 static val exp_f32(B b, val x) {
-    val low, c = clamp(b, x, -105, 90), n = nearest(b, c, M_LOG2E, 254, &low), r = plus_ln2(b, n, -1, c);
-    return scaled(b, plus(b, exp_part(b, r), 1), low);
+    static const double c[] = {0.00138189388, 0.00836870354, 0.0416682884, 0.166665211, 0.49999994, 1, 1};
+    val low, y = clamp(b, x, -105, 90), n = nearest(b, y, M_LOG2E, 254, &low), r = plus_ln2(b, n, -1, y);
+    return scaled(b, POLY(b, r, c), low);
 }
 
 static val exp2_f32(B b, val x) {
@@ -79,6 +73,13 @@ static val expm1_f32(B b, val x) {
     val z = k_mul(b, r, r), p = madd(b, PAIRS(b, r, z, c), z, r), s = pow2(b, low);
     y = times(b, madd(b, s, p, plus(b, s, -0.5)), 2);
     return k_select(b, eq(b, x, 0), x, y); /* keeps -0 */
+}
+
+/* e^r - 1 for |r| <= ln2 / 2 */
+static val exp_part(B b, val r) {
+    static const double c[] = {0.00138189388, 0.00836870354, 0.0416682884, 0.166665211, 0.49999994};
+    val z = k_mul(b, r, r);
+    return madd(b, PAIRS(b, r, z, c), z, r);
 }
 
 /* Beyond 0.55, with 2 |x| = a = -m ln2 + r: 1 - 2 / (e^a + 1) = 1 - 2 2^m / (e^r + 2^m). */
@@ -132,7 +133,7 @@ val math_log_limits(B b, val x, double zero, val y) {
     return k_select(b, lt(b, x, INFINITY), y, x); /* infinity, NaN */
 }
 
-enum { TWO_THIRDS = 0x3f2aaaab, EXPONENT = -(1 << 23) /* the sign and exponent bits */ };
+enum { TWO_THIRDS = 0x3f2aaaab, THREE_QUARTERS = 0x3f400000, EXPONENT = -(1 << 23) /* the sign and exponent bits */ };
 
 /* x = (1 + f) 2^k, 2/3 <= 1 + f < 4/3; *e = k 2^23 as a float.  x positive and finite. */
 static val split(B b, val x, val *e) {
@@ -142,25 +143,27 @@ static val split(B b, val x, val *e) {
     return plus(b, float_of(b, k_sub(b, u, k)), -1);
 }
 
-/* log(1 + f) + e 2^-23 ln2 */
-static val log_of_split(B b, val f, val e) {
-    static const double c[] = {-0.128740802, 0.139867067,  -0.121884152, 0.140053406, -0.16680178,
-                               0.200104445,  -0.249998048, 0.333332151,  -0.5};
-    val z = k_mul(b, f, f), y = madd(b, PAIRS(b, f, z, c), z, f);
+/* f + f^2 c(f) + e 2^-23 ln2 */
+static val log_of_split(B b, val f, val e, const double c[9]) {
+    val z = k_mul(b, f, f), y = madd(b, poly_pairs(b, f, z, c, 9), z, f);
     return madd(b, e, num(b, f, M_LN2 * 0x1p-23), y);
 }
 
 static val log_f32(B b, val x) {
+    static const double c[] = {-0.128740802, 0.139867067,  -0.121884152, 0.140053406, -0.16680178,
+                               0.200104445,  -0.249998048, 0.333332151,  -0.5};
     val e, f = split(b, x, &e);
-    return math_log_limits(b, x, 0, log_of_split(b, f, e));
+    return math_log_limits(b, x, 0, log_of_split(b, f, e, c));
 }
 
-/* 1 + x = u rounded; u's exponent k; f = (1 + x) 2^-k - 1 without the error of u. */
+/* 1 + x = u rounded; u = m 2^k, 3/4 <= m < 3/2; f = (1 + x) 2^-k - 1 without the error of u. */
 static val log1p_f32(B b, val x) {
-    val u = bits_of(b, plus(b, x, 1)), k = ints(b, K_AND, ints(b, K_SUB, u, TWO_THIRDS), EXPONENT);
+    static const double c[] = {-0.0451120287, 0.104688652,  -0.131638676, 0.144783214, -0.166469991,
+                               0.199908197,   -0.250001043, 0.333334506,  -0.5};
+    val u = bits_of(b, plus(b, x, 1)), k = ints(b, K_AND, ints(b, K_SUB, u, THREE_QUARTERS), EXPONENT);
     val four = float_of(b, k_sub(b, int32(b, 0x40800000), k)); /* 4 2^-k: normal for every k */
     val f = k_add(b, float_of(b, k_sub(b, bits_of(b, x), k)), line(b, four, 0.25, -1));
-    val y = log_of_split(b, f, k_cast(b, k, DT_F32));
+    val y = log_of_split(b, f, k_cast(b, k, DT_F32), c);
     y = float_of(b, k_2(b, K_OR, bits_of(b, y), ints(b, K_AND, bits_of(b, x), INT32_MIN))); /* keeps -0 */
     return math_log_limits(b, x, -1, y);
 }
