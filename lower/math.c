@@ -426,10 +426,22 @@ static val through_f64(B b, ir_prim p, val x) {
     }
 }
 
+/* n / (x + y) as if the sum were not rounded. */
+static val quot_of_sum(B b, val n, val x, val y) {
+    val s = k_add(b, x, y), t = k_sub(b, s, x);
+    val lost = k_add(b, k_sub(b, x, k_sub(b, s, t)), k_sub(b, y, t)), q = quot(b, n, s);
+    return madd(b, neg(b, quot(b, lost, s)), q, q);
+}
+
 /* e^-|x| neither overflows nor cancels. */
 static val sigmoid_f64(B b, val x) {
     val one = num(b, x, 1), e = libm(b, K_EXP, neg(b, mag(b, x)), NULL);
-    return quot(b, k_select(b, lt(b, x, 0), e, one), k_add(b, one, e));
+    return quot_of_sum(b, k_select(b, lt(b, x, 0), e, one), one, e);
+}
+
+static val tanh_f64(B b, val x) { /* libm's may be off by more than two units */
+    val a = at_most(b, mag(b, x), 22), t = libm(b, K_EXPM1, k_add(b, a, a), NULL);
+    return sign_of(b, quot_of_sum(b, t, t, num(b, x, 2)), x);
 }
 
 static val erfinv_f64(B b, val x) {
@@ -459,6 +471,7 @@ k_value *k_math(k_builder *b, ir_prim p, int n, k_value *const *in) {
     if (p < K_EXP) return NULL;
     if (d == DT_F64) {
         if (p == K_SIGMOID) return sigmoid_f64(b, in[0]);
+        if (p == K_TANH) return tanh_f64(b, in[0]);
         if (p == K_DIGAMMA) return digamma64(b, in[0], true);
         if (p == K_ERFINV) return erfinv_f64(b, in[0]);
         return libm(b, p, in[0], n == 2 ? in[1] : NULL);
