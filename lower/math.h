@@ -42,8 +42,7 @@ static inline val poly(B b, val x, const double *c, int n) {
     for (int i = 1; i < n; i++) r = madd(b, r, x, num(b, x, c[i]));
     return r;
 }
-/* The same with z = x^2, by pairs of terms: half as long a chain of dependent operations, which is what limits the speed
- * of a loop with one function. */
+/* The same with z = x^2, by pairs of terms: half as long a chain of dependent operations. */
 static inline val poly_pairs(B b, val x, val z, const double *c, int n) {
     val r = n % 2 ? num(b, x, c[0]) : line(b, x, c[0], c[1]);
     for (int i = 2 - n % 2; i < n; i += 2) r = madd(b, r, z, line(b, x, c[i], c[i + 1]));

@@ -4,8 +4,7 @@
  * bits of floats: adding 1.5 * 2^23 rounds to an integer, and if a bias is added as well a shift by 23 makes a power of
  * two of it.
  *
- * Largest errors over all 2^32 arguments in units of the last place, by bench/ulp.c (normal results; subnormal ones stay
- * below them): see the table in ir/IR.md. */
+ * The largest errors are in a table in ir/IR.md, measured by bench/ulp.c. */
 #include "lower/math.h"
 
 #include <float.h>
@@ -250,7 +249,8 @@ static val erf_f32(B b, val x) {
     static const double outer[] = {-9.279599e-06,  3.49144648e-05, 2.44461571e-05, -0.000335264514,
                                    0.000633911928, 0.000116420524, -0.00314124045, 0.00836180989,
                                    -0.0131243011,  0.013729671,    -0.00951650552, 0.00400648126};
-    val a = at_most(b, mag(b, x), 3.9140625 /* where the polynomial is 1 */), s = k_mul(b, a, a), small = madd(b, POLY(b, s, inner), a, a);
+    val a = at_most(b, mag(b, x), 3.9140625); /* where the polynomial is 1 */
+    val s = k_mul(b, a, a), small = madd(b, POLY(b, s, inner), a, a);
     val t = plus(b, a, -2.375), large = PAIRS(b, t, k_mul(b, t, t), outer);
     large = madd(b, large, t, num(b, x, 0.999217093));
     return signed_as(b, k_select(b, gt(b, a, 1.05), large, small), x);

@@ -367,11 +367,12 @@ static k_kernel *map_kernel(ir_context *c, ir_prim p, rt_dtype d) {
 /* Every STEP-th float, and the neighbours of where sequences change their formula or results their kind. */
 enum { STEP = 30011, NSTEPS = (int)(0x100000000 / STEP), NEAR = 50 };
 
-static const float edges[] = {0,      FLT_MIN, 0x1p-23f, 0x1p-12f, 0.5f,      0.54f,  0.55f,   0.6666667f, 0.70710678f, 1,
-                              1.05f,  1.3333334f, 1.4142135f, 1.5707964f, 3.1415927f, 3.9140625f, 9.1f,  16.635532f,
-                              17.5f,  71476,   87.33654f, 88.37626f, 88.72284f, 89.2f, 89.415985f, 90, 102.3f, 103.97208f,
-                              105,    126,     127,      128,      149,       150,    0x1p24f, 0x1p40f,    0x1p127f,    FLT_MAX,
-                              INFINITY};
+static const float edges[] = {
+    0,          FLT_MIN,    0x1p-23f,   0x1p-12f,   0.5f,       0.54f,      0.55f,      0.6666667f, 0.70710678f, 1,
+    1.05f,      1.3333334f, 1.4142135f, 1.5707964f, 3.1415927f, 3.9140625f, 9.1f,       16.635532f, 17.5f,       71476,
+    87.33654f,  88.37626f,  88.72284f,  89.2f,      89.415985f, 90,         102.3f,     103.97208f, 105,         126,
+    127,        128,        149,        150,        0x1p24f,    0x1p40f,    0x1p127f,   FLT_MAX,    INFINITY,
+};
 enum { NEDGES = (int)RT_COUNT(edges), NFLOATS = NSTEPS + NEDGES * (2 * NEAR + 1) * 2 };
 
 static float float_of(uint32_t u) {
