@@ -11,7 +11,8 @@
  *
  * Accuracy: the largest error in units of the last place (of the exact value, 2^-149 for subnormal f32), apart for
  * results that are subnormal; `abs` is the largest absolute error for arguments up to 16, for functions whose relative
- * error means little where they vanish (gelu); `special` counts results whose NaN, infinity or sign of zero is not the exact one's.
+ * error means little where they vanish (gelu); `special` counts results
+ * whose NaN, infinity or sign of zero is not the exact one's.
  * Speed: ns per element over 4096 elements in L1, one thread, minimum of many rounds, less the cost of a call. */
 #include "jitc/jitc.h"
 
