@@ -51,8 +51,8 @@ static void apply_any(const ir_expr *e, void *dst, const void *const *args, int 
         case K_NEG: LOOP(T, -x)                                                                              \
         case K_ABS: LOOP(T, FABS(x))                                                                         \
         case K_SQRT: LOOP(T, SQRT(x))                                                                        \
-        case K_MAX: LOOP(T, x > y ? x : x != x ? x : y)                                                      \
-        case K_MIN: LOOP(T, x < y ? x : x != x ? x : y) COMPARISONS(T)                                       \
+        case K_MAX: LOOP(T, y > x ? y : y != y ? y : x)                                                      \
+        case K_MIN: LOOP(T, y < x ? y : y != y ? y : x) COMPARISONS(T)                                       \
         default: return false;                                                                               \
         }                                                                                                    \
     }
