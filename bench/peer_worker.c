@@ -73,7 +73,9 @@ static jitc_status call(worker *w, jitc_value *result) { return jitc_run(w->sess
 
 static void name_results(worker *w, tensors *to, rt_value v) {
     for (int64_t i = 0; (v.tag == V_LIST || v.tag == V_TUPLE) && i < v.list->n; i++) name_results(w, to, v.list->at[i]);
-    if (v.tag == V_TENSOR) RT_PUSH(&w->c->arena, to, ((ir_named_tensor){ir_fmt(w->c, "out.%d", to->n), v.tensor}));
+    if (v.tag != V_TENSOR) return;
+    ir_named_tensor out = {ir_fmt(w->c, "out.%d", to->n), v.tensor};
+    RT_PUSH(&w->c->arena, to, out);
 }
 
 static bool first_call(worker *w) {
