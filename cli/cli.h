@@ -25,6 +25,7 @@ typedef struct cli_args {
     bool verify, stats;
     cli_list inputs;
     const char *outputs, *profile, *cases;
+    const char *kernels; /* bench --profile: where the trace goes, "" nowhere; NULL: no profile */
     bool interpret;
     int threads; /* 0: the command's default */
     double rtol, atol;

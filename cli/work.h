@@ -3,6 +3,7 @@
 #define JITC_CLI_WORK_H
 
 #include "cli/cli.h"
+#include "codegen/peak.h"
 #include "jitc_internal.h"
 #include "lower/comp.h"
 
@@ -42,5 +43,34 @@ void cli_runner_close(cli_runner *r);
 /* *out is borrowed until the next call; cls and message (of a failure) likewise. */
 cli_outcome cli_runner_call(cli_runner *r, const char *method, int nargs, const rt_value *args, rt_value *out, const char **cls,
                             const char **message);
+
+/* ---- cli_profile.c */
+double cli_now(void); /* seconds from some point on */
+void cli_sort(double *x, int n);
+
+typedef struct cli_call { /* as jitc_run takes it */
+    const char *method;
+    int nargs;
+    const jitc_value *args;
+} cli_call;
+
+typedef struct cli_trace_call {
+    const char *name;
+    double begin, seconds; /* begin: from that of the first call */
+    int n;
+    jitc_profile_row *rows;
+} cli_trace_call;
+typedef struct cli_trace { /* calls of sessions that profile; memory: the context */
+    ir_context *c;
+    RT_VEC(cli_trace_call) calls;
+    double origin;
+} cli_trace;
+/* The session's last call; begin and end by cli_now. */
+void cli_trace_add(cli_trace *t, const char *name, double begin, double end, const jitc_session *s);
+bool cli_trace_write(const cli_trace *t, const char *path); /* false after a diagnostic */
+
+/* Runs the call many times in a session that profiles and prints its kernels, the slowest first; one run is added to the
+ * trace.  json: as members of an object.  false after a diagnostic. */
+bool cli_profile(cg_peak *peak, cli_trace *trace, jitc_session *s, const cli_call *k, bool json);
 
 #endif

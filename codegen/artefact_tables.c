@@ -299,10 +299,14 @@ static void guard_rows(cg_rows *r, const ir_func *f, const lower_plan *p, rt_art
 }
 
 static void op_rows(cg_rows *r, const cg_entry *code, rt_art_entry *row) {
+    const lower_plan *p = code->plan;
     row->ops = r->ops.n;
     row->nops = code->ops.n;
     for (int i = 0; i < code->ops.n; i++) {
-        rt_op o = {cg_text_row(r, code->ops.at[i].name), message_row(r, "", "", code->ops.at[i].span), 0};
+        const cg_op *x = &code->ops.at[i];
+        rt_op o = {cg_text_row(r, x->name), message_row(r, "", "", x->span), -1, -1};
+        if (x->flops && x->flops->nterms) o.flops = expr_row(r, p, x->flops);
+        if (x->bytes) o.bytes = expr_row(r, p, x->bytes);
         RT_PUSH(&r->c->arena, &r->ops, o);
     }
 }

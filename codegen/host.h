@@ -28,12 +28,14 @@ uint64_t cg_prepared_offset(ir_context *c, cg_tables *t, const ir_tensor_data *d
 const cg_param *cg_param_of(ir_context *c, cg_tables *t, const ir_tensor_data *d); /* adds it on first use; offsets are aligned to 64 */
 int cg_state_row(ir_context *c, cg_tables *t, const char *name);
 
+typedef struct cg_op { const char *name; ir_span span; const ir_dim *flops, *bytes; /* NULL: not known */ } cg_op;
+
 /* What host code was made for one entry. */
 typedef struct cg_entry {
     const lower_plan *plan;
     LLVMValueRef run, workspace; /* rt_run_fn; rt_size_fn or NULL */
     int nslots;
-    RT_VEC(struct cg_op { const char *name; ir_span span; }) ops; /* for profiles, in the order of their numbers */
+    RT_VEC(cg_op) ops; /* for profiles, in the order of their numbers */
 } cg_entry;
 
 /* Emits one entry of a scheduled module.  false after diagnostics. */
@@ -97,6 +99,8 @@ bool host_flat(const ir_value *list);             /* an argument list of ops in 
 /* host_call.c */
 void host_kernel(host *h, ir_node *n);
 void host_call(host *h, ir_node *n);              /* HOST and OPAQUE */
+/* Tells a profile, if there is one, that something of that name starts at h->at; flops and bytes may be NULL. */
+void host_mark(host *h, const char *name, const ir_dim *flops, const ir_dim *bytes);
 LLVMValueRef host_call_named(host *h, const char *name, int nargs, LLVMValueRef args, int nout); /* rt_value array; gives the first out slot */
 
 #endif

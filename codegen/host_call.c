@@ -125,9 +125,8 @@ static void launch(host *h, ir_node *n, const lower_launch *l) {
     if (l->failures.n) raise_if(h, code);
 }
 
-/* Tells a profile, if there is one, that an op starts. */
-static void mark(host *h, const char *name, ir_span span) {
-    struct cg_op op = {name, span};
+void host_mark(host *h, const char *name, const ir_dim *flops, const ir_dim *bytes) {
+    cg_op op = {name, h->at, flops, bytes};
     RT_PUSH(&h->c->arena, &h->made->ops, op);
     LLVMBasicBlockRef yes = host_block(h, "mark"), no = host_block(h, "op");
     LLVMBuildCondBr(B, LLVMBuildIsNull(B, h->profile, ""), no, yes);
@@ -156,7 +155,9 @@ void host_kernel(host *h, ir_node *n) {
         ir_error(h->c, n->span, "internal: a kernel was not scheduled");
         return;
     }
-    mark(h, k->label, n->span);
+    const ir_dim *flops, *bytes;
+    lower_group_work(h->c, n, &flops, &bytes);
+    host_mark(h, k->label, flops, bytes);
     for (int i = 0; i < n->nout; i++) make_room(h, n->out[i]);
     V block = open_scratch(h, n);
     for (int i = 0; i < k->launches.n; i++) launch(h, n, &k->launches.at[i]);
@@ -259,6 +260,7 @@ void host_call(host *h, ir_node *n) {
             h->vals[n->out[i]->id].v = LLVMGetUndef(n->out[i]->type->kind == T_FLOAT ? h->cg->f64 : n->out[i]->type->kind == T_BOOL ? h->cg->i1 : n->out[i]->type->kind == T_INT ? h->cg->i64 : h->cg->ptr);
         return;
     }
+    host_mark(h, n->op->name, NULL, NULL);
     V out = host_call_named(h, name, n->nin, argument_array(h, n), n->nout);
     for (int i = 0; i < n->nout; i++) host_unbox(h, n->out[i], host_at(h, out, 16 * i));
 }

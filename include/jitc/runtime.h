@@ -284,12 +284,16 @@ JITC_API const char *jitc_session_error(const jitc_session *s);
 /* Class of the exception after JITC_E_RAISED, "IndexError"; else "". */
 JITC_API const char *jitc_session_error_class(const jitc_session *s);
 
-typedef struct jitc_profile_row {
+typedef struct jitc_profile_row { /* an operator, or several that were compiled into one */
     const char *name, *file; /* live as long as the module */
     int line;
-    int64_t start, ns; /* nanoseconds, start counted from that of the run */
+    int op;                  /* its number in its entry: the same in every run */
+    int64_t start, ns;       /* nanoseconds, start counted from that of the run */
+    /* What it takes by its shapes: multiplications and additions of matrix products and convolutions; operands and
+     * results.  0: nothing, or not known before the run. */
+    int64_t flops, bytes;
 } jitc_profile_row;
-/* Number of rows.  *rows: of the last run; borrowed until the next. */
+/* Number of rows.  *rows: of the last run, in the order of time; borrowed until the next. */
 JITC_API int jitc_session_profile(const jitc_session *s, const jitc_profile_row **rows);
 
 /* ======================================================= run */
