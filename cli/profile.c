@@ -21,7 +21,7 @@ void cli_sort(double *x, int n) { qsort(x, (size_t)n, sizeof *x, ascending); }
 
 /* ======================================================= traces: the JSON of Chrome's about:tracing, which Perfetto reads too */
 
-void cli_trace_add(cli_trace *t, const char *name, double begin, double end, const jitc_session *s) {
+void cli_trace_add(cli_trace *t, const char *name, double begin, double end, jitc_session *s) {
     const jitc_profile_row *rows;
     int n = jitc_session_profile(s, &rows);
     if (!t->calls.n) t->origin = begin;
@@ -50,7 +50,9 @@ static void print_call(FILE *f, const cli_trace_call *k) {
     for (int i = 0; i < k->n; i++) {
         const jitc_profile_row *r = &k->rows[i];
         print_event(f, "kernel", r->name, k->begin + (double)r->start * 1e-9, (double)r->ns * 1e-9);
-        fprintf(f, ",\"args\":{\"op\":%d,\"file\":", r->op);
+        fprintf(f, ",\"args\":{\"op\":%d,\"result\":", r->op);
+        print_string(f, r->result);
+        fputs(",\"file\":", f);
         print_string(f, r->file);
         fprintf(f, ",\"line\":%d,\"flops\":%lld,\"bytes\":%lld}}", r->line, (long long)r->flops, (long long)r->bytes);
     }
@@ -90,7 +92,7 @@ typedef struct table {
     double total;
 } table;
 
-static void add_run(table *t, double seconds, const jitc_session *s) {
+static void add_run(table *t, double seconds, jitc_session *s) {
     const jitc_profile_row *rows;
     double inside = 0;
     int n = jitc_session_profile(s, &rows);
@@ -138,8 +140,9 @@ static void print_kernel(const table *t, const kernel *k, double peak) {
     else printf("%8s %7s ", "-", "-");
     if (r->bytes) printf("%7.2f", bytes * 1e-9);
     else printf("%7s", "-");
-    if (*r->file) printf("  %s  %s:%d\n", r->name, r->file, r->line);
-    else printf("  %s\n", r->name);
+    printf("  %s%s%s", r->name, *r->result ? " " : "", r->result);
+    if (*r->file) printf("  %s:%d", r->file, r->line);
+    putchar('\n');
 }
 
 static void print_table(const table *t, double peak) {
@@ -158,6 +161,8 @@ static void print_json(const table *t, double peak) {
         if (!k->times) continue;
         printf("%s\n    {\"name\": ", n++ ? "," : "");
         print_string(stdout, k->first.name);
+        printf(", \"result\": ");
+        print_string(stdout, k->first.result);
         printf(", \"file\": ");
         print_string(stdout, k->first.file);
         printf(", \"line\": %d, \"us\": %.3f, \"calls\": %.6g, \"gflops\": %.3f, \"gb_per_s\": %.3f}", k->first.line, k->seconds * 1e6,

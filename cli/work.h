@@ -66,7 +66,7 @@ typedef struct cli_trace { /* calls of sessions that profile; memory: the contex
     double origin;
 } cli_trace;
 /* The session's last call; begin and end by cli_now. */
-void cli_trace_add(cli_trace *t, const char *name, double begin, double end, const jitc_session *s);
+void cli_trace_add(cli_trace *t, const char *name, double begin, double end, jitc_session *s);
 bool cli_trace_write(const cli_trace *t, const char *path); /* false after a diagnostic */
 
 /* Runs the call many times in a session that profiles and prints its kernels, the slowest first; one run is added to the

@@ -304,7 +304,7 @@ static void op_rows(cg_rows *r, const cg_entry *code, rt_art_entry *row) {
     row->nops = code->ops.n;
     for (int i = 0; i < code->ops.n; i++) {
         const cg_op *x = &code->ops.at[i];
-        rt_op o = {cg_text_row(r, x->name), message_row(r, "", "", x->span), -1, -1};
+        rt_op o = {cg_text_row(r, x->name), message_row(r, "", "", x->span), -1, -1, cg_text_row(r, x->result)};
         if (x->flops && x->flops->nterms) o.flops = expr_row(r, p, x->flops);
         if (x->bytes) o.bytes = expr_row(r, p, x->bytes);
         RT_PUSH(&r->c->arena, &r->ops, o);

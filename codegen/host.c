@@ -444,7 +444,7 @@ static void give_output(host *h, int i) {
     if (v->type->kind == T_TENSOR && plan_static(h->plan, v->type)) {
         const plan_place *p = &h->plan->at[v->id];
         if (p->kind == PL_OUT && p->index == i) return;
-        host_mark(h, "result", NULL, plan_bytes(h->c, v->type));
+        host_mark(h, "result", plan_bytes(h->c, v->type));
         V to = host_load(h, h->cg->ptr, h->out_data, 8 * i);
         host_memcpy(h, to, host_data(h, v), host_dim(h, plan_bytes(h->c, v->type)));
         return;
@@ -497,7 +497,7 @@ static bool is_own_value(const ir_node *n) {
 
 static void set_states(host *h) {
     V *from = RT_ARRAY(&h->c->arena, V, h->ends.n + 1);
-    if (h->ends.n) host_mark(h, "state", NULL, NULL);
+    if (h->ends.n) host_mark(h, "state", NULL);
     for (int i = 0; i < h->ends.n; i++) {
         ir_node *n = h->ends.at[i];
         h->at = n->span;

@@ -28,7 +28,7 @@ uint64_t cg_prepared_offset(ir_context *c, cg_tables *t, const ir_tensor_data *d
 const cg_param *cg_param_of(ir_context *c, cg_tables *t, const ir_tensor_data *d); /* adds it on first use; offsets are aligned to 64 */
 int cg_state_row(ir_context *c, cg_tables *t, const char *name);
 
-typedef struct cg_op { const char *name; ir_span span; const ir_dim *flops, *bytes; /* NULL: not known */ } cg_op;
+typedef struct cg_op { const char *name, *result; ir_span span; const ir_dim *flops, *bytes; /* NULL: not known */ } cg_op;
 
 /* What host code was made for one entry. */
 typedef struct cg_entry {
@@ -99,8 +99,10 @@ bool host_flat(const ir_value *list);             /* an argument list of ops in 
 /* host_call.c */
 void host_kernel(host *h, ir_node *n);
 void host_call(host *h, ir_node *n);              /* HOST and OPAQUE */
-/* Tells a profile, if there is one, that something of that name starts at h->at; flops and bytes may be NULL. */
-void host_mark(host *h, const char *name, const ir_dim *flops, const ir_dim *bytes);
+/* Tells a profile, if there is one, that a node starts. */
+void host_mark_node(host *h, const ir_node *n);
+/* The same of what is no node, at h->at; bytes may be NULL. */
+void host_mark(host *h, const char *name, const ir_dim *bytes);
 LLVMValueRef host_call_named(host *h, const char *name, int nargs, LLVMValueRef args, int nout); /* rt_value array; gives the first out slot */
 
 #endif

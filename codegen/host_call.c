@@ -125,8 +125,7 @@ static void launch(host *h, ir_node *n, const lower_launch *l) {
     if (l->failures.n) raise_if(h, code);
 }
 
-void host_mark(host *h, const char *name, const ir_dim *flops, const ir_dim *bytes) {
-    cg_op op = {name, h->at, flops, bytes};
+static void mark(host *h, cg_op op) {
     RT_PUSH(&h->c->arena, &h->made->ops, op);
     LLVMBasicBlockRef yes = host_block(h, "mark"), no = host_block(h, "op");
     LLVMBuildCondBr(B, LLVMBuildIsNull(B, h->profile, ""), no, yes);
@@ -136,6 +135,26 @@ void host_mark(host *h, const char *name, const ir_dim *flops, const ir_dim *byt
     LLVMBuildBr(B, no);
     LLVMPositionBuilderAtEnd(B, no);
 }
+
+static const char *result_types(ir_context *c, const ir_node *n) {
+    rt_text t = {0};
+    for (int i = 0; i < n->nout; i++) {
+        if (i) rt_text_str(&t, ", ");
+        ir_type_print(&t, n->out[i]->type);
+    }
+    const char *s = ir_intern(c, t.s ? t.s : "");
+    rt_text_free(&t);
+    return s;
+}
+
+void host_mark_node(host *h, const ir_node *n) {
+    const lower_kernel *k = n->info;
+    cg_op op = {k ? k->label : n->op->name, result_types(h->c, n), h->at, NULL, NULL};
+    if (k) lower_group_work(h->c, n, &op.flops, &op.bytes);
+    mark(h, op);
+}
+
+void host_mark(host *h, const char *name, const ir_dim *bytes) { mark(h, (cg_op){name, "", h->at, NULL, bytes}); }
 
 /* Scratch memory of the group: in the workspace, or a block of its own where its size is not known at entry. */
 static V open_scratch(host *h, ir_node *n) {
@@ -155,9 +174,7 @@ void host_kernel(host *h, ir_node *n) {
         ir_error(h->c, n->span, "internal: a kernel was not scheduled");
         return;
     }
-    const ir_dim *flops, *bytes;
-    lower_group_work(h->c, n, &flops, &bytes);
-    host_mark(h, k->label, flops, bytes);
+    host_mark_node(h, n);
     for (int i = 0; i < n->nout; i++) make_room(h, n->out[i]);
     V block = open_scratch(h, n);
     for (int i = 0; i < k->launches.n; i++) launch(h, n, &k->launches.at[i]);
@@ -260,7 +277,7 @@ void host_call(host *h, ir_node *n) {
             h->vals[n->out[i]->id].v = LLVMGetUndef(n->out[i]->type->kind == T_FLOAT ? h->cg->f64 : n->out[i]->type->kind == T_BOOL ? h->cg->i1 : n->out[i]->type->kind == T_INT ? h->cg->i64 : h->cg->ptr);
         return;
     }
-    host_mark(h, n->op->name, NULL, NULL);
+    host_mark_node(h, n);
     V out = host_call_named(h, name, n->nin, argument_array(h, n), n->nout);
     for (int i = 0; i < n->nout; i++) host_unbox(h, n->out[i], host_at(h, out, 16 * i));
 }

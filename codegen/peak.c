@@ -7,7 +7,7 @@
 
 #include <time.h>
 
-enum { CHAINS = 12, REPEATS = 8, STEPS = 8000, PIECES = 4, SAMPLES = 8 };
+enum { CHAINS = 12, REPEATS = 8, STEPS = 8000, PIECES = 8, SAMPLES = 30 };
 
 static k_kernel *kernel(ir_context *c, int width) {
     k_kernel *k = k_kernel_new(c, "peak");

@@ -127,6 +127,7 @@ typedef struct rt_op { /* for profiles */
     rt_text_ref name;
     int32_t message;      /* place, or -1 */
     int32_t flops, bytes; /* what it takes, as expressions over the entry's symbols; -1: not known at entry */
+    rt_text_ref result;   /* types of what it gives: "f32[N, 64]" */
 } rt_op;
 
 /* The side file begins with this, then zeros up to `offset` (a multiple of 4096), then the weights. */
@@ -305,6 +306,6 @@ struct rt_services {
 _Static_assert(sizeof(rt_value) == 16 && offsetof(rt_value, i) == 8, "rt_value");
 _Static_assert(offsetof(rt_run, in) == 24 && offsetof(rt_run, weights) == 56, "rt_run");
 _Static_assert(sizeof(rt_expr) == 16 && sizeof(rt_dim) == 24 && sizeof(rt_desc) == 28, "tables");
-_Static_assert(sizeof(rt_op) == 16 && sizeof(rt_literal) == 24 && sizeof(rt_param) == 40 && sizeof(rt_symbol) == 24, "tables");
+_Static_assert(sizeof(rt_op) == 20 && sizeof(rt_literal) == 24 && sizeof(rt_param) == 40 && sizeof(rt_symbol) == 24, "tables");
 
 #endif

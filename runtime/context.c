@@ -531,6 +531,7 @@ static jitc_status run_entry(jitc_session *s, int entry, int nargs) {
 
 static jitc_status begin(jitc_session *s, const char *method, int nargs, int *entry) {
     s->error.n = 0;
+    s->profile.n = 0; /* its sizes go now */
     return rt_select_entry(s->m, method, nargs, s->args, s->leaves, s->symbols, entry, &s->error);
 }
 

@@ -68,21 +68,39 @@ static const char *const levels[][2] = {
     {"x86-64-v4", "x86-64-v3,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"},
 };
 
-static unsigned saved_state(void) {
-    unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;
+/* What cpuid said so far: in a virtual machine each one takes microseconds. */
+enum { CPU_LEAVES = 4 /* different ones in `features` */ };
+typedef struct processor {
+    int n;
+    struct cpu_leaf {
+        unsigned leaf, sub, at[4];
+    } leaves[CPU_LEAVES];
+} processor;
+
+static unsigned cpu_register(processor *p, unsigned leaf, unsigned sub, char reg) {
+    int i = 0;
+    while (i < p->n && (p->leaves[i].leaf != leaf || p->leaves[i].sub != sub)) i++;
+    struct cpu_leaf *l = &p->leaves[i];
+    if (i == p->n) {
+        l->leaf = leaf, l->sub = sub;
+        __get_cpuid_count(leaf, sub, &l->at[0], &l->at[1], &l->at[2], &l->at[3]);
+        p->n++;
+    }
+    return l->at[reg - 'a'];
+}
+
+static unsigned saved_state(processor *p) {
+    unsigned a, d;
+    if (!(cpu_register(p, 1, 0, 'c') >> 27 & 1)) return 0;
     __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
     return a;
 }
 
-static bool has_feature(const char *name, size_t n) {
+static bool has_feature(processor *p, const char *name, size_t n) {
     for (size_t i = 0; i < RT_COUNT(features); i++) {
         const struct feature *f = &features[i];
-        unsigned a, b, c, d;
         if (strlen(f->name) != n || memcmp(f->name, name, n)) continue;
-        if (!__get_cpuid_count(f->leaf, f->sub, &a, &b, &c, &d)) return false;
-        unsigned r = f->reg == 'a' ? a : f->reg == 'b' ? b : f->reg == 'c' ? c : d;
-        return (r >> f->bit & 1) && (!f->xcr0 || (saved_state() & f->xcr0) == f->xcr0);
+        return (cpu_register(p, f->leaf, f->sub, f->reg) >> f->bit & 1) && (!f->xcr0 || (saved_state(p) & f->xcr0) == f->xcr0);
     }
     return false;
 }
@@ -95,18 +113,22 @@ static bool has_feature(const char *name, size_t n) {
 #define ARCH ""
 #endif
 static const char *const levels[][2] = {{"generic", ""}};
-static bool has_feature(const char *name, size_t n) {
+typedef struct processor {
+    int n;
+} processor;
+static bool has_feature(processor *p, const char *name, size_t n) {
+    (void)p;
     return n == 4 && !memcmp(name, "neon", 4) && ARCH[0] == 'a';
 }
 #endif
 
-static bool has_features(const char *list) {
+static bool has_features(processor *p, const char *list) {
     for (const char *at = list; *at;) {
         size_t n = strcspn(at, ",");
         bool ok = n == 0;
         for (size_t i = 0; i < RT_COUNT(levels) && !ok; i++)
-            if (strlen(levels[i][0]) == n && !memcmp(levels[i][0], at, n)) ok = has_features(levels[i][1]);
-        if (!ok && !has_feature(at, n)) return false;
+            if (strlen(levels[i][0]) == n && !memcmp(levels[i][0], at, n)) ok = has_features(p, levels[i][1]);
+        if (!ok && !has_feature(p, at, n)) return false;
         at += n + (at[n] == ',');
     }
     return true;
@@ -117,8 +139,9 @@ static jitc_status choose_level(jitc_module *m) {
     const char *arch = rt_art_text(a, a->arch), *here = ARCH;
     if (*arch && *here && strcmp(arch, here))
         return rt_fail(JITC_E_CPU, "%s: compiled for %s, this is %s", jitc_module_name(m), arch, here);
+    processor p = {0};
     for (int i = 0; i < a->nlevels; i++)
-        if (has_features(rt_art_text(a, a->levels[i].features))) {
+        if (has_features(&p, rt_art_text(a, a->levels[i].features))) {
             m->level = i;
             return JITC_OK;
         }

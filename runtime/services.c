@@ -323,23 +323,27 @@ static void mark(rt_run *r, int32_t op) {
 }
 
 void rt_profile_begin(jitc_session *s, const rt_art_entry *e) {
-    s->profile.n = 0;
+    s->profile.n = s->profile.described = 0;
     s->profile.open = false;
     s->profile.entry = e;
     if (s->profiling) s->profile.begin = now_ns();
 }
 
-/* What a row stands for is told here, and not in `mark`, where it would cost time that is measured. */
 void rt_profile_end(jitc_session *s) {
+    if (s->profiling) close_row(&s->profile, now_ns());
+}
+
+/* What a row stands for is told here, where it costs no time that is measured. */
+static void describe_rows(jitc_session *s) {
     const rt_artefact *a = s->m->a;
     rt_profile *p = &s->profile;
-    if (!s->profiling) return;
-    close_row(p, now_ns());
-    for (int i = 0; i < p->n; i++) {
+    for (; p->described < p->n; p->described++) {
+        int i = p->described;
         jitc_profile_row *row = &p->rows[i];
         const rt_op *o = &a->ops[p->entry->ops + row->op];
         const rt_message *at = o->message >= 0 ? &a->messages[o->message] : NULL;
         row->name = rt_art_text(a, o->name);
+        row->result = rt_art_text(a, o->result);
         row->file = at ? rt_art_text(a, at->file) : "";
         row->line = at ? at->line : 0;
         if (o->flops < 0 || !rt_expr_eval(a, o->flops, s->symbols, &row->flops)) row->flops = 0;
@@ -347,7 +351,8 @@ void rt_profile_end(jitc_session *s) {
     }
 }
 
-int jitc_session_profile(const jitc_session *s, const jitc_profile_row **rows) {
+int jitc_session_profile(jitc_session *s, const jitc_profile_row **rows) {
+    describe_rows(s);
     *rows = s->profile.rows;
     return s->profile.n;
 }

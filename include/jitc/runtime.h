@@ -285,7 +285,9 @@ JITC_API const char *jitc_session_error(const jitc_session *s);
 JITC_API const char *jitc_session_error_class(const jitc_session *s);
 
 typedef struct jitc_profile_row { /* an operator, or several that were compiled into one */
-    const char *name, *file; /* live as long as the module */
+    const char *name;        /* "linear+relu"; texts live as long as the module */
+    const char *result;      /* types of what it gives: "f32[N, 64]" */
+    const char *file;
     int line;
     int op;                  /* its number in its entry: the same in every run */
     int64_t start, ns;       /* nanoseconds, start counted from that of the run */
@@ -293,8 +295,8 @@ typedef struct jitc_profile_row { /* an operator, or several that were compiled 
      * results.  0: nothing, or not known before the run. */
     int64_t flops, bytes;
 } jitc_profile_row;
-/* Number of rows.  *rows: of the last run, in the order of time; borrowed until the next. */
-JITC_API int jitc_session_profile(const jitc_session *s, const jitc_profile_row **rows);
+/* Number of rows.  *rows: of the last run, in the order of time; borrowed until the next call of a run. */
+JITC_API int jitc_session_profile(jitc_session *s, const jitc_profile_row **rows);
 
 /* ======================================================= run */
 

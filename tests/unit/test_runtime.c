@@ -97,7 +97,7 @@ static const rt_param params[] = {{T(PARAM_W), DT_F32, 1, 4, 0, 12, 0, 0}};
 static const rt_state states[] = {{T(COUNTER), 13, 0}, {T(TOTAL), 14, 1}};
 static const rt_guard guards[] = {{4, 6, '<', 1}};
 static const rt_write writes[] = {{0, 0}, {0, 1}};
-static const rt_op ops[] = {{T(OP_ADD), 0, 6, 0}};
+static const rt_op ops[] = {{T(OP_ADD), 0, 6, 0, 0}};
 static const rt_text_ref hosts[] = {T(SCALE)};
 static _Alignas(64) const float weights[16] = {1, 2, 3};
 
