@@ -1,6 +1,8 @@
-/* bench.c: `jitc bench`: latency of each case of the examples, and the sizes of the compiled module. */
+/* bench.c: `jitc bench`: latency of each case of the examples, what its kernels take, and the sizes of the compiled module. */
 #include "cli/work.h"
 #include "runtime/module.h"
+
+#include <link.h>
 
 enum { MIN_RUNS = 20, MAX_RUNS = 100000, WARM_RUNS = 3 };
 static const double seconds_per_case = 1.0;
@@ -38,9 +40,37 @@ static void print_case(const cli_args *a, cli_runner *r, int i, const cli_call *
                work);
 }
 
+/* ---- sizes */
+
+typedef struct code_search {
+    uintptr_t within;
+    unsigned long long bytes;
+} code_search;
+
+static int add_code(struct dl_phdr_info *o, size_t size, void *env) {
+    code_search *x = env;
+    bool mine = false;
+    unsigned long long bytes = 0;
+    (void)size;
+    for (int i = 0; i < o->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &o->dlpi_phdr[i];
+        if (p->p_type != PT_LOAD) continue;
+        mine |= x->within - (o->dlpi_addr + p->p_vaddr) < p->p_memsz;
+        if (p->p_flags & PF_X) bytes += p->p_memsz;
+    }
+    if (mine) x->bytes = bytes;
+    return mine;
+}
+
+/* What is executable in the library that was loaded for the module. */
+static unsigned long long code_bytes(const jitc_module *m) {
+    code_search x = {(uintptr_t)m->a, 0};
+    dl_iterate_phdr(add_code, &x);
+    return x.bytes;
+}
+
 static void print_sizes(const cli_args *a, const jitc_module *m) {
-    unsigned long long code = 0, weights = jitc_module_weights_bytes(m);
-    for (int e = 0; e < jitc_module_entries(m); e++) code += jitc_entry_code_bytes(m, e);
+    unsigned long long code = code_bytes(m), weights = jitc_module_weights_bytes(m);
     if (a->json) printf("\n], \"code_bytes\": %llu, \"weight_bytes\": %llu}\n", code, weights);
     else printf("code %llu bytes, weights %llu bytes\n", code, weights);
 }
