@@ -75,21 +75,7 @@ static void print_sizes(const cli_args *a, const jitc_module *m) {
     else printf("code %llu bytes, weights %llu bytes\n", code, weights);
 }
 
-/* What --profile needs besides. */
-typedef struct profiling {
-    jitc_session *session;
-    cg_peak *peak;
-    cli_trace trace;
-} profiling;
-
-static bool open_profiling(profiling *p, cli_runner *r, int threads) {
-    jitc_session_opts o = {.size = sizeof o, .threads = threads, .profile = 1};
-    p->trace.c = r->c;
-    if (jitc_session_new(r->module, &o, &p->session) != JITC_OK) return ir_error(r->c, 0, "%s", jitc_error()), false;
-    return (p->peak = cg_peak_new(r->c, threads)) != NULL;
-}
-
-static bool bench_case(const cli_args *a, cli_runner *r, profiling *p, int i, const ir_case *from, double *times, bool first) {
+static bool bench_case(const cli_args *a, cli_runner *r, cli_profiler *p, int i, const ir_case *from, double *times, bool first) {
     cli_call k = {from->method, (int)from->args.list->n, NULL};
     jitc_value *args = RT_ARRAY(&r->c->arena, jitc_value, k.nargs + 1);
     for (int j = 0; j < k.nargs; j++) args[j] = rt_to_public(from->args.list->at[j]);
@@ -97,14 +83,14 @@ static bool bench_case(const cli_args *a, cli_runner *r, profiling *p, int i, co
     int n = measure(r, &k, times);
     if (!n) return false;
     print_case(a, r, i, &k, n, times, first);
-    bool ok = !a->kernels || cli_profile(p->peak, &p->trace, p->session, &k, a->json);
+    bool ok = !a->kernels || cli_profile(p, &k, a->json);
     if (a->json) printf("}");
     return ok;
 }
 
 static void bench_cases(const cli_args *a, cli_runner *r, int threads, const ir_cases *cases, double *times) {
-    profiling p = {0};
-    bool first = true, ok = !a->kernels || open_profiling(&p, r, threads);
+    cli_profiler p = {0};
+    bool first = true, ok = !a->kernels || cli_profiler_open(&p, r->c, r->module, threads);
     if (a->json) printf("{\"model\": \"%s\", \"threads\": %d, \"cases\": [", jitc_module_name(r->module), threads);
     for (int i = 0; ok && i < cases->n; i++) {
         if (cases->at[i].raises) continue;
@@ -114,8 +100,7 @@ static void bench_cases(const cli_args *a, cli_runner *r, int threads, const ir_
     }
     print_sizes(a, r->module);
     if (ok && a->kernels && *a->kernels) cli_trace_write(&p.trace, a->kernels);
-    cg_peak_free(p.peak);
-    jitc_session_free(p.session);
+    cli_profiler_close(&p);
 }
 
 static int bench(ir_context *c, const cli_args *a) {

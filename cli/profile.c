@@ -132,11 +132,11 @@ static double rate(const table *t, const kernel *k, int64_t amount) {
     return k->seconds > 0 ? (double)amount * calls_of(t, k) / k->seconds : 0;
 }
 
-static void print_kernel(const table *t, const kernel *k, double peak) {
+static void print_kernel(const cli_profiler *p, const table *t, const kernel *k) {
     const jitc_profile_row *r = &k->first;
     double flops = rate(t, k, r->flops), bytes = rate(t, k, r->bytes);
     printf("%12.2f %6.1f%% %7.0f ", k->seconds * 1e6, 100 * k->seconds / t->total, calls_of(t, k));
-    if (r->flops && peak > 0) printf("%8.1f %6.1f%% ", flops * 1e-9, 100 * flops / peak);
+    if (r->flops && p->flops > 0) printf("%8.1f %6.1f%% ", flops * 1e-9, 100 * flops / p->flops);
     else printf("%8s %7s ", "-", "-");
     if (r->bytes) printf("%7.2f", bytes * 1e-9);
     else printf("%7s", "-");
@@ -145,17 +145,18 @@ static void print_kernel(const table *t, const kernel *k, double peak) {
     putchar('\n');
 }
 
-static void print_table(const table *t, double peak) {
+static void print_table(const cli_profiler *p, const table *t) {
     printf("%12s %7s %7s %8s %7s %7s  %s\n", "us", "share", "calls", "GFLOP/s", "of peak", "GB/s", "kernel");
     for (int i = 0; i < t->at.n; i++)
-        if (t->at.at[i].times) print_kernel(t, &t->at.at[i], peak);
+        if (t->at.at[i].times) print_kernel(p, t, &t->at.at[i]);
     printf("%12.2f %6.1f%% %7s %8s %7s %7s  outside of kernels\n", t->outside[t->runs / 2] * 1e6,
            100 * t->outside[t->runs / 2] / t->total, "-", "-", "-", "-");
-    printf("peak: %.1f GFLOP/s in f32\n", peak * 1e-9);
+    printf("peak: %.1f GFLOP/s in f32; a copy in memory moves %.2f GB/s\n", p->flops * 1e-9, p->bytes * 1e-9);
 }
 
-static void print_json(const table *t, double peak) {
-    printf(", \"peak_gflops\": %.1f, \"outside_us\": %.3f, \"kernels\": [", peak * 1e-9, t->outside[t->runs / 2] * 1e6);
+static void print_json(const cli_profiler *p, const table *t) {
+    printf(", \"peak_gflops\": %.1f, \"copy_gb_per_s\": %.2f, \"outside_us\": %.3f, \"kernels\": [", p->flops * 1e-9, p->bytes * 1e-9,
+           t->outside[t->runs / 2] * 1e6);
     for (int i = 0, n = 0; i < t->at.n; i++) {
         const kernel *k = &t->at.at[i];
         if (!k->times) continue;
@@ -171,22 +172,37 @@ static void print_json(const table *t, double peak) {
     printf("]");
 }
 
-bool cli_profile(cg_peak *peak, cli_trace *trace, jitc_session *s, const cli_call *k, bool json) {
-    table *t = RT_NEW(&trace->c->arena, table);
-    t->c = trace->c;
-    cg_peak_sample(peak);
+bool cli_profiler_open(cli_profiler *p, ir_context *c, jitc_module *m, int threads) {
+    jitc_session_opts o = {.size = sizeof o, .threads = threads, .profile = 1};
+    *p = (cli_profiler){.trace.c = c};
+    if (jitc_session_new(m, &o, &p->session) != JITC_OK) return ir_error(c, 0, "%s", jitc_error()), false;
+    if (!(p->peak = cg_peak_new(c, threads))) return false;
+    p->bytes = cg_peak_memory(p->peak);
+    return true;
+}
+
+void cli_profiler_close(cli_profiler *p) {
+    cg_peak_free(p->peak);
+    jitc_session_free(p->session);
+}
+
+bool cli_profile(cli_profiler *p, const cli_call *k, bool json) {
+    table *t = RT_NEW(&p->trace.c->arena, table);
+    t->c = p->trace.c;
+    cg_peak_sample(p->peak);
     double stop = cli_now() + most_seconds;
     for (int i = -1; t->runs < MOST_RUNS && (t->runs < LEAST_RUNS || cli_now() < stop); i++) {
         jitc_value out;
         double begin = cli_now();
-        jitc_status status = jitc_run(s, k->method, k->nargs, k->args, &out);
+        jitc_status status = jitc_run(p->session, k->method, k->nargs, k->args, &out);
         double end = cli_now();
-        if (status != JITC_OK) return ir_error(t->c, 0, "%s(): %s", k->method, jitc_session_error(s)), false;
+        if (status != JITC_OK) return ir_error(t->c, 0, "%s(): %s", k->method, jitc_session_error(p->session)), false;
         if (i < 0) continue; /* the first one makes its memory */
-        add_run(t, end - begin, s);
-        if (i == 1) cli_trace_add(trace, k->method, begin, end, s);
+        add_run(t, end - begin, p->session);
+        if (i == 1) cli_trace_add(&p->trace, k->method, begin, end, p->session);
     }
     finish(t);
-    (json ? print_json : print_table)(t, cg_peak_sample(peak));
+    p->flops = cg_peak_sample(p->peak);
+    (json ? print_json : print_table)(p, t);
     return true;
 }

@@ -69,8 +69,17 @@ typedef struct cli_trace { /* calls of sessions that profile; memory: the contex
 void cli_trace_add(cli_trace *t, const char *name, double begin, double end, jitc_session *s);
 bool cli_trace_write(const cli_trace *t, const char *path); /* false after a diagnostic */
 
-/* Runs the call many times in a session that profiles and prints its kernels, the slowest first; one run is added to the
- * trace.  json: as members of an object.  false after a diagnostic. */
-bool cli_profile(cg_peak *peak, cli_trace *trace, jitc_session *s, const cli_call *k, bool json);
+/* A session that profiles, and what the machine can do on as many threads. */
+typedef struct cli_profiler {
+    jitc_session *session;
+    cg_peak *peak;
+    double flops, bytes; /* per second at most, as measured so far */
+    cli_trace trace;
+} cli_profiler;
+bool cli_profiler_open(cli_profiler *p, ir_context *c, jitc_module *m, int threads); /* false after a diagnostic */
+void cli_profiler_close(cli_profiler *p);
+/* Runs the call many times and prints its kernels, the slowest first; one run is added to the trace.  json: as members of an
+ * object.  false after a diagnostic. */
+bool cli_profile(cli_profiler *p, const cli_call *k, bool json);
 
 #endif

@@ -1,5 +1,5 @@
-/* peak.c: how fast this machine multiplies and adds, as a yardstick for kernels: chains of fused multiply-adds in
- * registers, compiled by the same back end as they are, on as many threads. */
+/* peak.c: how fast this machine multiplies and adds, and copies, as yardsticks for kernels: chains of fused multiply-adds in
+ * registers and a loop of loads and stores, compiled by the same back end as they are, on as many threads. */
 #include "codegen/peak.h"
 
 #include "codegen/llvm.h"
@@ -8,8 +8,9 @@
 #include <time.h>
 
 enum { CHAINS = 12, REPEATS = 8, STEPS = 8000, PIECES = 8, SAMPLES = 30 };
+enum { COPY_BYTES = 32 << 20, COPY_PIECE = 1 << 20, COPIES = 12 };
 
-static k_kernel *kernel(ir_context *c, int width) {
+static k_kernel *fma_kernel(ir_context *c, int width) {
     k_kernel *k = k_kernel_new(c, "peak");
     k_buffer *y = k_arg(k, DT_F32, "y");
     k_value *n = k_scalar(k, DT_I64, "n"), *next[CHAINS];
@@ -29,10 +30,21 @@ static k_kernel *kernel(ir_context *c, int width) {
     return k;
 }
 
+static k_kernel *copy_kernel(ir_context *c) {
+    k_kernel *k = k_kernel_new(c, "copy");
+    k_buffer *x = k_arg(k, DT_F32, "x"), *y = k_arg(k, DT_F32, "y");
+    k_builder b = k_build(k);
+    k_inst *l = k_for(&b, KL_VECTOR, 0, k_i64(&b, 0), k_i64(&b, COPY_PIECE / 4), 1);
+    k_store(&b, y, k_var(l), k_load(&b, x, k_var(l)));
+    k_end(&b, 0, NULL);
+    return k;
+}
+
 struct cg_peak {
     cg_target *target;
     cg_jit *jit;
-    cg_kernel_fn *fn;
+    cg_kernel_fn *fma, *copy;
+    char *from, *to; /* COPY_BYTES each, while cg_peak_memory runs */
     rt_pool *pool;
     double best;
 };
@@ -40,9 +52,12 @@ struct cg_peak {
 static bool compile(cg_peak *p, ir_context *c) {
     if (!(p->target = cg_target_new(c, "host", 3)) || !(p->jit = cg_jit_new(c))) return false;
     cg_module *m = cg_module_new(c, p->target, "peak");
-    if (!cg_add_kernel(m, kernel(c, p->target->width), "peak", true) || !cg_jit_add(p->jit, m)) return false;
-    p->fn = (cg_kernel_fn *)cg_jit_find(p->jit, "peak");
-    return p->fn != NULL;
+    if (!cg_add_kernel(m, fma_kernel(c, p->target->width), "peak_fma", true) || !cg_add_kernel(m, copy_kernel(c), "peak_copy", true))
+        return false;
+    if (!cg_jit_add(p->jit, m)) return false;
+    p->fma = (cg_kernel_fn *)cg_jit_find(p->jit, "peak_fma");
+    p->copy = (cg_kernel_fn *)cg_jit_find(p->jit, "peak_copy");
+    return p->fma && p->copy;
 }
 
 cg_peak *cg_peak_new(ir_context *c, int threads) {
@@ -61,14 +76,14 @@ static double now(void) { /* seconds */
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static int32_t piece(void *arg, int64_t begin, int64_t end, int64_t worker) {
+static int32_t fma_piece(void *arg, int64_t begin, int64_t end, int64_t worker) {
     const cg_peak *p = arg;
     (void)worker;
     for (; begin < end; begin++) {
         float y[64] = {0};
         void *buffers[] = {y};
         int64_t n = STEPS, error[K_MAX_RAISE];
-        if (p->fn(buffers, &n, 0, INT64_MAX, error)) return 1;
+        if (p->fma(buffers, &n, 0, INT64_MAX, error)) return 1;
     }
     return 0;
 }
@@ -77,11 +92,41 @@ double cg_peak_sample(cg_peak *p) {
     int64_t pieces = PIECES * rt_pool_workers(p->pool);
     for (int i = 0; i < SAMPLES; i++) {
         double begin = now();
-        if (rt_pool_run(p->pool, pieces, 1, piece, p)) break;
+        if (rt_pool_run(p->pool, pieces, 1, fma_piece, p)) break;
         double flops = 2.0 * CHAINS * REPEATS * STEPS * p->target->width * (double)pieces, rate = flops / (now() - begin);
         if (rate > p->best) p->best = rate;
     }
     return p->best;
+}
+
+static int32_t copy_piece(void *arg, int64_t begin, int64_t end, int64_t worker) {
+    const cg_peak *p = arg;
+    (void)worker;
+    for (; begin < end; begin++) {
+        void *buffers[] = {p->from + begin * COPY_PIECE, p->to + begin * COPY_PIECE};
+        int64_t none = 0, error[K_MAX_RAISE];
+        if (p->copy(buffers, &none, 0, INT64_MAX, error)) return 1;
+    }
+    return 0;
+}
+
+double cg_peak_memory(cg_peak *p) {
+    double best = 0;
+    p->from = rt_malloc(COPY_BYTES);
+    p->to = rt_malloc(COPY_BYTES);
+    if (p->from && p->to) {
+        memset(p->from, 0, COPY_BYTES);
+        memset(p->to, 0, COPY_BYTES);
+        for (int i = 0; i < COPIES; i++) {
+            double begin = now();
+            if (rt_pool_run(p->pool, COPY_BYTES / COPY_PIECE, 1, copy_piece, p)) break;
+            double rate = 2.0 * COPY_BYTES / (now() - begin);
+            if (rate > best) best = rate;
+        }
+    }
+    rt_free(p->from);
+    rt_free(p->to);
+    return best;
 }
 
 void cg_peak_free(cg_peak *p) {
