@@ -393,6 +393,7 @@ static bool grow(rt_region *m, int64_t bytes) {
     if (!rt_add_size((size_t)bytes, 63, &total) || !(m->block = rt_malloc(total))) return false;
     m->at = (char *)(((uintptr_t)m->block + 63) & ~(uintptr_t)63);
     m->bytes = (size_t)bytes;
+    rt_want_large_pages(m->block, total);
     return true;
 }
 

@@ -351,6 +351,7 @@ static jitc_status prepare(jitc_module *m) {
     void *p = mmap(NULL, m->a->prepared_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return rt_fail(JITC_E_MEMORY, "out of memory");
     m->prepared = p;
+    rt_want_large_pages(p, m->a->prepared_bytes);
     for (int64_t i = 0; i < m->a->prepare_pieces; i++) m->a->prepare(m->weights, m->prepared, i);
     return JITC_OK;
 }
