@@ -10,6 +10,7 @@
 #include "jitc_internal.h"
 
 #include "codegen/artefact.h"
+#include "ir/custom.h"
 #include "runtime/module.h"
 #include "tracer/tracer.h"
 
@@ -357,7 +358,8 @@ bool jitc_compile_model(jitc_model *m, const jitc_compile_opts *o, const lower_e
 static bool compile(ir_context *c, const char *path, const char *out, const jitc_compile_opts *o, rt_text *log) {
     lower_entries entries = {0};
     bool surface = !strcmp(suffix_of(out), ".ir") && !o->stop_after;
-    jitc_model *m = jitc_read_model(c, path);
+    for (int i = 0; i < o->nops; i++) ir_custom_option(c, o->ops[i]);
+    jitc_model *m = c->nerrors ? NULL : jitc_read_model(c, path);
     if (!m) return false;
     if (surface) { /* needs no types: all methods */
         lower_method f;

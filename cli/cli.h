@@ -19,7 +19,7 @@ typedef struct cli_list {
 typedef struct cli_args {
     cli_list files; /* what is no option */
     const char *out;
-    cli_list input, example, method, specialise;
+    cli_list input, example, method, specialise, op;
     const char *target, *weights, *name, *print_after, *stop_after, *skip, *sanitize;
     int opt;
     bool verify, stats;

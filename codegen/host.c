@@ -280,18 +280,19 @@ static void emit_raise(host *h, ir_node *n) {
     LLVMPositionBuilderAtEnd(B, host_block(h, "dead"));
 }
 
-static void raise_message(host *h, const char *cls, const char *text) {
+void host_require(host *h, V holds, const char *cls, const char *text) {
+    BB bad = host_block(h, "guard"), ok = host_block(h, "ok");
+    LLVMBuildCondBr(B, holds, ok, bad);
+    LLVMPositionBuilderAtEnd(B, bad);
     V row = host_i32(h, cg_message_row(h->c, h->tables, cls, text, h->at));
     LLVMBuildRet(B, HOST_SERVICE(h, raise, h->cg->i32, 1, &row));
+    LLVMPositionBuilderAtEnd(B, ok);
 }
 
 static void emit_guard(host *h, ir_node *n) {
     const rt_value *text = ir_const_of(n->in[1]);
-    BB bad = host_block(h, "guard"), ok = host_block(h, "ok");
-    LLVMBuildCondBr(B, host_scalar(h, n->in[0]), ok, bad);
-    LLVMPositionBuilderAtEnd(B, bad);
-    raise_message(h, "RuntimeError", text && text->tag == V_STR ? ir_intern(h->c, text->str->s) : "an assumption of the compiler does not hold");
-    LLVMPositionBuilderAtEnd(B, ok);
+    host_require(h, host_scalar(h, n->in[0]), "RuntimeError",
+                 text && text->tag == V_STR ? ir_intern(h->c, text->str->s) : "an assumption of the compiler does not hold");
 }
 
 /* Address of n consecutive rt_values holding the node's inputs, borrowed. */
@@ -324,11 +325,8 @@ static void emit_unpack(host *h, ir_node *n) {
     V list = host_box(h, n->in[0]);
     if (n->in[0]->type->kind == T_LIST) {
         V len = HOST_SERVICE(h, length, h->cg->i64, 1, &list);
-        BB bad = host_block(h, "length"), ok = host_block(h, "ok");
-        LLVMBuildCondBr(B, LLVMBuildICmp(B, LLVMIntEQ, len, cg_i64(h->cg, n->nout), ""), ok, bad);
-        LLVMPositionBuilderAtEnd(B, bad);
-        raise_message(h, "RuntimeError", ir_fmt(h->c, "Expected %d elements in a list but found another number", n->nout));
-        LLVMPositionBuilderAtEnd(B, ok);
+        host_require(h, LLVMBuildICmp(B, LLVMIntEQ, len, cg_i64(h->cg, n->nout), ""), "RuntimeError",
+                     ir_fmt(h->c, "Expected %d elements in a list but found another number", n->nout));
     }
     for (int i = 0; i < n->nout; i++) take_item(h, list, i, n->out[i]);
 }
@@ -551,10 +549,10 @@ int cg_message_row(ir_context *c, cg_tables *t, const char *cls, const char *tex
     return t->messages.n - 1;
 }
 
-int cg_host_row(ir_context *c, cg_tables *t, const char *name) {
+int cg_host_row(ir_context *c, cg_tables *t, const char *name, const char *signature) {
     for (int i = 0; i < t->hosts.n; i++)
-        if (!strcmp(t->hosts.at[i], name)) return i;
-    RT_PUSH(&c->arena, &t->hosts, name);
+        if (!strcmp(t->hosts.at[i].name, name)) return i;
+    RT_PUSH(&c->arena, &t->hosts, ((cg_host){name, signature}));
     return t->hosts.n - 1;
 }
 

@@ -213,13 +213,18 @@ static bool list_entries(jitc_module *m) {
 
 /* ---- operators */
 
-static bool find_op(rt_host_slot *slot, const char *name, const jitc_load_opts *opts) {
+static bool find_op(rt_host_slot *slot, const char *name, const char *signature, const jitc_load_opts *opts) {
+    jitc_op op = {0};
     for (int i = 0; i < opts->nops; i++)
         if (!strcmp(opts->ops[i].name, name)) {
             *slot = (rt_host_slot){.custom = opts->ops[i].fn, .data = opts->ops[i].data};
             return true;
         }
-    slot->host = rt_host_find(name);
+    if (*signature && opts->find_op && opts->find_op(opts->user, name, signature, &op) && op.fn) {
+        *slot = (rt_host_slot){.custom = op.fn, .data = op.data};
+        return true;
+    }
+    slot->host = *signature ? NULL : rt_host_find(name);
     return slot->host != NULL;
 }
 
@@ -229,7 +234,8 @@ static jitc_status find_ops(jitc_module *m, const jitc_load_opts *opts) {
     if (!m->hosts) return rt_fail(JITC_E_MEMORY, "out of memory");
     for (int64_t i = 0; i < m->a->nhosts; i++) {
         const char *name = rt_art_text(m->a, m->a->hosts[i]);
-        if (!find_op(&m->hosts[i], name, opts)) rt_text_fmt(&missing, "%s%s", missing.n ? ", " : "", name);
+        const char *signature = m->a->signatures ? rt_art_text(m->a, m->a->signatures[i]) : "";
+        if (!find_op(&m->hosts[i], name, signature, opts)) rt_text_fmt(&missing, "%s%s", missing.n ? ", " : "", name);
     }
     if (!missing.n && !missing.failed) return JITC_OK;
     rt_fail(JITC_E_MISSING, "%s needs operators that were not given: %s", jitc_module_name(m),
