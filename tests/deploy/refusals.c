@@ -18,7 +18,7 @@ static void batches(deploy *d, jitc_session *s) {
     for (size_t i = 0; i < RT_COUNT(sizes); i++) {
         jitc_tensor *x = rows(sizes[i], 16), *y = NULL;
         REQUIRE(jitc_run_tensors(s, "forward", 1, &x, 1, &y) == JITC_OK, "%s", jitc_session_error(s));
-        deploy_agrees(d, x, y);
+        deploy_agrees(d, 1, &x, y);
         jitc_tensor_release(x);
     }
 }
