@@ -11,6 +11,7 @@
 
 #include "codegen/artefact.h"
 #include "ir/custom.h"
+#include "ir/mapping.h"
 #include "runtime/module.h"
 #include "tracer/tracer.h"
 
@@ -40,21 +41,15 @@ static const char *stem_of(ir_context *c, const char *path) {
     return ir_internn(c, name, strlen(name) - strlen(suffix_of(name)));
 }
 
+static void end_mapping(void *m) { ir_mapping_release(m); }
+
 /* The whole file, NUL-terminated, in the arena; NULL after a diagnostic. */
 static const char *read_text(ir_context *c, const char *path, size_t *n) {
-    rt_text t = {0};
-    char block[65536];
-    size_t k;
-    errno = 0;
-    FILE *f = fopen(path, "rb");
-    while (f && (k = fread(block, 1, sizeof block, f))) rt_text_add(&t, block, k);
-    bool ok = f && !ferror(f) && !t.failed;
-    if (!ok) ir_error(c, 0, "cannot read %s: %s", path, strerror(errno));
-    const char *s = ok ? rt_arena_str(&c->arena, t.s ? t.s : "", t.n) : NULL;
-    *n = t.n;
-    if (f) fclose(f);
-    rt_text_free(&t);
-    return s;
+    ir_mapping *map = ir_mapping_open(c, path);
+    *n = map ? map->n : 0;
+    if (!map) return NULL;
+    ir_at_end(c, end_mapping, map);
+    return rt_arena_str(&c->arena, map->data, map->n);
 }
 
 static bool read_archive(jitc_model *m) {

@@ -270,9 +270,9 @@ static bool header_fits(const jitc_module *m, const rt_weights_header *h, size_t
 
 static jitc_status map_side_file(jitc_module *m, const char *path) {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st)) {
-        int err = errno;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+        int err = errno ? errno : EINVAL;
         if (fd >= 0) close(fd);
         return rt_fail(JITC_E_FILE, "cannot read weights %s: %s", path, strerror(err));
     }
@@ -395,6 +395,11 @@ static bool cut_short(int fd) {
 /* fd is taken. */
 static jitc_status load_fd(int fd, const char *path, const jitc_load_opts *opts, jitc_module **out) {
     char name[64];
+    struct stat st;
+    if (!fstat(fd, &st) && !S_ISREG(st.st_mode)) {
+        close(fd);
+        return rt_fail(JITC_E_FORMAT, "cannot load %s: not a regular file", path ? path : "module");
+    }
     if (cut_short(fd)) {
         close(fd);
         return rt_fail(JITC_E_FORMAT, "cannot load %s: the file is cut short", path ? path : "module");
@@ -416,7 +421,7 @@ static jitc_status load_fd(int fd, const char *path, const jitc_load_opts *opts,
 
 jitc_status jitc_load(const char *path, const jitc_load_opts *opts, jitc_module **out) {
     *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
     if (fd < 0) return rt_fail(JITC_E_FILE, "cannot open %s: %s", path, strerror(errno));
     return load_fd(fd, path, opts, out);
 }

@@ -31,6 +31,12 @@ done
 refuse "os system" tests/cli/data/os_system.pt
 refuse ".." tests/cli/data/dotdot.pt
 absent tests/evil ../evil "$work/../evil"
+for suffix in pt py ir so; do # neither read without an end nor waited for
+    ln -s /dev/zero "$work/zero.$suffix"
+    mkfifo "$work/fifo.$suffix"
+    expect 1 "not a regular file" "$jitc" show "$work/zero.$suffix"
+    expect 1 "not a regular file" "$jitc" show "$work/fifo.$suffix"
+done
 printf 'nonsense' >"$work/model.bin"
 refuse "model" "$work/model.bin"
 
