@@ -68,7 +68,7 @@ int spec_cell_new(spec *s, cell x) {
 const cell *spec_cell(const spec *s, int i) { return s->heap.at[i]; }
 
 void spec_work(spec *s, int n) {
-    enum { A_STEP = 16 };
+    enum { A_STEP = 8 };
     s->steps += (s->work + n) / A_STEP;
     s->work = (s->work + n) % A_STEP;
 }

@@ -271,12 +271,12 @@ static bool header_fits(const jitc_module *m, const rt_weights_header *h, size_t
 static jitc_status map_side_file(jitc_module *m, const char *path) {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-        int err = errno ? errno : EINVAL;
+    if (fd < 0 || fstat(fd, &st)) {
+        int err = errno;
         if (fd >= 0) close(fd);
         return rt_fail(JITC_E_FILE, "cannot read weights %s: %s", path, strerror(err));
     }
-    void *p = (size_t)st.st_size < sizeof(rt_weights_header)
+    void *p = !S_ISREG(st.st_mode) || (size_t)st.st_size < sizeof(rt_weights_header)
                   ? MAP_FAILED
                   : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);

@@ -1,7 +1,8 @@
 #!/bin/sh
-# custom.sh: custom operators from the command line; the library is that of tests/deploy/custom_ops.c.
+# custom.sh: custom operators from the command line; the library is tests/deploy/custom_ops.c.
 . tests/cli/lib.sh
-lib=$(dirname "$jitc")/tests/libcustom_ops.so
+lib=$work/libcustom_ops.so
+${CC:-cc} -O1 -shared -fPIC -fvisibility=hidden -Iinclude tests/deploy/custom_ops.c -o "$lib" || exit 1
 model=tests/deploy/data/custom.py
 schema='my_ops::rowsum(Tensor x, float scale=1) -> Tensor; x: f32[N, M] -> f32[N]'
 set -- "--op=$lib:rowsum=$schema" --op="$lib=my_ops::positive(Tensor x) -> Tensor"
