@@ -425,6 +425,30 @@ static void open_function(host *h) {
     LLVMPositionBuilderAtEnd(B, body);
 }
 
+/* ---- AddressSanitizer: the workspace's slots are separated by memory that it guards */
+
+enum { GAP = 64 };
+
+static bool asan(const cg_module *m) { return m->target->sanitizer && !strcmp(m->target->sanitizer, "sanitize_address"); }
+
+static void call_asan(host *h, const char *name, V at, V bytes) {
+    cg_module *m = h->cg;
+    T params[2] = {m->ptr, m->i64}, type = LLVMFunctionType(m->voidty, params, 2, false);
+    V fn = LLVMGetNamedFunction(m->mod, name), args[2] = {at, bytes};
+    if (!fn) fn = LLVMAddFunction(m->mod, name, type);
+    LLVMBuildCall2(B, type, fn, args, 2, "");
+}
+
+/* Other entries, or other sizes, had their gaps elsewhere. */
+static void mark_gaps(host *h) {
+    if (!h->plan->gaps.n) return;
+    call_asan(h, "__asan_unpoison_memory_region", h->work, host_dim(h, h->plan->workspace));
+    for (int i = 0; i < h->plan->gaps.n; i++) {
+        V offset = host_dim(h, h->plan->gaps.at[i]);
+        call_asan(h, "__asan_poison_memory_region", LLVMBuildGEP2(B, h->cg->i8, h->work, &offset, 1, ""), cg_i64(h->cg, GAP));
+    }
+}
+
 static void bind_inputs(host *h) {
     for (int i = 0; i < h->plan->in.n; i++) {
         ir_value *v = h->plan->in.at[i];
@@ -524,10 +548,11 @@ bool cg_host_entry(cg_module *cg, ir_module *m, ir_func *f, cg_tables *tables, c
     int nerrors = m->c->nerrors;
     host *h = RT_NEW(&m->c->arena, host);
     *h = (host){.cg = cg, .c = m->c, .m = m, .f = f, .tables = tables, .made = out};
-    h->plan = lower_plan_entry(m, f);
+    h->plan = lower_plan_entry(m, f, asan(cg) ? GAP : 0);
     h->vals = RT_ARRAY(&m->c->arena, host_val, f->nvalues);
     *out = (cg_entry){.plan = h->plan};
     open_function(h);
+    mark_gaps(h);
     bind_inputs(h);
     emit_block(h, f->body);
     for (int i = 0; i < h->plan->out.n; i++) give_output(h, i);
