@@ -25,6 +25,7 @@ static const option options[] = {
     {"example", LIST, AT(example), MODEL, "CASE.safetensors", "take methods, dtypes and shapes from its cases; may repeat"},
     {"method", LIST, AT(method), MODEL | CLI_SHOW, "NAME", "compile this method; may repeat (default: those of the examples, else forward)"},
     {"specialise", LIST, AT(specialise), MODEL, "ARG=VALUE", "treat an argument that is no tensor as a constant"},
+    {"op", LIST, AT(op), MODEL | CLI_SHOW, "LIB:SYMBOL=SCHEMA", "a custom operator, a C function of a library; to compile, SCHEMA is enough"},
     {"target", TEXT, AT(target), MODEL, "TARGET", "host, x86-64-v3, aarch64, riscv64 or a triple (default: this machine)"},
     {"O", LEVEL, AT(opt), MODEL, "0..3", "how much to optimise (default 3)"},
     {"verify", FLAG, AT(verify), MODEL, NULL, "check the graph after every pass"},

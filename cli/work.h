@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "codegen/peak.h"
+#include "jitc/ffi.h"
 #include "jitc_internal.h"
 #include "lower/comp.h"
 
@@ -13,6 +14,8 @@
 int cli_in_context(const cli_args *a, int (*body)(ir_context *c, const cli_args *a));
 bool cli_has_suffix(const char *path, const char *suffix);
 bool cli_is_module(const char *path); /* a compiled one: NAME.so */
+/* The functions of --op for a load: *out gets find_op.  To be freed after the module; NULL after a diagnostic. */
+jitc_ffi *cli_custom(ir_context *c, jitc_load_opts *out);
 jitc_compile_opts cli_compile_opts(const cli_args *a); /* borrows from a */
 /* Opens a file of cases; *on says which of them --case selects.  NULL after a diagnostic. */
 ir_cases *cli_cases(ir_context *c, const char *path, const char *select, bool **on);
@@ -27,6 +30,7 @@ typedef struct cli_runner {
     rt_env env;
     jitc_module *module;
     jitc_session *session;
+    jitc_ffi *custom; /* what the module's custom operators call */
 } cli_runner;
 typedef enum cli_outcome {
     CLI_RAN,

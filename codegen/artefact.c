@@ -207,7 +207,8 @@ static void emit_artefact(writer *w, bool alias) {
                    ROWS(states),
                    ROWS(hosts),
                    {offsetof(rt_artefact, weights), weights_pointer(w)},
-                   {offsetof(rt_artefact, prepare), prepare}};
+                   {offsetof(rt_artefact, prepare), prepare},
+                   ROWS(signatures)}; /* in the order of the members */
 #undef ROWS
     V g = constant(w->cg, ir_fmt(w->c, "jitc_artefact_%s", w->o->name),
                    with_pointers(w->cg, &a, sizeof a, RT_COUNT(p), p), true);

@@ -379,8 +379,10 @@ static void message_rows(cg_rows *r) {
 bool cg_shared_rows(cg_rows *r, const ir_module *m) {
     if (!state_rows(r, m)) return false;
     param_rows(r);
-    for (int i = 0; i < r->tables->hosts.n; i++)
-        RT_PUSH(&r->c->arena, &r->hosts, cg_text_row(r, r->tables->hosts.at[i]));
+    for (int i = 0; i < r->tables->hosts.n; i++) {
+        RT_PUSH(&r->c->arena, &r->hosts, cg_text_row(r, r->tables->hosts.at[i].name));
+        RT_PUSH(&r->c->arena, &r->signatures, cg_text_row(r, r->tables->hosts.at[i].signature));
+    }
     message_rows(r);
     cg_text_row(r, "");
     return true;

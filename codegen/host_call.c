@@ -1,6 +1,7 @@
 /* host_call.c: calls from host code: kernels, scalar bodies, host functions and opaque kernels. */
 #include "codegen/host.h"
 
+#include "ir/custom.h"
 #include "runtime/artefact.h"
 
 typedef LLVMValueRef V;
@@ -260,15 +261,70 @@ static V argument_array(host *h, ir_node *n) {
     return array;
 }
 
-V host_call_named(host *h, const char *name, int nargs, V args, int nout) {
+V host_call_named(host *h, cg_host what, int nargs, V args, int nout) {
     V out = host_slot(h, host_new_slots(h, nout));
     int row = cg_message_row(h->c, h->tables, "", "", h->at);
-    V all[6] = {host_i32(h, cg_host_row(h->c, h->tables, name)), host_i32(h, row), host_i32(h, nargs), args, host_i32(h, nout), out};
+    V all[6] = {host_i32(h, cg_host_row(h->c, h->tables, what.name, what.signature)), host_i32(h, row), host_i32(h, nargs), args, host_i32(h, nout), out};
     host_fail_if(h, HOST_SERVICE(h, call, h->cg->i32, 6, all));
     return out;
 }
 
+/* ---- custom operators */
+
+static void also(host *h, V *ok, V more) { *ok = *ok ? LLVMBuildAnd(B, *ok, more, "") : more; }
+
+/* The sizes that the function gave are those of the type: what follows relies on them. */
+static void check_sizes(host *h, V *ok, const ir_type *t, V shape) {
+    for (int d = 0; d < t->rank; d++) {
+        int64_t lo, hi;
+        V size = host_load(h, h->cg->i64, shape, 8 * d);
+        also(h, ok, LLVMBuildICmp(B, LLVMIntEQ, size, host_dim(h, t->dims[d]), ""));
+        ir_dim_range(h->c, t->dims[d], &lo, &hi);
+        also(h, ok, LLVMBuildICmp(B, LLVMIntSLE, size, cg_i64(h->cg, hi), ""));
+    }
+}
+
+static V writable_copy(host *h, ir_value *v) {
+    V slot = host_slot(h, host_new_slots(h, 1)), to = host_tensor(h, v->type, slot), from = host_data(h, v);
+    host_memcpy(h, to, from, host_dim(h, plan_bytes(h->c, v->type)));
+    return slot;
+}
+
+/* The arguments, and where the values of the results will be. */
+static V custom_array(host *h, ir_node *n, V *boxes) {
+    const ir_op *writer = n->op->custom->writer;
+    V array = host_alloca(h, h->cg->i64, 2 * (n->nin ? n->nin : 1));
+    int copy = n->op->schema->nresults;
+    for (int i = 0; writer && i < n->nin; i++) copy -= writer->schema->params[i].writes;
+    for (int i = 0; i < n->nin; i++)
+        if (writer && writer->schema->params[i].writes) host_put(h, host_at(h, array, 16 * i), boxes[copy++] = writable_copy(h, n->in[i]));
+        else host_put_value(h, host_at(h, array, 16 * i), n->in[i]);
+    return array;
+}
+
+static void call_custom(host *h, ir_node *n) {
+    const ir_custom *k = n->op->custom;
+    const ir_op *op = k->writer ? k->writer : n->op;
+    const ir_schema *s = op->schema;
+    int nout = n->op->schema->nresults, own = 0;
+    V ok = NULL, *shapes = RT_ARRAY(&h->c->arena, V, nout + 1), *boxes = RT_ARRAY(&h->c->arena, V, nout + 1);
+    V array = custom_array(h, n, boxes);
+    V out = host_call_named(h, (cg_host){op->full, k->signature}, n->nin, array, s->nresults);
+    for (int i = 0; i < s->nresults; i++)
+        if (!ir_custom_is_written(s, i)) boxes[own++] = host_at(h, out, 16 * i);
+    for (int i = 0; i < nout; i++)
+        if (n->out[i]->type->kind == T_TENSOR) shapes[i] = host_unbox_tensor(h, n->out[i], boxes[i]);
+        else host_unbox(h, n->out[i], boxes[i]);
+    for (int i = 0; i < nout; i++)
+        if (shapes[i]) check_sizes(h, &ok, n->out[i]->type, shapes[i]);
+    if (ok) host_require(h, ok, "RuntimeError", ir_fmt(h->c, "%s: a result has other sizes than it was compiled for", op->full));
+}
+
 void host_call(host *h, ir_node *n) {
+    if (n->op->custom) {
+        call_custom(h, n);
+        return;
+    }
     if (inline_body(h, n)) return;
     const char *name = host_name(n);
     if (!name) {
@@ -278,6 +334,6 @@ void host_call(host *h, ir_node *n) {
         return;
     }
     host_mark_node(h, n);
-    V out = host_call_named(h, name, n->nin, argument_array(h, n), n->nout);
+    V out = host_call_named(h, (cg_host){name, ""}, n->nin, argument_array(h, n), n->nout);
     for (int i = 0; i < n->nout; i++) host_unbox(h, n->out[i], host_at(h, out, 16 * i));
 }

@@ -126,7 +126,7 @@ static LLVMBasicBlockRef skip_none(host *h, V box) {
     return after;
 }
 
-static void unbox_tensor(host *h, ir_value *v, V box, bool maybe) {
+static V unbox_tensor(host *h, ir_value *v, V box, bool maybe) {
     const ir_type *t = v->type;
     V shape = host_alloca(h, h->cg->i64, t->rank ? t->rank : 1), data = host_alloca(h, h->cg->ptr, 1);
     V hold = host_slot(h, host_new_slots(h, 1));
@@ -142,7 +142,10 @@ static void unbox_tensor(host *h, ir_value *v, V box, bool maybe) {
     }
     for (int i = 0; i < t->rank; i++) host_bind(h, t->dims[i], host_load(h, h->cg->i64, shape, 8 * i));
     h->vals[v->id] = (host_val){host_load(h, h->cg->ptr, data, 0), box};
+    return shape;
 }
+
+V host_unbox_tensor(host *h, ir_value *v, V box) { return unbox_tensor(h, v, box, false); }
 
 void host_unbox(host *h, ir_value *v, V box) {
     switch (v->type->kind) {

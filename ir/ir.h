@@ -62,6 +62,7 @@ struct ir_context {
     RT_VEC(rt_value) owned;       /* released with the context: constants, defaults */
     RT_VEC(ir_module *) modules;  /* their tensors and values are released with the context */
     struct ir_ending *endings;    /* newest first */
+    RT_VEC(struct ir_op *) customs; /* those of ir_custom_option: custom.h */
 };
 
 ir_context *ir_context_new(void);      /* NULL: out of memory.  Ends with ir_context_free */
@@ -212,6 +213,7 @@ struct ir_op {
     ir_func *compiled;   /* COMPOSITE: body once requested */
     const char *dims;    /* REDUCE: "dim", "all", "scan", "window" */
     bool view;           /* MOVE: a VIEW row, its result aliases its input */
+    const struct ir_custom *custom; /* a C function outside (custom.h), or NULL */
     int out_params;      /* derived `out=` form: how many trailing parameters are written, else 0 (inplace_of is set) */
 };
 

@@ -93,6 +93,7 @@ typedef struct spec {
     spec_frame *frame;   /* the innermost call */
     int64_t steps, unrolled, unroll_start; /* nodes evaluated; those of them in loops that were unrolled; steps at the
                                             * start of the outermost loop that is being unrolled */
+    int work;            /* elements of containers walked over since the last step was counted for them */
     bool unrolling;
     bool exhausted;      /* too many steps: the entry is given up */
     int fork;            /* cells below this number existed at the innermost fork */
@@ -111,6 +112,7 @@ typedef struct spec {
 } spec;
 
 /* ---- spec_value.c */
+void spec_work(spec *s, int n); /* n elements of a container are walked over: many of them count as a step */
 const aval *spec_none(spec *s);
 const aval *spec_bool(spec *s, bool b);
 const aval *spec_int(spec *s, int64_t i);

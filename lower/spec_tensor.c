@@ -3,6 +3,7 @@
  *
  * A write through a chain of views (b -> v1 -> v2) rebuilds from the inside out: v1' = scatter(v1, value),
  * b' = scatter(b, v1'), and b' becomes the cell's value; all other views of b read b' from then on. */
+#include "ir/custom.h"
 #include "ir/rules.h"
 #include "lower/spec.h"
 
@@ -378,7 +379,7 @@ static const ir_dim **order_of(spec *s, const ir_op *op, const aval **args, cons
 }
 
 static const aval *results_of(spec *s, const ir_op *op, const aval **args, const ir_infer *x, ir_node *node) {
-    if (x->nres == 1) {
+    if (x->nres == 1 && x->res[0]->kind == T_TENSOR) {
         const aval *r = spec_tensor_new(s, node->out[0], order_of(s, op, args, x->res[0]));
         ((cell *)spec_cell(s, r->cell))->scalar = result_scalar(s, op, args, x); /* the cell was made a line above */
         if (x->uncertain_view) {
@@ -388,8 +389,8 @@ static const aval *results_of(spec *s, const ir_op *op, const aval **args, const
         return r;
     }
     const aval **all = RT_ARRAY(&s->c->arena, const aval *, x->nres);
-    for (int i = 0; i < x->nres; i++) all[i] = spec_tensor_new(s, node->out[i], NULL);
-    return spec_tuple(s, NULL, x->nres, all);
+    for (int i = 0; i < x->nres; i++) all[i] = x->res[i]->kind == T_TENSOR ? spec_tensor_new(s, node->out[i], NULL) : spec_dyn(s, node->out[i]);
+    return x->nres == 1 ? all[0] : x->nres ? spec_tuple(s, NULL, x->nres, all) : spec_none(s);
 }
 
 const aval *spec_tensor_op(spec *s, const ir_op *op, const aval **args, ir_span at) {
@@ -402,7 +403,10 @@ const aval *spec_tensor_op(spec *s, const ir_op *op, const aval **args, ir_span 
     int n = op->schema->nparams;
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, n);
     for (int i = 0; i < n; i++) in[i] = op_input(s, args[i], at);
-    return results_of(s, op, args, &x, spec_emit(s, op, at, n, in, x.nres, x.res));
+    for (int i = 0; i < x.nres; i++) /* of custom operators */
+        if (x.res[i]->kind != T_TENSOR) x.res[i] = spec_fresh_type(s, x.res[i]);
+    if (!x.nres) x.res[0] = ir_type_simple(s->c, T_NONE);
+    return results_of(s, op, args, &x, spec_emit(s, op, at, n, in, x.nres ? x.nres : 1, x.res));
 }
 
 /* ---- in-place forms */
@@ -449,7 +453,40 @@ static const ir_op *for_lists(spec *s, const ir_op *op, const aval **args) {
     return ir_op_find(s->c, ir_fmt(s->c, "_%s_list", op->name));
 }
 
+/* ---- custom operators that write their arguments */
+
+static bool shares_memory(const ir_op *op, const aval **args) {
+    for (int i = 0; i < op->schema->nparams; i++)
+        for (int j = 0; op->schema->params[i].writes && j < op->schema->nparams; j++)
+            if (i != j && args[i]->kind == AV_TENSOR && args[j]->kind == AV_TENSOR && args[i]->cell == args[j]->cell) return true;
+    return false;
+}
+
+static const aval *own_result(const aval *r, const ir_op *pure, int i) { return pure->schema->nresults == 1 ? r : r->at[i]; }
+
+/* By the pure form, whose last results are what the arguments become. */
+static const aval *apply_writer(spec *s, const ir_op *op, const aval **args, ir_span at) {
+    const ir_op *pure = op->custom->pure;
+    const ir_schema *schema = op->schema;
+    if (shares_memory(op, args)) {
+        spec_unsupported(s, at, "%s: arguments that share memory with one that is written", op->full);
+        return spec_none(s);
+    }
+    const aval *r = spec_tensor_op(s, pure, args, at), **all = RT_ARRAY(&s->c->arena, const aval *, schema->nresults + 1);
+    int own = 0, n = pure->schema->nresults;
+    for (int i = 0; i < schema->nparams; i++) n -= schema->params[i].writes;
+    for (int i = 0; !s->stop && i < schema->nparams; i++)
+        if (schema->params[i].writes) write_result(s, args[i], own_result(r, pure, n++), at);
+    for (int i = 0; !s->stop && i < schema->nresults; i++) {
+        if (!ir_custom_is_written(schema, i)) all[i] = own_result(r, pure, own++);
+        for (int k = 0; ir_custom_is_written(schema, i) && k < schema->nparams; k++)
+            if (schema->params[k].alias == schema->results[i].alias) all[i] = args[k];
+    }
+    return s->stop || !schema->nresults ? spec_none(s) : schema->nresults == 1 ? all[0] : spec_tuple(s, NULL, schema->nresults, all);
+}
+
 const aval *spec_apply(spec *s, const ir_op *op, int n, const aval **args, ir_span at) {
+    if (op->custom && op->custom->pure) return apply_writer(s, op, args, at);
     if (op->inplace_of) {
         int written = 0;
         while (written < op->schema->nparams - 1 && !op->schema->params[written].writes) written++;

@@ -15,7 +15,7 @@
 #include "runtime/value.h"
 
 #define RT_ARTEFACT_MAGIC UINT64_C(0x3154524143544a) /* "JTCART1" in memory */
-enum { RT_ABI_VERSION = 2 };
+enum { RT_ABI_VERSION = 3 };
 
 typedef uint32_t rt_text_ref;
 
@@ -216,6 +216,7 @@ typedef struct jitc_artefact {
     rt_prepare_fn *prepare; /* NULL: nothing to make */
     int64_t prepare_pieces;
     uint64_t prepared_bytes;
+    const rt_text_ref *signatures; /* of each host function: "", or that of a custom operator (ffi.h) */
 } rt_artefact;
 
 /* ======================================================= what a running entry gets

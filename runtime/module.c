@@ -236,13 +236,18 @@ static bool list_entries(jitc_module *m) {
 
 /* ---- operators */
 
-static bool find_op(rt_host_slot *slot, const char *name, const jitc_load_opts *opts) {
+static bool find_op(rt_host_slot *slot, const char *name, const char *signature, const jitc_load_opts *opts) {
+    jitc_op op = {0};
     for (int i = 0; i < opts->nops; i++)
         if (!strcmp(opts->ops[i].name, name)) {
             *slot = (rt_host_slot){.custom = opts->ops[i].fn, .data = opts->ops[i].data};
             return true;
         }
-    slot->host = rt_host_find(name);
+    if (*signature && opts->find_op && opts->find_op(opts->user, name, signature, &op) && op.fn) {
+        *slot = (rt_host_slot){.custom = op.fn, .data = op.data};
+        return true;
+    }
+    slot->host = *signature ? NULL : rt_host_find(name);
     return slot->host != NULL;
 }
 
@@ -252,7 +257,8 @@ static jitc_status find_ops(jitc_module *m, const jitc_load_opts *opts) {
     if (!m->hosts) return rt_fail(JITC_E_MEMORY, "out of memory");
     for (int64_t i = 0; i < m->a->nhosts; i++) {
         const char *name = rt_art_text(m->a, m->a->hosts[i]);
-        if (!find_op(&m->hosts[i], name, opts)) rt_text_fmt(&missing, "%s%s", missing.n ? ", " : "", name);
+        const char *signature = m->a->signatures ? rt_art_text(m->a, m->a->signatures[i]) : "";
+        if (!find_op(&m->hosts[i], name, signature, opts)) rt_text_fmt(&missing, "%s%s", missing.n ? ", " : "", name);
     }
     if (!missing.n && !missing.failed) return JITC_OK;
     rt_fail(JITC_E_MISSING, "%s needs operators that were not given: %s", jitc_module_name(m),
@@ -287,13 +293,13 @@ static bool header_fits(const jitc_module *m, const rt_weights_header *h, size_t
 
 static jitc_status map_side_file(jitc_module *m, const char *path) {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st)) {
         int err = errno;
         if (fd >= 0) close(fd);
         return rt_fail(JITC_E_FILE, "cannot read weights %s: %s", path, strerror(err));
     }
-    void *p = (size_t)st.st_size < sizeof(rt_weights_header)
+    void *p = !S_ISREG(st.st_mode) || (size_t)st.st_size < sizeof(rt_weights_header)
                   ? MAP_FAILED
                   : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
@@ -413,6 +419,11 @@ static bool cut_short(int fd) {
 /* fd is taken. */
 static jitc_status load_fd(int fd, const char *path, const jitc_load_opts *opts, jitc_module **out) {
     char name[64];
+    struct stat st;
+    if (!fstat(fd, &st) && !S_ISREG(st.st_mode)) {
+        close(fd);
+        return rt_fail(JITC_E_FORMAT, "cannot load %s: not a regular file", path ? path : "module");
+    }
     if (cut_short(fd)) {
         close(fd);
         return rt_fail(JITC_E_FORMAT, "cannot load %s: the file is cut short", path ? path : "module");
@@ -434,7 +445,7 @@ static jitc_status load_fd(int fd, const char *path, const jitc_load_opts *opts,
 
 jitc_status jitc_load(const char *path, const jitc_load_opts *opts, jitc_module **out) {
     *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
     if (fd < 0) return rt_fail(JITC_E_FILE, "cannot open %s: %s", path, strerror(errno));
     return load_fd(fd, path, opts, out);
 }

@@ -172,6 +172,10 @@ typedef struct jitc_load_opts {
     const void *weights; /* another set in the module's layout; aligned to 64; must outlive the module */
     size_t weights_bytes;
     const char *weights_path; /* the side file, where it is not beside the module */
+    /* Asked for a custom operator that `ops` lacks, during the load: 1 after filling *op (name may stay NULL), else 0.
+     * `signature` tells what it takes and gives: jitc/ffi.h has such a function. */
+    int (*find_op)(void *user, const char *name, const char *signature, struct jitc_op *op);
+    void *user;
 } jitc_load_opts;
 
 /* Loads a shared object that jitc wrote.  Its code runs in this process: load only what you trust.  *out:
