@@ -2206,6 +2206,35 @@ def softsign(self: Tensor) -> Tensor:
 def tanhshrink(self: Tensor) -> Tensor:
     return self - torch.tanh(self)
 
+def square(self: Tensor) -> Tensor:
+    return torch.pow(self, 2)
+
+@overload("Tensor")
+def ldexp(self: Tensor, other: Tensor) -> Tensor:
+    exact = self.is_floating_point() and not other.is_floating_point()
+    return self * torch.pow(2.0, other.to(self.dtype) if exact else other)
+
+@overload("Tensor_Tensor")
+def float_power(self: Tensor, exponent: Tensor) -> Tensor:
+    return torch.pow(self.to(7), exponent.to(7))
+
+@overload("Tensor_Scalar")
+def float_power(self: Tensor, exponent: number) -> Tensor:
+    return torch.pow(self.to(7), exponent)
+
+@overload("Scalar")
+def float_power(self: number, exponent: Tensor) -> Tensor:
+    return torch.pow(self, exponent.to(7))
+
+def special_ndtr(self: Tensor) -> Tensor:
+    return 0.5 * torch.erfc(self * -0.7071067811865476)
+
+def special_log_ndtr(self: Tensor) -> Tensor:
+    x = self if self.is_floating_point() else self.to(6)
+    t = x * 0.7071067811865476
+    far = torch.log(0.5 * torch.special_erfcx(-torch.clamp_max(t, -0.5))) - t * t
+    return torch.where(x < -1.0, far, torch.log1p(-0.5 * torch.erfc(t)))
+
 def logsigmoid(self: Tensor) -> Tensor:
     return torch.log_sigmoid(self)
 
@@ -2272,8 +2301,8 @@ def isin(element: number, test_elements: Tensor, *, assume_unique: bool = False,
     hit = torch.any(test_elements == element)
     return torch.logical_not(hit) if invert else hit
 
-def gcd(self: Tensor, other: Tensor) -> Tensor:
-    xs = torch.broadcast_tensors([torch.abs(self), torch.abs(other)])
+def _gcd(x: Tensor, y: Tensor) -> Tensor:
+    xs = torch.broadcast_tensors([torch.abs(x), torch.abs(y)])
     a = xs[0]
     b = xs[1]
     while torch.Bool(torch.any(b != 0)):
@@ -2283,11 +2312,20 @@ def gcd(self: Tensor, other: Tensor) -> Tensor:
         b = torch.where(done, b, r)
     return a.clone()
 
+def gcd(self: Tensor, other: Tensor) -> Tensor:
+    d = (self + other).dtype
+    return torch._gcd(self.to(d), other.to(d))
+
 def lcm(self: Tensor, other: Tensor) -> Tensor:
-    g = torch.gcd(self, other)
+    d = (self + other).dtype
+    x = self.to(d)
+    y = other.to(d)
+    g = torch._gcd(x, y)
     zero = g == 0
-    q = torch.div(self, torch.where(zero, torch.ones_like(g), g), rounding_mode="trunc")
-    return torch.where(zero, torch.zeros_like(g), torch.abs(q * other))
+    q = torch.div(x, torch.where(zero, torch.ones_like(g), g), rounding_mode="trunc")
+    if d == 0 or d == 1 or d == 2:  # C's arithmetic: the product is an int
+        return torch.where(zero, torch.zeros_like(g), torch.abs(q.to(3) * y.to(3)).to(d))
+    return torch.where(zero, torch.zeros_like(g), torch.abs(q * y))
 
 def _chebyshev(x: Tensor, coefficients: List[float]) -> Tensor:
     b0 = torch.full_like(x, coefficients[0])
@@ -2306,7 +2344,8 @@ def special_i0e(self: Tensor) -> Tensor:
     return torch.where(a <= 8.0, near, far / torch.sqrt(torch.clamp_min(a, 8.0)))
 
 def i0(self: Tensor) -> Tensor:
-    return torch.exp(torch.abs(self)) * torch.special_i0e(self)
+    x = self if self.is_floating_point() else self.to(6)
+    return torch.exp(torch.abs(x)) * torch.special_i0e(x)
 
 def special_i0(self: Tensor) -> Tensor:
     return torch.i0(self)
