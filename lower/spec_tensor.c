@@ -187,6 +187,10 @@ static ir_value *unview(spec *s, const view *v, ir_value *value, ir_value *paren
 
 void spec_write(spec *s, const aval *t, ir_value *value, ir_span at) {
     const cell *x = spec_cell(s, t->cell);
+    if (x->frozen && s->undecided && !s->assume) {
+        s->assume = s->again = true;
+        return;
+    }
     if (x->frozen) {
         spec_unsupported(s, at, "in-place write to a tensor: %s", x->frozen);
         return;
@@ -194,7 +198,7 @@ void spec_write(spec *s, const aval *t, ir_value *value, ir_span at) {
     if (x->name) rt_map_put(&s->c->arena, &s->in_place, x->name, (void *)x->name);
     if (x->name && !rt_map_get(&s->states, x->name)) {
         rt_map_put(&s->c->arena, &s->states, x->name, (void *)x->name);
-        s->new_state = true;
+        s->again = true;
     }
     for (const view *v = t->view; v && value; v = v->parent)
         value = unview(s, v, value, view_value(s, v->parent, t->cell, at), at);
@@ -316,12 +320,14 @@ static const aval *view_of(spec *s, const ir_infer *x, const aval **args) {
 
 struct assume { spec *s; ir_span at; bool any; };
 
-/* An entry symbol that the examples never show as 1 is taken to be at least 2, as a guard with the line. */
+/* Where a write depends on it (`assume`), an entry symbol that the examples never show as 1 is taken to be at least 2, as a
+ * guard with the line. */
 static void assume_two(void *env, const char *name) {
     struct assume *a = env;
     ir_symbol *y = ir_symbol_get(a->s->c, name);
     if (rt_map_get(&a->s->symbol_block, name) != a->s->f->body || y->lo != 1 || y->hint == 1) return;
     y->lo = 2;
+    rt_map_put(&a->s->c->arena, &a->s->assumed, name, y);
     a->any = true;
     ir_guard g = {ir_dim_const(a->s->c, 2), '<', ir_dim_symbol(a->s->c, name), "with a size of 1 reshape would not copy here", a->at};
     RT_PUSH(&a->s->c->arena, &a->s->f->guards, g);
@@ -396,7 +402,8 @@ const aval *spec_tensor_op(spec *s, const ir_op *op, const aval **args, ir_span 
     ir_infer x;
     if (is_op(op, "as_strided")) args = of_storage(s, args, op->schema->nparams);
     if (!infer(s, &x, op, args, at)) return spec_const(s, (rt_value){.tag = V_UNDEF});
-    if (x.uncertain_view && assume_sizes(s, args[0], at) && !infer(s, &x, op, args, at)) return spec_const(s, (rt_value){.tag = V_UNDEF});
+    s->undecided |= x.uncertain_view;
+    if (x.uncertain_view && s->assume && assume_sizes(s, args[0], at) && !infer(s, &x, op, args, at)) return spec_const(s, (rt_value){.tag = V_UNDEF});
     spec_guards(s, &x, at);
     if (op->view || x.strides[0]) return view_of(s, &x, args);
     int n = op->schema->nparams;
