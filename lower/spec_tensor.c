@@ -260,12 +260,16 @@ void spec_arg(spec *s, const aval *a, ir_arg *out, int operand) {
     }
 }
 
-static bool infer(spec *s, ir_infer *x, const ir_op *op, const aval **args, ir_span at) {
+static bool infer_quietly(spec *s, ir_infer *x, const ir_op *op, const aval **args, ir_span at) {
     int n = op->schema->nparams;
     ir_arg *a = RT_ARRAY(&s->c->arena, ir_arg, n);
     for (int i = 0; i < n; i++) spec_arg(s, args[i], &a[i], i);
     *x = (ir_infer){.c = s->c, .op = op, .span = at, .nargs = n, .args = a};
-    if (ir_infer_op(x)) return true;
+    return ir_infer_op(x);
+}
+
+static bool infer(spec *s, ir_infer *x, const ir_op *op, const aval **args, ir_span at) {
+    if (infer_quietly(s, x, op, args, at)) return true;
     if (!x->error_cls) {
         spec_unsupported(s, at, "%s: %s", op->full, x->error ? x->error : "not supported for these arguments");
         return false;
@@ -456,6 +460,15 @@ static const ir_op *for_lists(spec *s, const ir_op *op, const aval **args) {
     return ir_op_find(s->c, ir_fmt(s->c, "_%s_list", op->name));
 }
 
+/* The form of an op for arguments that only the run knows: the composite `_NAME_runtime` with the same parameters, or the op
+ * itself where its rule can do without. */
+static const ir_op *for_runtime(spec *s, const ir_op *op, const aval **args, ir_span at) {
+    ir_infer x;
+    if (op->cls == OP_COMPOSITE) return op;
+    const ir_op *form = ir_op_find(s->c, ir_fmt(s->c, "_%s_runtime%s", op->name, op->full + strlen(op->name)));
+    return form && !infer_quietly(s, &x, op, args, at) && !x.error_cls ? form : op;
+}
+
 const aval *spec_apply(spec *s, const ir_op *op, int n, const aval **args, ir_span at) {
     if (op->inplace_of) {
         int written = 0;
@@ -465,6 +478,7 @@ const aval *spec_apply(spec *s, const ir_op *op, int n, const aval **args, ir_sp
     if (op->cls == OP_HOST) return spec_host(s, op, n, args, at);
     const ir_op *list_form = for_lists(s, op, args);
     if (list_form) return spec_tensor_op(s, list_form, args, at);
+    op = for_runtime(s, op, args, at);
     if (op->cls != OP_COMPOSITE) return spec_tensor_op(s, op, args, at);
     ir_func *body = s->c->composite ? s->c->composite(s->c, op) : NULL;
     if (!body) {

@@ -707,6 +707,29 @@ def empty_strided(size: List[int], stride: List[int], *, dtype: Optional[int] = 
 def empty_permuted(size: List[int], physical_layout: List[int], *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None) -> Tensor:
     return torch.full(size, 0, dtype=6 if dtype is None else dtype)
 
+def _arange_runtime(end: number, *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None) -> Tensor:
+    return torch._arange_runtime(0, end, 1, dtype=dtype)
+
+@overload("start")
+def _arange_runtime(start: number, end: number, *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None) -> Tensor:
+    return torch._arange_runtime(start, end, 1, dtype=dtype)
+
+@overload("start_step")
+def _arange_runtime(start: number, end: number, step: number = 1, *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None) -> Tensor:
+    """arange for a step, or bounds that are floats, that only the run knows."""
+    if torch.Float(step) == 0.0:
+        raise RuntimeError("step must be nonzero")
+    if start > end if step > 0 else start < end:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
+        n = -((torch.Int(start) - torch.Int(end)) // torch.Int(step))
+    else:
+        length = (torch.Float(end) - torch.Float(start)) / torch.Float(step)
+        if not (length < 4611686018427387904.0 and length > -4611686018427387904.0):
+            raise RuntimeError("unsupported range")
+        n = torch.ceil(length)
+    return torch._arange(start, end, step, n, dtype=dtype)
+
 def full_like(self: Tensor, fill_value: number, *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None, memory_format: Optional[int] = None) -> Tensor:
     return torch.full(self.size(), fill_value, dtype=self.dtype if dtype is None else dtype)
 
