@@ -85,6 +85,7 @@ typedef struct spec_frame {
 typedef struct spec {
     ir_context *c;
     ir_module *from, *to;
+    const lower_entry *entry;
     ir_func *f;          /* function being emitted */
     ir_block *b;         /* where nodes go */
     spec_heap heap;

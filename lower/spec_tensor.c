@@ -268,8 +268,55 @@ static bool infer_quietly(spec *s, ir_infer *x, const ir_op *op, const aval **ar
     return ir_infer_op(x);
 }
 
-static bool infer(spec *s, ir_infer *x, const ir_op *op, const aval **args, ir_span at) {
-    if (infer_quietly(s, x, op, args, at)) return true;
+/* The length that a run-time list of ints is taken to have for parameter p: the schema's, or the one that the examples gave
+ * to the entry; -1: unknown. */
+static int64_t taken_length(spec *s, const ir_param *p, const aval *a, const ir_value *list) {
+    if ((a->kind != AV_DYN && a->kind != AV_REF) || list->type->kind != T_LIST || list->type->elem[0]->kind != T_INT) return -1;
+    if (p->list_size > 1) return p->list_size;
+    for (int i = 0; i < s->entry->nargs; i++)
+        if (s->arg_values[i] == list && s->entry->args[i].has_length) return s->entry->args[i].length;
+    return -1;
+}
+
+static const aval *call_op(spec *s, const char *full, int n, const aval **args, ir_span at);
+
+/* The elements of a run-time list of n ints; that it has n is a guard. */
+static const aval *elements(spec *s, const aval *list, int64_t n, const char *name, ir_span at) {
+    const aval **e = RT_ARRAY(&s->c->arena, const aval *, n);
+    ir_value *same[2] = {spec_value(s, call_op(s, "len.t", 1, &list, at), at), spec_value(s, spec_int(s, n), at)};
+    const ir_type *t = ir_type_simple(s->c, T_BOOL);
+    const char *why = ir_fmt(s->c, "the length of '%s' is taken to be %lld", name, (long long)n);
+    ir_value *guard[2] = {spec_emit(s, ir_op_find(s->c, "eq.int"), at, 2, same, 1, &t)->out[0],
+                          ir_const(s->b, at, rt_strz(why), ir_type_simple(s->c, T_STR))};
+    spec_emit(s, ir_struct(s->c, S_GUARD), at, 2, guard, 0, NULL);
+    for (int64_t i = 0; i < n; i++) {
+        const aval *in[2] = {list, spec_int(s, i)};
+        e[i] = call_op(s, "__getitem__.t", 2, in, at);
+    }
+    return spec_list_of(s, ir_type_list(s->c, ir_type_int(s->c, NULL)), (int)n, e);
+}
+
+/* For a rule that must know how long its lists are.  False: nothing more is known now. */
+static bool take_lengths(spec *s, const ir_op *op, const aval ***args, ir_span at) {
+    const aval **all = rt_arena_copy(&s->c->arena, *args, (size_t)op->schema->nparams * sizeof **args);
+    bool any = false;
+    for (int i = 0; i < op->schema->nparams; i++) {
+        const aval *a = all[i];
+        bool list = a->kind == AV_DYN || (a->kind == AV_REF && spec_cell(s, a->cell)->kind == CELL_DYN);
+        const ir_param *p = &op->schema->params[i];
+        int64_t n = list ? taken_length(s, p, a, spec_value(s, a, at)) : -1;
+        if (n < 0 || n > 4 * RT_MAX_RANK) continue;
+        all[i] = elements(s, a, n, p->name, at);
+        any = true;
+    }
+    *args = all;
+    return any;
+}
+
+/* May replace *args. */
+static bool infer(spec *s, ir_infer *x, const ir_op *op, const aval ***args, ir_span at) {
+    if (infer_quietly(s, x, op, *args, at)) return true;
+    if (!x->error_cls && take_lengths(s, op, args, at) && infer_quietly(s, x, op, *args, at)) return true;
     if (!x->error_cls) {
         spec_unsupported(s, at, "%s: %s", op->full, x->error ? x->error : "not supported for these arguments");
         return false;
@@ -405,9 +452,10 @@ static const aval *results_of(spec *s, const ir_op *op, const aval **args, const
 const aval *spec_tensor_op(spec *s, const ir_op *op, const aval **args, ir_span at) {
     ir_infer x;
     if (is_op(op, "as_strided")) args = of_storage(s, args, op->schema->nparams);
-    if (!infer(s, &x, op, args, at)) return spec_const(s, (rt_value){.tag = V_UNDEF});
+    if (!infer(s, &x, op, &args, at)) return spec_const(s, (rt_value){.tag = V_UNDEF});
     s->undecided |= x.uncertain_view;
-    if (x.uncertain_view && s->assume && assume_sizes(s, args[0], at) && !infer(s, &x, op, args, at)) return spec_const(s, (rt_value){.tag = V_UNDEF});
+    if (x.uncertain_view && s->assume && assume_sizes(s, args[0], at) && !infer(s, &x, op, &args, at))
+        return spec_const(s, (rt_value){.tag = V_UNDEF});
     spec_guards(s, &x, at);
     if (op->view || x.strides[0]) return view_of(s, &x, args);
     int n = op->schema->nparams;

@@ -448,6 +448,7 @@ static void run_entry(spec *s, const lower_entry *e) {
     f->entry = f->exported = true;
     f->method = e->method;
     f->span = e->func->span;
+    s->entry = e;
     s->f = f;
     s->b = f->body;
     s->heap = (spec_heap){0};
