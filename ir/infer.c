@@ -463,10 +463,12 @@ bool ir_reduced_axes(ir_infer *x, int rank, uint32_t *set) {
 /* Ops without identity ("!" in the row) need at least one element per result. */
 static bool check_not_empty(ir_infer *x, const ir_type *self, uint32_t set) {
     if (!strchr(x->op->dims, '!')) return true;
-    for (int d = 0; d < self->rank; d++)
-        if ((set >> d & 1) && is_const(self->dims[d], 0))
-            return ir_fail(x, "IndexError", "%s(): Expected reduction dim %d to have non-zero size.",
-                           x->op->name, d);
+    for (int d = 0; d < self->rank; d++) {
+        if (!(set >> d & 1)) continue;
+        if (is_const(self->dims[d], 0))
+            return ir_fail(x, "IndexError", "%s(): Expected reduction dim %d to have non-zero size.", x->op->name, d);
+        ir_require_le(x, ir_dim_const(C, 1), self->dims[d], "%s(): Expected reduction dim %d to have non-zero size.", x->op->name, d);
+    }
     return true;
 }
 

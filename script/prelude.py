@@ -878,9 +878,7 @@ def _all_but_channel(rank: int) -> List[int]:
 def _batch_norm_train(input: Tensor, weight: Optional[Tensor], bias: Optional[Tensor], running_mean: Optional[Tensor], running_var: Optional[Tensor], momentum: float, eps: float) -> Tuple[Tensor, Tensor, Tensor]:
     dims = torch._all_but_channel(input.dim())
     x = torch._widen(input)
-    n = input.numel() // input.size(1)
-    if n == 1 and input.dim() == 2:
-        raise ValueError("Expected more than 1 value per channel when training, got input size {}".format(input.size()))
+    n = torch._prod([input.size(d) for d in dims])
     mean = torch.mean(x, dims)
     centred = x - torch._channels(mean, input.dim())
     var = torch.mean(centred * centred, dims)
@@ -1015,7 +1013,7 @@ def renorm(self: Tensor, p: number, dim: int, maxnorm: number) -> Tensor:
 def softmax(self: Tensor, dim: int, dtype: Optional[int] = None) -> Tensor:
     d = self.dtype if dtype is None else dtype
     x = torch._widen(self.to(d))
-    e = torch.exp(x - torch.amax(x, [dim], True)) if x.numel() > 0 or x.dim() == 0 else torch.exp(x)
+    e = torch.exp(x - torch._amax(x, [dim], True))
     return (e / torch.sum(e, [dim], True)).to(d)
 
 def _softmax(self: Tensor, dim: int, half_to_float: bool) -> Tensor:
@@ -1030,7 +1028,7 @@ def _safe_softmax(self: Tensor, dim: int, dtype: Optional[int] = None) -> Tensor
 def log_softmax(self: Tensor, dim: int, dtype: Optional[int] = None) -> Tensor:
     d = self.dtype if dtype is None else dtype
     x = torch._widen(self.to(d))
-    c = x - torch.amax(x, [dim], True) if x.numel() > 0 or x.dim() == 0 else x
+    c = x - torch._amax(x, [dim], True)
     return (c - torch.log(torch.sum(torch.exp(c), [dim], True))).to(d)
 
 def _log_softmax(self: Tensor, dim: int, half_to_float: bool) -> Tensor:
@@ -1041,7 +1039,7 @@ def softmin(self: Tensor, dim: int, dtype: Optional[int] = None) -> Tensor:
 
 def logsumexp(self: Tensor, dim: BroadcastingList1[int], keepdim: bool = False) -> Tensor:
     x = torch._widen(self if self.is_floating_point() else self.to(6))
-    top = torch.amax(x, dim, True)
+    top = torch._amax(x, dim, True)
     top = torch.where(torch.abs(top) == inf, torch.zeros_like(top), top)
     y = torch.log(torch.sum(torch.exp(x - top), dim, True)) + top
     y = y if keepdim else torch.squeeze(y, dim)
@@ -1314,7 +1312,7 @@ def cov(self: Tensor, *, correction: int = 1, fweights: Optional[Tensor] = None,
 
 def corrcoef(self: Tensor) -> Tensor:
     c = torch.cov(self)
-    if self.dim() < 2:
+    if c.dim() < 2:
         return c / c
     else:
         s = torch.sqrt(torch.diagonal(c, 0, 0, 1))
@@ -1327,13 +1325,24 @@ def quantile(self: Tensor, q: float, dim: Optional[int] = None, keepdim: bool = 
 def quantile(self: Tensor, q: Tensor, dim: Optional[int] = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
     return torch._quantile(self, q.reshape([-1]), q.dim() == 0, dim, keepdim, interpolation)
 
-def _quantile(self: Tensor, q: Tensor, single: bool, dim: Optional[int], keepdim: bool, interpolation: str) -> Tensor:
+@overload("scalar")
+def nanquantile(self: Tensor, q: float, dim: Optional[int] = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
+    return torch._quantile(self, torch.full([1], q, dtype=self.dtype), True, dim, keepdim, interpolation, True)
+
+def nanquantile(self: Tensor, q: Tensor, dim: Optional[int] = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
+    return torch._quantile(self, q.reshape([-1]), q.dim() == 0, dim, keepdim, interpolation, True)
+
+def _quantile(self: Tensor, q: Tensor, single: bool, dim: Optional[int], keepdim: bool, interpolation: str, skip_nan: bool = False) -> Tensor:
     x = torch.flatten(self)
     if dim is not None:
         x = torch.movedim(self, dim, -1) if self.dim() > 0 else x
-    n = x.size(-1)
     s = torch.sort(x, -1)[0]
-    at = torch.where(torch.any(torch.isnan(x), -1, True), n - 1, q * (n - 1))
+    bad = torch.isnan(x)
+    if skip_nan:
+        at = q * torch.clamp_min(torch.sum(torch.logical_not(bad), -1, True) - 1, 0)
+    else:
+        last = x.size(-1) - 1
+        at = torch.where(torch.any(bad, -1, True), last, q * last)
     low = torch.floor(at)
     if interpolation == "lower":
         r = torch.gather(s, -1, low.to(4))
