@@ -385,6 +385,9 @@ static bool creation_dims(ir_infer *x, int *rank, const ir_dim **dims) {
         memcpy(dims, size, (size_t)*rank * sizeof *dims);
         return non_negative(x, *rank, dims);
     }
+    for (int i = 0; i < x->nargs; i++)
+        if (x->args[i].kind == A_TENSOR && x->args[i].type->rank)
+            return ir_fail(x, "RuntimeError", "%s only supports 0-dimensional start and end tensors", x->op->name);
     *rank = n ? 2 : 1;
     if (n) {
         dims[0] = n->dim;
