@@ -1,8 +1,8 @@
-/* test_rows.c: every POINTWISE row of the op table on extreme values, compiled: -O0 and -O3 agree bit for bit, and both with
- * the graph interpreter within the tolerances of `check`.  Each row is a function for each dtype; a module holds all
- * functions of a dtype. */
+/* test_rows.c: every POINTWISE row of the op table on extreme values, compiled: -O0, -O3 and the kernel interpreter agree bit
+ * for bit, and all with the graph interpreter within the tolerances of `check`.  Each row is a function for each dtype; a
+ * module holds all functions of a dtype. */
 #include "jitc_internal.h"
-#include "lower/comp.h"
+#include "lower/group.h"
 #include "runtime/module.h"
 
 #include <criterion/criterion.h>
@@ -128,10 +128,7 @@ static ir_module *module_of(rt_dtype d) {
     return m;
 }
 
-static jitc_session *compile(rt_dtype d, int opt) {
-    ir_module *m = module_of(d);
-    jitc_model model = {.c = c, .module = m, .file = "rows", .stem = "rows"};
-    jitc_compile_opts o = {.size = sizeof o, .optimise = opt ? opt : -1};
+static lower_entries entries_of(ir_module *m) {
     lower_entries all = {0};
     lower_words none = {0};
     for (int i = 0; i < nrows; i++) {
@@ -142,12 +139,90 @@ static jitc_session *compile(rt_dtype d, int opt) {
         for (int k = 0; k < 3; k++) calls[k] = (lower_call){(int)r->args[k].list->n, r->args[k].list->at};
         cr_assert(lower_entries_from_calls(m, &f, &none, 3, calls, &all));
     }
+    return all;
+}
+
+static jitc_session *compile(rt_dtype d, int opt) {
+    ir_module *m = module_of(d);
+    jitc_model model = {.c = c, .module = m, .file = "rows", .stem = "rows"};
+    jitc_compile_opts o = {.size = sizeof o, .optimise = opt ? opt : -1};
+    lower_entries all = entries_of(m);
     jitc_session *s = NULL;
     jitc_module *code = jitc_compile_and_load(&model, &o, &all, NULL, NULL);
     cr_assert(code, "%s -O%d: %s", rt_dtypes[d].name, opt, c->diags.n ? c->diags.at[0].text : "");
     cr_assert_eq(jitc_session_new(code, NULL, &s), JITC_OK);
     jitc_module_release(code);
     return s;
+}
+
+/* ---- the kernel interpreter */
+
+static ir_module *kernels_of(rt_dtype d) {
+    ir_module *m = module_of(d);
+    lower_entries all = entries_of(m);
+    lower_options o = {.opt = 3};
+    bool stopped;
+    ir_module *core = lower_specialise(m, all.list.n, all.list.at);
+    cr_assert(core && lower_run(core, &o, &stopped));
+    return core;
+}
+
+typedef struct sizes {
+    const ir_func *f;
+    const rt_list *args;
+} sizes;
+
+/* A symbol is a size of an argument. */
+static bool size_of(void *env, const char *symbol, int64_t *out) {
+    const sizes *e = env;
+    for (int i = 0; i < e->f->body->params.n; i++) {
+        const ir_type *t = e->f->body->params.at[i]->type;
+        for (int d = 0; d < t->rank; d++) {
+            if (t->dims[d] != ir_dim_symbol(c, symbol)) continue;
+            *out = e->args->at[i].tensor->shape[d];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The one kernel that the function consists of, or NULL. */
+static const ir_node *only_kernel(const ir_func *f) {
+    const ir_node *found = NULL;
+    for (const ir_node *n = f->body->first; n; n = n->next) {
+        if (n->op->cls == OP_STRUCT && n->op->id == S_CONST) continue;
+        if (n->op->cls != OP_STRUCT || n->op->id != S_KERNEL || found) return NULL;
+        found = n;
+    }
+    for (int i = 0; found && i < found->nin; i++)
+        if (found->in[i]->def) return NULL;
+    return found;
+}
+
+/* Runs the function's kernel: its status, or -9 if it is not a launch of one kernel on arguments alone. */
+static int interpret_kernel(const ir_func *f, const rt_list *args, rt_tensor *out) {
+    const ir_node *n = only_kernel(f);
+    const lower_kernel *k = n ? n->info : NULL;
+    if (!k || k->launches.n != 1) return -9;
+    const lower_launch *l = &k->launches.at[0];
+    void *data[16];
+    int64_t scalars[32], count[16], error[K_MAX_RAISE], grid;
+    rt_tensor *dense[16] = {NULL};
+    for (int i = 0; i < l->buffers.n; i++) {
+        const lower_buffer *b = &l->buffers.at[i];
+        cr_assert_neq(b->kind, LB_SCRATCH);
+        const rt_tensor *t = out;
+        if (b->kind == LB_IN) t = dense[i] = rt_tensor_copy_to(args->at[n->in[b->index]->index].tensor, b->dtype);
+        data[i] = rt_tensor_data(t);
+        count[i] = rt_tensor_numel(t);
+    }
+    sizes env = {f, args};
+    for (int i = 0; i < l->scalars.n; i++) cr_assert(ir_dim_eval(l->scalars.at[i].dim, size_of, &env, &scalars[i]));
+    cr_assert(ir_dim_eval(l->grid, size_of, &env, &grid));
+    int status = k_eval(l->kernel, 8, data, count, scalars, 0, grid, error);
+    for (int i = 0; i < l->buffers.n; i++)
+        if (dense[i]) rt_tensor_release(dense[i]);
+    return status;
 }
 
 /* ---- comparison */
@@ -173,15 +248,32 @@ static bool call(jitc_session *s, const row *r, int k, rt_value *out) {
     return true;
 }
 
-static void compare(const row *r, int k, jitc_session *slow, jitc_session *fast, lower_interp *in) {
+/* a: the result at -O0, NULL if it raised.  How many kernels were compared: none or one. */
+static int compare_kernel(const row *r, int k, const rt_tensor *a, const ir_module *core) {
+    int64_t at = 0;
+    const ir_func *f = rt_map_get(&core->funcs, r->name);
+    if (!a || !f) return 0;
+    rt_tensor *t = rt_tensor_new(a->dtype, a->ndim, a->shape);
+    int status = interpret_kernel(f, r->args[k].list, t);
+    if (status != -9) {
+        cr_expect_eq(status, 0, "%s %s case %d: the kernel interpreter gives %d", r->op->full, r->name, k, status);
+        cr_expect(same_bits(a, t, &at), "%s %s case %d: -O0 and the kernel interpreter differ at %lld", r->op->full, r->name, k, (long long)at);
+    }
+    rt_tensor_release(t);
+    return status != -9;
+}
+
+static int compare(const row *r, int k, jitc_session *slow, jitc_session *fast, lower_interp *in, const ir_module *core) {
     rt_value a, b, want;
     rt_env env = {0};
     int64_t at = 0;
+    int kernels = 0;
     bool ok = lower_interp_call(in, r->f, (int)r->args[k].list->n, r->args[k].list->at, &want, &env);
     bool ran = call(slow, r, k, &a);
     cr_expect_eq(ran, ok, "%s %s case %d: %s", r->op->full, r->name, k, ran ? env.message : jitc_session_error(slow));
     cr_expect_eq(call(fast, r, k, &b), ran, "%s %s case %d: -O0 and -O3", r->op->full, r->name, k);
     if (ok && ran) {
+        kernels = compare_kernel(r, k, a.tensor, core);
         ir_case expected = {.method = r->name, .has_out = true, .out = want};
         ir_comparison diff = {0};
         cr_expect(same_bits(a.tensor, b.tensor, &at), "%s %s case %d: -O0 and -O3 differ at %lld", r->op->full, r->name, k, (long long)at);
@@ -189,15 +281,19 @@ static void compare(const row *r, int k, jitc_session *slow, jitc_session *fast,
     }
     if (ok) rt_release(want);
     rt_env_clear(&env);
+    return kernels;
 }
 
 static void check_dtype(rt_dtype d) {
     jitc_session *slow = compile(d, 0), *fast = compile(d, 3);
+    const ir_module *core = kernels_of(d);
     ir_module *m = module_of(d);
     lower_interp *in = lower_interp_new(m);
-    cr_assert_gt(nrows, 100);
+    int kernels = 0;
     for (int i = 0; i < nrows; i++)
-        for (int k = 0; k < 3; k++) compare(&rows[i], k, slow, fast, in);
+        for (int k = 0; k < 3; k++) kernels += compare(&rows[i], k, slow, fast, in, core);
+    cr_assert_gt(nrows, 100);
+    cr_assert_gt(kernels, 100);
     lower_interp_free(in);
     jitc_session_free(slow);
     jitc_session_free(fast);
