@@ -342,7 +342,7 @@ static bool slice_bound(ir_infer *x, const ir_arg *a, const ir_dim *size, const 
 
 bool ir_arg_step(ir_infer *x, const ir_dim **step) {
     const ir_dim *given = ir_arg_named(x, "step")->dim;
-    if (!ir_require_le(x, num(x, 1), given, "%s: step must be greater than zero", x->op->name)) return false;
+    if (!ir_require_le(x, num(x, 1), given, "%s step must be positive", x->op->name)) return false;
     *step = ir_dim_larger(C, given, num(x, 1)); /* a divisor, also where the guard is not reached yet */
     return true;
 }

@@ -28,7 +28,7 @@ tensor([[[0.0, 1.0], [2.0, 3.0]], [[5.0, 6.0], [7.0, 8.0]]])
 x = f32[1, 3] iota
 k = 0
 --- want
-raises RuntimeError: unfold: step must be greater than zero
+raises RuntimeError: unfold step must be positive
 --- run write
 x = f32[3, 4] iota
 k = 1
