@@ -188,12 +188,30 @@ static rt_dtype scalar_dtype(const ir_type *t) {
     return t->kind == T_FLOAT ? DT_F64 : t->kind == T_BOOL ? DT_BOOL : t->kind == T_INT ? DT_I64 : DT_NONE;
 }
 
-static V libm_call(host *h, const ir_expr *e, V *args) {
-    const char *name = k_math_symbol(e->op, e->dtype);
-    T t = cg_type(h->cg, e->dtype), params[3] = {t, t, t}, type = LLVMFunctionType(t, params, (unsigned)e->n, false);
+static V libm_call(host *h, ir_prim p, rt_dtype d, int n, V *args) {
+    const char *name = k_math_symbol(p, d);
+    T t = cg_type(h->cg, d), params[3] = {t, t, t}, type = LLVMFunctionType(t, params, (unsigned)n, false);
     V fn = LLVMGetNamedFunction(h->cg->mod, name);
     if (!fn) fn = LLVMAddFunction(h->cg->mod, name, type);
-    return LLVMBuildCall2(B, type, fn, args, (unsigned)e->n, "");
+    return LLVMBuildCall2(B, type, fn, args, (unsigned)n, "");
+}
+
+static V float_prim(host *h, ir_prim p, rt_dtype d, V a, V b) { return cg_prim(h->cg, p, d, d, (V[]){a, b}); }
+
+/* mod and floordiv of floats, from fmod: as lower/math.c makes them for kernels. */
+static V floor_division(host *h, ir_prim p, rt_dtype d, V *args) {
+    V x = args[0], y = args[1], zero = LLVMConstReal(cg_type(h->cg, d), 0), r = libm_call(h, K_REM, d, 2, args);
+    V differ = LLVMBuildXor(B, LLVMBuildFCmp(B, LLVMRealOLT, r, zero, ""), LLVMBuildFCmp(B, LLVMRealOLT, y, zero, ""), "");
+    differ = LLVMBuildAnd(B, differ, LLVMBuildFCmp(B, LLVMRealONE, r, zero, ""), "");
+    if (p == K_MOD) return LLVMBuildSelect(B, differ, LLVMBuildFAdd(B, r, y, ""), r, "");
+    V exact = LLVMBuildFDiv(B, x, y, ""), one = LLVMConstReal(cg_type(h->cg, d), 1);
+    V q = LLVMBuildFDiv(B, LLVMBuildFSub(B, x, r, ""), y, "");
+    q = LLVMBuildSelect(B, differ, LLVMBuildFSub(B, q, one, ""), q, "");
+    V f = float_prim(h, K_FLOOR, d, q, NULL), half = LLVMConstReal(cg_type(h->cg, d), 0.5);
+    V low = LLVMBuildFCmp(B, LLVMRealOGT, LLVMBuildFSub(B, q, f, ""), half, "");
+    f = LLVMBuildSelect(B, low, LLVMBuildFAdd(B, f, one, ""), f, "");
+    f = LLVMBuildSelect(B, LLVMBuildFCmp(B, LLVMRealOEQ, q, zero, ""), float_prim(h, K_COPYSIGN, d, zero, exact), f, "");
+    return LLVMBuildSelect(B, LLVMBuildFCmp(B, LLVMRealOEQ, y, zero, ""), exact, f, "");
 }
 
 static V scalar_expr(host *h, ir_node *n, const ir_expr *e) {
@@ -207,7 +225,9 @@ static V scalar_expr(host *h, ir_node *n, const ir_expr *e) {
     default: break;
     }
     for (int i = 0; i < e->n; i++) args[i] = scalar_expr(h, n, e->args[i]);
-    if (rt_dtypes[e->dtype].kind == 'F' && k_math_symbol(e->op, e->dtype)) return libm_call(h, e, args);
+    bool real = rt_dtypes[e->dtype].kind == 'F';
+    if (real && k_math_symbol(e->op, e->dtype)) return libm_call(h, e->op, e->dtype, e->n, args);
+    if (real && (e->op == K_MOD || e->op == K_FLOORDIV)) return floor_division(h, e->op, e->dtype, args);
     if (e->op == K_POW) ir_error(h->c, n->span, "int ** int with a base or exponent that is not constant is not supported");
     return cg_prim(h->cg, e->op, e->dtype, e->n ? e->args[e->op == K_SELECT ? 1 : 0]->dtype : e->dtype, args);
 }

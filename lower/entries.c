@@ -250,7 +250,7 @@ static bool default_fits(builder *b, int i, T t) {
     return d && same_key(d, t, false);
 }
 
-static void add_entry(builder *b, const T *types, lower_entries *out) {
+static lower_arg *add_entry(builder *b, const T *types, lower_entries *out) {
     lower_arg *args = RT_ARRAY(&b->c->arena, lower_arg, b->nparams + 1);
     for (int i = 0; i < b->nparams; i++) {
         args[i] = (lower_arg){.type = types[i], .name = param_name(b, i)};
@@ -263,6 +263,7 @@ static void add_entry(builder *b, const T *types, lower_entries *out) {
                      .nargs = b->nparams,
                      .args = args};
     RT_PUSH(&b->c->arena, &out->list, e);
+    return args;
 }
 
 /* ---- words */
@@ -433,6 +434,7 @@ bool lower_entries_from_inputs(ir_module *m, const lower_method *f, const lower_
 
 typedef struct variant {
     RT_VEC(const T *) calls;
+    RT_VEC(const lower_call *) values;
 } variant;
 
 static const rt_value *call_arg(const builder *b, const lower_call *call, int i) {
@@ -469,6 +471,19 @@ static bool calls_agree(const builder *b, const variant *v, const T *x) {
     return true;
 }
 
+/* The length of list argument i, if all calls agree. */
+static void give_length(const builder *b, const variant *v, int i, lower_arg *out) {
+    for (int k = 0; k < v->values.n; k++) {
+        const rt_value *x = b->fixed[i] ? b->fixed[i] : call_arg(b, v->values.at[k], i);
+        if (x->tag != V_LIST || (k && x->list->n != out->length)) {
+            out->has_length = false;
+            return;
+        }
+        out->has_length = true;
+        out->length = x->list->n;
+    }
+}
+
 static bool variant_entry(builder *b, const variant *v, lower_entries *out) {
     T *types = RT_ARRAY(&b->c->arena, T, b->nparams + 1), *part = RT_ARRAY(&b->c->arena, T, v->calls.n);
     b->taken = (rt_map){0};
@@ -482,7 +497,8 @@ static bool variant_entry(builder *b, const variant *v, lower_entries *out) {
             return false;
         }
     }
-    add_entry(b, types, out);
+    lower_arg *args = add_entry(b, types, out);
+    for (int i = 0; i < b->nparams; i++) give_length(b, v, i, &args[i]);
     return true;
 }
 
@@ -499,6 +515,7 @@ bool lower_entries_from_calls(ir_module *m, const lower_method *f, const lower_w
         while (v < variants.n && !calls_agree(&b, &variants.at[v], types)) v++;
         if (v == variants.n) RT_PUSH(&m->c->arena, &variants, (variant){0});
         RT_PUSH(&m->c->arena, &variants.at[v].calls, types);
+        RT_PUSH(&m->c->arena, &variants.at[v].values, &calls[i]);
         used++;
     }
     if (ok && used < ncalls)

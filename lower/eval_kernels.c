@@ -87,7 +87,7 @@ static bool apply_i64(const ir_expr *e, void *dst, const void *const *args, int 
         LOOP(int64_t, quotient(x, y))
     case K_MOD:
         if (!divides(args[1], n)) return false;
-        LOOP(int64_t, x - quotient(x, y) * y)
+        LOOP(int64_t, (uint64_t)x - (uint64_t)quotient(x, y) * (uint64_t)y)
         COMPARISONS(int64_t)
     default: return false;
     }

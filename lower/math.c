@@ -404,7 +404,6 @@ static val nextafter_bits(B b, val x, val y) {
     rt_dtype d = x->dtype, i = d == DT_F64 ? DT_I64 : DT_I32;
     val zero = num(b, x, 0), bits = k_bitcast(b, x, i), one = k_int(b, i, 1);
     val away = k_2(b, K_EQ, k_2(b, K_LT, x, y), k_2(b, K_GT, x, zero));
-    away = k_1(b, K_NOT, k_2(b, K_XOR, k_2(b, K_LT, x, y), k_2(b, K_GT, x, zero)));
     val r = k_bitcast(b, k_select(b, away, k_add(b, bits, one), k_sub(b, bits, one)), d);
     r = k_select(b, k_2(b, K_EQ, x, zero), sign_of(b, k_bitcast(b, one, d), y), r);
     r = k_select(b, k_2(b, K_EQ, x, y), y, r);

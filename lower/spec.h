@@ -85,6 +85,7 @@ typedef struct spec_frame {
 typedef struct spec {
     ir_context *c;
     ir_module *from, *to;
+    const lower_entry *entry;
     ir_func *f;          /* function being emitted */
     ir_block *b;         /* where nodes go */
     spec_heap heap;
@@ -103,7 +104,10 @@ typedef struct spec {
     rt_map cells_of;     /* rt pointer (object, list, tensor storage) -> cell + 1, per entry */
     rt_map states;       /* names of state cells known so far (all entries) */
     rt_map in_place;     /* names of module tensors that an entry writes in place */
-    bool new_state;      /* a state was discovered: start again */
+    bool again;          /* a state was discovered, or `assume` became true: start again */
+    bool undecided;      /* a reshape of this entry copies or not by sizes that are not known */
+    bool assume;         /* such sizes are taken to be at least 2, because a write needs to know */
+    rt_map assumed;      /* symbols of which that was assumed */
     rt_map param_names;  /* tensor pointer -> name */
     lower_interp *in;    /* evaluates constants */
     ir_span call;        /* in the body of a composite op: the span of its call, which all its nodes get; else 0 */

@@ -109,7 +109,7 @@ static void set_attr(spec *s, const aval *o, const aval *v, ir_node *n) {
     const char *path = join_path(s, x->name, n->sym);
     if (rt_map_get(&s->states, path)) return;
     rt_map_put(&s->c->arena, &s->states, path, (void *)path);
-    s->new_state = true;
+    s->again = true;
 }
 
 static const aval *new_object(spec *s, ir_node *n) {
@@ -448,6 +448,7 @@ static void run_entry(spec *s, const lower_entry *e) {
     f->entry = f->exported = true;
     f->method = e->method;
     f->span = e->func->span;
+    s->entry = e;
     s->f = f;
     s->b = f->body;
     s->heap = (spec_heap){0};
@@ -456,7 +457,7 @@ static void run_entry(spec *s, const lower_entry *e) {
     s->depth = 0;
     s->frame = NULL;
     s->steps = s->unrolled = s->unroll_start = 0;
-    s->exhausted = s->unrolling = false;
+    s->exhausted = s->unrolling = s->undecided = false;
     s->call = 0;
     int n;
     for (int i = 0; i < s->states.n; i++) { /* their storages exist before any fork */
@@ -504,14 +505,16 @@ ir_module *lower_specialise(ir_module *m, int nentries, const lower_entry *entri
     name_tensors(&s);
     int ndiags = c->diags.n, nerrors = c->nerrors;
     do {
-        s.new_state = false;
+        s.again = false;
+        for (int i = 0; i < s.assumed.n; i++) ((ir_symbol *)s.assumed.entries[i].value)->lo = 1;
+        s.assumed = (rt_map){0};
         c->diags.n = ndiags;
         c->nerrors = nerrors;
         s.to = ir_module_new(c, m->name);
         s.to->state = IR_CORE;
         s.symbol_block = (rt_map){0};
         for (int i = 0; i < nentries; i++) run_entry(&s, &entries[i]);
-    } while (s.new_state);
+    } while (s.again);
     mark_states(&s);
     lower_interp_free(s.in);
     return c->nerrors == nerrors ? s.to : NULL;
