@@ -61,7 +61,8 @@ typedef struct cell {
     const ir_type *type; /* STORAGE: of the base; LIST, DICT, DYN: declared type */
     const ir_dim **strides; /* STORAGE: of the base, NULL contiguous */
     const aval *scalar;  /* STORAGE of rank 0: the scalar it holds, if known */
-    const char *name;    /* STORAGE: param or state name; OBJECT: path of a module object ("" top), else NULL */
+    const char *name;    /* STORAGE: param or state name; OBJECT: path of a module object ("" top); LIST, DICT: of the attribute
+                          * that holds it; else NULL */
     int arg;             /* STORAGE: entry argument number + 1, or 0 */
     const char *frozen;  /* why writing is not possible (may alias another tensor), or NULL */
     int n, cap;          /* LIST, DICT: elements; OBJECT: fields */
@@ -102,7 +103,10 @@ typedef struct spec {
     rt_map cells_of;     /* rt pointer (object, list, tensor storage) -> cell + 1, per entry */
     rt_map states;       /* names of state cells known so far (all entries) */
     rt_map in_place;     /* names of module tensors that an entry writes in place */
-    bool new_state;      /* a state was discovered: start again */
+    rt_map assigned;     /* paths of fields that an entry assigns */
+    rt_map parted;       /* names of tensors that were one and have a copy each, as one of them is assigned -> another's name */
+    rt_map state_types;  /* name -> core type of a state that is no tensor, as far as it is found (where the declared one is vague) */
+    bool new_state;      /* a state or a wider type of one was discovered: start again */
     rt_map param_names;  /* tensor pointer -> name */
     lower_interp *in;    /* evaluates constants */
     ir_span call;        /* in the body of a composite op: the span of its call, which all its nodes get; else 0 */
@@ -140,6 +144,7 @@ ir_value *spec_materialise(spec *s, int cell, const ir_type *as, ir_span at);
 void spec_settle(spec *s, const aval *a, ir_span at);
 /* A type with the containers in it as others may write them: their ints and sizes are any. */
 const ir_type *spec_loose(spec *s, const ir_type *t);
+bool spec_vague(const ir_type *t); /* a declared type that says less than a core type: tensors without dtype, or anything */
 void spec_retry(spec *s, int cell, const ir_type *as); /* unwinds to the fork that can do so */
 void spec_freeze(spec *s, const aval *a, const char *why); /* tensors in a: no writes from here on */
 bool spec_dim_visible(spec *s, const ir_dim *d); /* are all its symbols bound in the current block */
@@ -178,5 +183,10 @@ bool spec_shared(spec *s, const spec_heap *h, int cell, int n, const aval *const
 void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results); /* evaluates nodes, then b's results */
 const aval *spec_call(spec *s, ir_func *f, int n, const aval *const *args, ir_span at);
 const aval *spec_rt_attr(spec *s, rt_value v, const ir_type *t, const char *path); /* module attribute -> abstract */
+/* A list or dict is about to be written: one that a module attribute holds is state. */
+void spec_note_write(spec *s, const aval *container);
+/* The run-time value v is about to hold what has type `want`.  true: v is a state, read again with that type (all entries
+ * start again). */
+bool spec_widen_state(spec *s, const ir_value *v, const ir_type *want);
 
 #endif

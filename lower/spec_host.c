@@ -188,6 +188,15 @@ static const aval *call_constant(spec *s, const ir_op *op, int n, rt_value *in, 
     return undef(s);
 }
 
+static bool holds(const ir_type *t, bool (*what)(const ir_type *t)) {
+    if (what(t)) return true;
+    for (int i = 0; i < t->n; i++)
+        if (holds(t->elem[i], what)) return true;
+    return false;
+}
+static bool is_var(const ir_type *t) { return t->kind == T_VAR; }
+static bool is_reference(const ir_type *t) { return t->kind == T_TENSOR || t->kind == T_LIST || t->kind == T_DICT; }
+
 enum { MAX_FOLDED = 100000 /* bytes or elements of a value that is computed at compile time */ };
 
 static int64_t size_of(spec *s, const aval *a) {
@@ -217,10 +226,26 @@ static bool could_be_huge(spec *s, const ir_op *op, int n, const aval **args) {
     return (multiplies(op) ? product : sum) > MAX_FOLDED;
 }
 
+/* Are there containers in the container?  A copy of them would be another thing than what is named elsewhere. */
+static bool holds_containers(spec *s, const aval *a) {
+    const cell *x = a->kind == AV_REF ? spec_cell(s, a->cell) : NULL;
+    for (int i = 0; x && i < x->n; i++)
+        if (x->at[i]->kind == AV_REF || holds_containers(s, x->at[i])) return true;
+    for (int i = 0; a->kind == AV_TUPLE && i < a->n; i++)
+        if (a->at[i]->kind == AV_REF || holds_containers(s, a->at[i])) return true;
+    return false;
+}
+
+static bool gives_var(const ir_op *op) {
+    for (int i = 0; i < op->schema->nresults; i++)
+        if (holds(op->schema->results[i].type, is_var)) return true;
+    return false;
+}
+
 static const aval *fold(spec *s, const ir_op *op, int n, const aval **args, ir_span at) {
     if (op->effects & (EFF_WRITES | EFF_SIDE) || could_be_huge(s, op, n, args)) return NULL;
     for (int i = 0; i < n; i++)
-        if (!spec_is_const(s, args[i])) return NULL;
+        if (!spec_is_const(s, args[i]) || (gives_var(op) && holds_containers(s, args[i]))) return NULL;
     rt_value *in = RT_ARRAY(&s->c->arena, rt_value, n + 1), out;
     for (int i = 0; i < n; i++) in[i] = spec_to_rt(s, args[i]);
     const aval *failed = call_constant(s, op, n, in, at, &out);
@@ -309,6 +334,7 @@ static bool structure_known(spec *s, const ir_op *op, const aval **args) {
 }
 
 static void write_back(spec *s, const aval *a, rt_value v) {
+    spec_note_write(s, a);
     const aval *fresh = unboxed(s, v, NULL);
     cell now = *spec_cell(s, fresh->cell);
     cell *x = spec_cell_edit(s, a->cell);
@@ -579,24 +605,13 @@ static bool widen(spec *s, const ir_op *op, const aval **args, ir_span at) {
         return false;
     }
     if (want != now && x) return spec_materialise(s, l->cell, want, at) != NULL;
-    if (want != now && !x) spec_unsupported(s, at, "%s: the element does not fit the type of this run-time list", op->name);
+    if (want != now && !x && !spec_widen_state(s, l->v, spec_loose(s, want))) spec_unsupported(s, at, "%s: the element does not fit the type of this run-time list", op->name);
     return want == now;
 }
 
-static bool holds(const ir_type *t, bool (*what)(const ir_type *t)) {
-    if (what(t)) return true;
-    for (int i = 0; i < t->n; i++)
-        if (holds(t->elem[i], what)) return true;
-    return false;
-}
-static bool is_var(const ir_type *t) { return t->kind == T_VAR; }
-static bool is_reference(const ir_type *t) { return t->kind == T_TENSOR || t->kind == T_LIST || t->kind == T_DICT; }
-
 /* May a result be an element of `a`, shared with it? */
 static bool gives_elements(spec *s, const ir_op *op, const aval *a) {
-    bool given = false;
-    for (int i = 0; i < op->schema->nresults; i++) given = given || holds(op->schema->results[i].type, is_var);
-    if (!given || a->kind != AV_REF || !known_container(s, a)) return false;
+    if (!gives_var(op) || a->kind != AV_REF || !known_container(s, a)) return false;
     const cell *x = spec_cell(s, a->cell);
     for (int i = 0; i < x->n; i++)
         if (x->at[i]->kind == AV_REF || holds(spec_type(s, x->at[i]), is_reference)) return true;
@@ -607,6 +622,7 @@ static const aval *emit_host(spec *s, const ir_op *op, int n, const aval **args,
     int nres = op->schema->nresults;
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, n);
     bool keeps = op->effects & EFF_WRITES;
+    if (keeps) spec_note_write(s, args[0]);
     if (keeps && args[0]->kind == AV_REF) spec_materialise(s, args[0]->cell, NULL, at);
     for (int i = 0; i < n && !s->stop; i++)
         if (gives_elements(s, op, args[i])) spec_settle(s, args[i], at);
