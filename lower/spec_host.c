@@ -448,18 +448,23 @@ static const ir_expr *scalar_leaf(ir_exprs *x, spec *s, const aval *a, int i) {
 }
 
 const aval *spec_scalar_body(spec *s, const ir_op *op, const aval **args) {
-    int n = op->schema->nparams;
+    int n = op->schema->nparams, bound = n;
     ir_exprs x = {.c = s->c};
-    const ir_expr **values = RT_ARRAY(&s->c->arena, const ir_expr *, n);
-    const char **names = RT_ARRAY(&s->c->arena, const char *, n);
+    const ir_expr **values = RT_ARRAY(&s->c->arena, const ir_expr *, 2 * n);
+    const char **names = RT_ARRAY(&s->c->arena, const char *, 2 * n);
     rt_dtype compute = DT_BOOL;
     for (int i = 0; i < n; i++) {
-        names[i] = op->schema->params[i].name;
+        const char *name = names[i] = op->schema->params[i].name;
+        if (args[i]->kind == AV_CONST && args[i]->k.tag == V_STR) { /* chosen by as NAME.word */
+            values[i] = values[bound] = ir_x_int(&x, DT_BOOL, 1);
+            names[bound++] = ir_fmt(s->c, "%s.%s", name, args[i]->k.str->s);
+            continue;
+        }
         values[i] = scalar_leaf(&x, s, args[i], i);
         if (!values[i]) return NULL;
         if (values[i]->dtype == DT_F64 || (values[i]->dtype == DT_I64 && compute == DT_BOOL)) compute = values[i]->dtype;
     }
-    const ir_expr *e = ir_scalar_parse(&x, op->body, compute, n, names, values, 0, NULL);
+    const ir_expr *e = ir_scalar_parse(&x, op->body, compute, bound, names, values, 0, NULL);
     sym r = e ? sym_eval(s->c, e) : (sym){SYM_NONE};
     switch (r.kind) {
     case SYM_INT: return spec_dim(s, r.d, NULL);
