@@ -243,6 +243,8 @@ static const char *entry_name(builder *b, const lower_entries *out) {
     return ir_intern(b->c, n ? ir_fmt(b->c, "%s.%d", b->f->name, n) : b->f->name);
 }
 
+static bool is_scalar_value(rt_value v) { return v.tag == V_INT || v.tag == V_FLOAT || v.tag == V_BOOL || v.tag == V_STR; }
+
 static bool default_fits(builder *b, int i, T t) {
     const rt_value *def = b->f->defaults[i];
     if (!def) return false;
@@ -250,12 +252,15 @@ static bool default_fits(builder *b, int i, T t) {
     return d && same_key(d, t, false);
 }
 
-static void add_entry(builder *b, const T *types, lower_entries *out) {
+/* given: which arguments the calls pass; NULL: any may be passed.  What none of them passes has its default as a constant. */
+static void add_entry(builder *b, const T *types, const bool *given, lower_entries *out) {
     lower_arg *args = RT_ARRAY(&b->c->arena, lower_arg, b->nparams + 1);
     for (int i = 0; i < b->nparams; i++) {
         args[i] = (lower_arg){.type = types[i], .name = param_name(b, i)};
-        if (b->fixed[i]) args[i].constant = true, args[i].value = *b->fixed[i];
         if (default_fits(b, i, types[i])) args[i].has_default = true, args[i].def = *b->f->defaults[i];
+        if (b->fixed[i]) args[i].constant = true, args[i].value = *b->fixed[i];
+        else if (given && !given[i] && args[i].has_default && is_scalar_value(args[i].def))
+            args[i].constant = true, args[i].value = args[i].def;
     }
     lower_entry e = {.name = entry_name(b, out),
                      .method = b->f->name,
@@ -425,7 +430,7 @@ bool lower_entries_from_inputs(ir_module *m, const lower_method *f, const lower_
     for (int i = 0; ok && i < b.nparams; i++) types[i] = input_type(&b, i);
     for (int i = 0; ok && i < b.nparams; i++) ok = types[i] != NULL;
     for (int i = 0; ok && i < b.nparams; i++) types[i] = with_symbols(&b, param_name(&b, i), types[i]);
-    if (ok) add_entry(&b, types, out);
+    if (ok) add_entry(&b, types, NULL, out);
     return ok;
 }
 
@@ -433,6 +438,7 @@ bool lower_entries_from_inputs(ir_module *m, const lower_method *f, const lower_
 
 typedef struct variant {
     RT_VEC(const T *) calls;
+    bool *given; /* which arguments some call passes */
 } variant;
 
 static const rt_value *call_arg(const builder *b, const lower_call *call, int i) {
@@ -482,7 +488,7 @@ static bool variant_entry(builder *b, const variant *v, lower_entries *out) {
             return false;
         }
     }
-    add_entry(b, types, out);
+    add_entry(b, types, v->given, out);
     return true;
 }
 
@@ -497,8 +503,12 @@ bool lower_entries_from_calls(ir_module *m, const lower_method *f, const lower_w
         if (!types) continue;
         int v = 0;
         while (v < variants.n && !calls_agree(&b, &variants.at[v], types)) v++;
-        if (v == variants.n) RT_PUSH(&m->c->arena, &variants, (variant){0});
+        if (v == variants.n) {
+            variant fresh = {.given = RT_ARRAY(&m->c->arena, bool, b.nparams + 1)};
+            RT_PUSH(&m->c->arena, &variants, fresh);
+        }
         RT_PUSH(&m->c->arena, &variants.at[v].calls, types);
+        for (int k = 0; k < calls[i].nargs; k++) variants.at[v].given[k] = true;
         used++;
     }
     if (ok && used < ncalls)

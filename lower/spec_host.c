@@ -539,9 +539,32 @@ static bool makes_tensor(const ir_op *op) {
            !strcmp(op->name, "NumToTensor");
 }
 
+/* A list whose length only the run knows: its function makes the tensor. */
+static const aval *tensor_of_list(spec *s, const ir_op *op, const aval **args, ir_span at) {
+    const ir_type *t = spec_type(s, args[0]);
+    int rank = 0;
+    for (; t->kind == T_LIST; t = t->elem[0]) rank++;
+    rt_dtype dt = t->kind == T_INT ? DT_I64 : t->kind == T_BOOL ? DT_BOOL : t->kind == T_FLOAT || t->kind == T_BOTTOM ? DT_F32 : DT_NONE;
+    if (dt == DT_NONE) {
+        spec_unsupported(s, at, "%s of a run-time list of other things than numbers is not supported", op->name);
+        return undef(s);
+    }
+    int n = op->schema->nparams;
+    ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, n);
+    for (int i = 0; i < n; i++) in[i] = spec_value(s, args[i], at);
+    const ir_type *unknown = ir_type_tensor(s->c, given_dtype(op, args, dt), rank, RT_ARRAY(&s->c->arena, const ir_dim *, rank + 1));
+    const ir_type *result = spec_fresh_type(s, unknown);
+    return spec_tensor_new(s, spec_emit(s, op, at, n, in, 1, &result)->out[0], NULL);
+}
+
+static bool is_list(spec *s, const aval *a) {
+    return (a->kind == AV_REF || a->kind == AV_DYN) && spec_type(s, a)->kind == T_LIST;
+}
+
 static const aval *tensor_from_numbers(spec *s, const ir_op *op, const aval **args, ir_span at) {
     const aval *leaf = leaf_of(s, args[0]);
     if (known_container(s, leaf)) return NULL; /* empty: constant */
+    if (is_list(s, leaf)) return tensor_of_list(s, op, args, at);
     rt_dtype dt = leaf->kind == AV_TENSOR ? leaf->type->dtype : number_dtype(s, leaf);
     if (!strcmp(op->name, "scalar_tensor")) dt = DT_F32;
     if (!strcmp(op->name, "NumToTensor") && dt == DT_F32) dt = DT_F64;

@@ -40,6 +40,13 @@ def _prod(xs: List[int]) -> int:
 def _two(xs: List[int], i: int) -> int:
     return xs[0] if len(xs) == 1 else xs[i]
 
+def broadcast_shapes(a: List[int], b: List[int]) -> List[int]:
+    return torch._infer_size(a, b)
+
+@overload("three")
+def broadcast_shapes(a: List[int], b: List[int], c: List[int]) -> List[int]:
+    return torch._infer_size(torch._infer_size(a, b), c)
+
 def _reduce_loss(x: Tensor, reduction: int) -> Tensor:
     if reduction == 1:
         return x.mean()
@@ -2103,6 +2110,29 @@ def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Optional[
         loss = loss * weight
     return torch._reduce_loss(torch.mean(loss, [-1]), reduction)
 
+def multi_margin_loss(self: Tensor, target: Tensor, p: number = 1, margin: number = 1, weight: Optional[Tensor] = None, reduction: int = 1) -> Tensor:
+    x = self.reshape([1, -1]) if self.dim() < 2 else self
+    at = target.reshape([-1, 1])
+    d = torch.clamp_min(margin - torch.gather(x, 1, at) + x, 0)
+    if float(p) == 2.0:
+        d = d * d
+    if weight is not None:
+        d = d * torch.index_select(weight, 0, at.reshape([-1])).reshape([-1, 1])
+    own = torch.arange(x.size(1)).reshape([1, -1]) == at
+    loss = torch.sum(torch.where(own, torch.zeros_like(d), d), [1]) / x.size(1)
+    return torch._reduce_loss(loss.reshape(target.size()), reduction)
+
+def multilabel_margin_loss(self: Tensor, target: Tensor, reduction: int = 1) -> Tensor:
+    x = self.reshape([1, -1]) if self.dim() < 2 else self
+    t = target.reshape([1, -1]) if self.dim() < 2 else target
+    ended = torch.cumsum((t < 0).to(4), 1) > 0
+    at = torch.where(ended, torch.zeros_like(t), t)
+    labels = torch.zeros_like(t).scatter_add(1, at, (~ended).to(4)) > 0
+    d = torch.clamp_min(1 - torch.gather(x, 1, at).unsqueeze(2) + x.unsqueeze(1), 0)
+    count = torch.logical_and(~ended.unsqueeze(2), ~labels.unsqueeze(1))
+    loss = torch.sum(torch.where(count, d, torch.zeros_like(d)), [1, 2]) / x.size(1)
+    return torch._reduce_loss(loss.reshape(self.size()[:self.dim() - 1]), reduction)
+
 def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool, full: bool, eps: float, reduction: int) -> Tensor:
     loss = torch.exp(input) - target * input if log_input else input - target * torch.log(input + eps)
     if full:
@@ -2523,6 +2553,17 @@ def embedding_renorm_(self: Mut[Tensor], indices: Tensor, max_norm: float, norm_
     scale = torch.where(norm > max_norm, max_norm / (norm + 1e-07), torch.ones_like(norm))
     self.copy_(torch.where(rows, self * scale, self))
     return self
+
+# ------------------------------------------------------------------ what a run never reaches: is_nested is false
+
+def _nested_tensor_from_mask(t: Tensor, mask: Tensor, mask_check: bool = True) -> Tensor:
+    raise NotImplementedError("nested tensors are not supported")
+
+def _nested_tensor_from_mask_left_aligned(t: Tensor, mask: Tensor) -> bool:
+    return False
+
+def to_padded_tensor(self: Tensor, padding: float, output_size: Optional[List[int]] = None) -> Tensor:
+    raise NotImplementedError("nested tensors are not supported")
 
 # ------------------------------------------------------------------ copies of views
 
