@@ -83,6 +83,14 @@ typedef struct spec_frame {
     const struct spec_frame *outer;
 } spec_frame;
 
+/* A name in a frame that got another value: see spec_rename. */
+typedef struct spec_renamed {
+    const aval **slot, *was;
+    const spec_frame *frame;
+    const ir_value *v;
+    ir_span at;
+} spec_renamed;
+
 typedef struct spec {
     ir_context *c;
     ir_module *from, *to;
@@ -92,6 +100,7 @@ typedef struct spec {
     spec_stop stop;
     int depth;           /* of calls */
     spec_frame *frame;   /* the innermost call */
+    RT_VEC(spec_renamed) renamed; /* all so far, in order */
     int64_t steps, unrolled, unroll_start; /* nodes evaluated; those of them in loops that were unrolled; steps at the
                                             * start of the outermost loop that is being unrolled */
     bool unrolling;
@@ -178,6 +187,13 @@ void spec_loop(spec *s, spec_env *env, ir_node *n, const aval **results);
 /* Is the storage `cell` referred to more than once in heap h: by `more`, by what may be read after the current node, or by
  * the caller or the module? */
 bool spec_shared(spec *s, const spec_heap *h, int cell, int n, const aval *const *more);
+/* The tensor `was` is `now` under all of its names, as its shape was changed in place.  false: it is none that has names. */
+bool spec_rename(spec *s, const aval *was, const aval *now, ir_span at);
+/* Takes back what was renamed since there were n; an error if that was done in a block of node `at` (or NULL) and such a name
+ * is read behind it. */
+void spec_rename_back(spec *s, int n, const ir_node *at);
+/* The module's field at this path is assigned. */
+void spec_note_field(spec *s, const char *object, const char *field);
 
 /* ---- specialise.c */
 void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results); /* evaluates nodes, then b's results */

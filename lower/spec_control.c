@@ -19,7 +19,7 @@ enum { MAX_TRIES = 40, UNROLL_NODES = 4000, UNROLL_STEPS = 400000 /* of an entry
 typedef struct mark {
     ir_node *last;
     spec_heap heap;
-    int ndiags, nerrors;
+    int ndiags, nerrors, renamed;
 } mark;
 
 static spec_heap heap_copy(spec *s, spec_heap h) {
@@ -28,7 +28,9 @@ static spec_heap heap_copy(spec *s, spec_heap h) {
     return h;
 }
 
-static mark mark_here(spec *s) { return (mark){s->b->last, heap_copy(s, s->heap), s->c->diags.n, s->c->nerrors}; }
+static mark mark_here(spec *s) {
+    return (mark){s->b->last, heap_copy(s, s->heap), s->c->diags.n, s->c->nerrors, s->renamed.n};
+}
 
 /* Cells beyond the mark are gone: constants that were met there are met again. */
 static void forget_cells(spec *s, int n) {
@@ -47,6 +49,7 @@ static void roll_back(spec *s, ir_block *b, const mark *m) {
     s->c->diags.n = m->ndiags;
     s->c->nerrors = m->nerrors;
     s->stop = SPEC_GO;
+    spec_rename_back(s, m->renamed, NULL);
 }
 
 /* Containers that must be run-time ones before a fork, with their types. */
@@ -483,7 +486,9 @@ static void join_heaps(join *j) {
 static void run_branch(spec *s, spec_env *env, ir_node *n, join *j, int k, const aval **results) {
     for (int i = 0; i < j->before.n; i++) s->heap.at[i] = j->before.at[i];
     s->b = j->block[k] = ir_block_new(s->f, j->node);
+    int renamed = s->renamed.n;
     spec_block(s, env, n->blocks[k], results);
+    spec_rename_back(s, renamed, s->stop == SPEC_DEAD ? NULL : n);
     j->dead[k] = s->stop == SPEC_DEAD;
     if (s->stop == SPEC_DEAD) s->stop = SPEC_GO;
     j->heap[k] = heap_copy(s, s->heap);
@@ -756,7 +761,9 @@ static void try_loop(loop *l, spec_env *env) {
     for (int i = 0; i < l->slots.n; i++) begin_slot(l, &l->slots.at[i]);
     for (int k = 0; k < n->nout; k++) env->at[src->params.at[k + 1]->id] = l->header[k];
     spec_heap header = heap_copy(s, s->heap);
+    int renamed = s->renamed.n;
     spec_block(s, env, src, l->result);
+    spec_rename_back(s, renamed, s->stop == SPEC_DEAD ? NULL : n);
     l->dead = s->stop == SPEC_DEAD;
     if (l->dead) s->stop = SPEC_GO;
     l->changed = false;

@@ -139,6 +139,12 @@ static const aval *get_attr(spec *s, const aval *o, ir_node *n) {
     return undef(s);
 }
 
+void spec_note_field(spec *s, const char *object, const char *field) {
+    const char *path = join_path(s, object, field);
+    rt_map_put(&s->c->arena, &s->assigned, path, (void *)path);
+    add_state(s, path);
+}
+
 static void set_attr(spec *s, const aval *o, const aval *v, ir_node *n) {
     const cell *x = o->kind == AV_REF ? spec_cell(s, o->cell) : NULL;
     int i = x && x->kind == CELL_OBJECT ? field_index(x->cls, n->sym) : -1;
@@ -147,10 +153,7 @@ static void set_attr(spec *s, const aval *o, const aval *v, ir_node *n) {
         return;
     }
     spec_cell_edit(s, o->cell)->at[i] = v;
-    if (!x->name) return;
-    const char *path = join_path(s, x->name, n->sym);
-    rt_map_put(&s->c->arena, &s->assigned, path, (void *)path);
-    add_state(s, path);
+    if (x->name) spec_note_field(s, x->name, n->sym);
 }
 
 static const aval *new_object(spec *s, ir_node *n) {
@@ -535,6 +538,7 @@ static void run_entry(spec *s, const lower_entry *e) {
     s->stop = SPEC_GO;
     s->depth = 0;
     s->frame = NULL;
+    s->renamed.n = 0;
     s->steps = s->unrolled = s->unroll_start = 0;
     s->exhausted = s->unrolling = false;
     s->call = 0;
