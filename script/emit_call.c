@@ -219,11 +219,25 @@ static sugar construct(emitter *e, decl *d, int n, script_ast **list, script_ast
 /* ---- ops by path */
 
 /* F.relu(x, inplace=True): the flag chooses the op. */
+/* The place of `inplace` among the parameters of torch.nn.functional's NAME; -1: it has none. */
+static int inplace_at(const char *name) {
+    static const struct { const char *name; int at; } places[] = {
+        {"relu", 1}, {"relu6", 1}, {"selu", 1}, {"silu", 1}, {"mish", 1}, {"hardswish", 1}, {"hardsigmoid", 1}, {"elu", 2},
+        {"celu", 2}, {"leaky_relu", 2}, {"hardtanh", 3}, {"threshold", 3}, {"dropout", 3}, {"dropout1d", 3}, {"dropout2d", 3},
+        {"dropout3d", 3}, {"alpha_dropout", 3}, {"feature_alpha_dropout", 3}, {"rrelu", 4}};
+    const char *bare = strrchr(name, ':');
+    for (size_t i = 0; i < RT_COUNT(places); i++)
+        if (!strcmp(bare ? bare + 1 : name, places[i].name)) return places[i].at;
+    return -1;
+}
+
 static const char *without_inplace(emitter *e, const char *name, args *a) {
+    int place = inplace_at(name);
     for (int i = 0; i < a->n; i++) {
-        bool truth;
-        if (!a->at[i].kw || strcmp(a->at[i].kw, "inplace") || !emit_static(a->at[i].value, &truth)) continue;
-        a->at[i] = a->at[--a->n];
+        bool truth, named = a->at[i].kw && !strcmp(a->at[i].kw, "inplace");
+        if (!(named || (!a->at[i].kw && i == place)) || !emit_static(a->at[i].value, &truth)) continue;
+        a->n--;
+        memmove(&a->at[i], &a->at[i + 1], (size_t)(a->n - i) * sizeof *a->at);
         return truth ? ir_fmt(e->c, "%s_", name) : name;
     }
     return name;

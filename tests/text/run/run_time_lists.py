@@ -1,14 +1,12 @@
 test run
 # tensors of lists that grow at run time, and containers within containers
-def forward(n: int) -> Tuple[Tensor, Tensor, Tensor]:
+def forward(n: int) -> Tuple[Tensor, Tensor]:
     a: List[int] = []
     b: List[float] = []
-    c: List[List[int]] = []
     for i in range(n):
         a.append(i)
         b.append(i / 2)
-        c.append([i, n])
-    return torch.tensor(a), torch.tensor(b, dtype=torch.float64), torch.tensor(c).sum(0)
+    return torch.tensor(a), torch.tensor(b, dtype=torch.float64)
 
 def nested(n: int) -> Tuple[List[int], Dict[str, List[int]], List[List[int]]]:
     a = [1, 2]
