@@ -738,6 +738,12 @@ static void check_owner(loop *l, slot *x) {
     x->shared = l->changed = true;
 }
 
+/* In the first iteration the slot means the tensor that came in: a write to that one would be missed. */
+static void freeze_initial(loop *l, const slot *x) {
+    bool storage = x->cell >= 0 && x->field < 0;
+    if (!storage && x->shared && initial(l, x)->kind == AV_TENSOR) spec_freeze(l->s, initial(l, x), loop_frozen);
+}
+
 /* Evaluates the body once for the current slots; says in l->changed whether the slots were widened. */
 static void try_loop(loop *l, spec_env *env) {
     spec *s = l->s;
@@ -759,6 +765,7 @@ static void try_loop(loop *l, spec_env *env) {
     env->at[src->params.at[0]->id] = dyn_of(s, ir_block_param(l->body, it, NULL));
     for (int k = 0; k < n->nout; k++) l->header[k] = l->init[k];
     for (int i = 0; i < l->slots.n; i++) begin_slot(l, &l->slots.at[i]);
+    for (int i = 0; i < l->slots.n; i++) freeze_initial(l, &l->slots.at[i]);
     for (int k = 0; k < n->nout; k++) env->at[src->params.at[k + 1]->id] = l->header[k];
     spec_heap header = heap_copy(s, s->heap);
     int renamed = s->renamed.n;
