@@ -65,12 +65,14 @@ typedef struct cell {
                           * that holds it; else NULL */
     int arg;             /* STORAGE: entry argument number + 1, or 0 */
     const char *frozen;  /* why writing is not possible (may alias another tensor), or NULL */
+    const ir_node *frozen_by; /* the `if` whose join is the reason, or NULL */
     int n, cap;          /* LIST, DICT: elements; OBJECT: fields */
     const aval **at, **keys;
     ir_class *cls;
 } cell;
 
-typedef enum spec_stop { SPEC_GO, SPEC_DEAD /* this path raised */, SPEC_RETRY /* unwind to the fork */, SPEC_ERROR } spec_stop;
+typedef enum spec_stop { SPEC_GO, SPEC_DEAD /* this path raised */, SPEC_RETRY /* unwind to the fork */,
+    SPEC_CLONE /* unwind to an `if` whose continuation is to be cloned */, SPEC_ERROR } spec_stop;
 
 typedef struct spec_heap { const cell **at; int n, cap; } spec_heap;
 
@@ -104,6 +106,10 @@ typedef struct spec {
     int64_t steps, unrolled, unroll_start; /* nodes evaluated; those of them in loops that were unrolled; steps at the
                                             * start of the outermost loop that is being unrolled */
     bool unrolling;
+    struct spec_points *points; /* the blocks being evaluated, innermost first */
+    const ir_node *clone_at;    /* SPEC_CLONE: the `if` */
+    rt_map cloned;              /* address of a surface `if` -> itself: what follows it in its block is evaluated in each branch */
+    int clones;                 /* of which this many are being evaluated, one within the other */
     bool exhausted;      /* too many steps: the entry is given up */
     int fork;            /* cells below this number existed at the innermost fork */
     int retry_cell;      /* SPEC_RETRY: the container that must be a run-time one before the fork ... */
@@ -181,6 +187,11 @@ const aval *spec_scalar_body(spec *s, const ir_op *op, const aval **args); /* sy
 
 /* ---- spec_control.c */
 void spec_if(spec *s, spec_env *env, ir_node *n, const aval **results);
+/* Evaluates the nodes of block b, then its results.  Where branches of an `if` cannot be joined in a way that what follows
+ * it can use, what follows is evaluated in each branch and the block's results are joined: see spec_clone. */
+void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results);
+/* Asks for that: true, and the evaluation unwinds (SPEC_CLONE); false if it was done already, or cannot be done. */
+bool spec_clone(spec *s, const ir_node *fork);
 void spec_loop(spec *s, spec_env *env, ir_node *n, const aval **results);
 
 /* ---- spec_live.c */
@@ -196,7 +207,7 @@ void spec_rename_back(spec *s, int n, const ir_node *at);
 void spec_note_field(spec *s, const char *object, const char *field);
 
 /* ---- specialise.c */
-void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results); /* evaluates nodes, then b's results */
+void spec_node(spec *s, spec_env *env, ir_node *n); /* evaluates it: the results are in env */
 const aval *spec_call(spec *s, ir_func *f, int n, const aval *const *args, ir_span at);
 const aval *spec_rt_attr(spec *s, rt_value v, const ir_type *t, const char *path); /* module attribute -> abstract */
 /* A list or dict is about to be written: one that a module attribute holds is state. */

@@ -9,10 +9,13 @@
  * A tensor that comes out of a join or is carried is a storage of its own.  It can be written only if nothing else that is
  * read later means the storages that it stands for (spec_live.c); else they are all frozen, and a write is an error.
  *
+ * Where that will not do (the branches give tensors of different dtype or rank, or what is frozen is written), the rest of
+ * the block that holds the `if` is evaluated in each branch, and the results of that block are joined.
+ *
  * Cells made in a branch keep their numbers after the join (the second branch starts numbering behind the first). */
 #include "lower/spec.h"
 
-enum { MAX_TRIES = 40, UNROLL_NODES = 4000, UNROLL_STEPS = 400000 /* of an entry */ };
+enum { MAX_TRIES = 40, MAX_CLONES = 5 /* within each other */, UNROLL_NODES = 4000, UNROLL_STEPS = 400000 /* of an entry */ };
 
 /* ---- snapshots */
 
@@ -151,6 +154,8 @@ typedef struct pair { int a, b, cell; } pair; /* cells of the two branches that 
 
 typedef struct join {
     spec *s;
+    const ir_node *src; /* the surface `if` */
+    ir_block *tail;     /* the block whose rest is evaluated in each branch, or NULL */
     ir_node *node;
     ir_block *block[2];
     spec_heap heap[2], before;
@@ -260,9 +265,17 @@ static const aval *join_refs(join *j, const aval *a, const aval *b) {
     return join_fresh_refs(j, a, b);
 }
 
+static void freeze(join *j, const aval *a, const char *why) {
+    if (spec_cell(j->s, a->cell)->frozen) return;
+    cell *e = spec_cell_edit(j->s, a->cell);
+    e->frozen = why;
+    e->frozen_by = j->src;
+}
+
 static const aval *join_tensors(join *j, const aval *a, const aval *b) {
     spec *s = j->s;
     const ir_type *t = spec_join_type(s, outer_type(s, a->type), outer_type(s, b->type));
+    if (!t && spec_clone(s, j->src)) return a;
     if (!t) {
         rt_text x = {0};
         ir_type_print(&x, a->type);
@@ -290,17 +303,17 @@ static const aval *join_tensors(join *j, const aval *a, const aval *b) {
         if (x->cell >= j->before.n && !x->view ? !cell_in(j, k, x->cell)->frozen
                                                : !spec_shared(s, &j->heap[k], x->cell, j->n, j->results[k]))
             continue;
-        if (x->cell < j->before.n) spec_freeze(s, x, why);
+        if (x->cell < j->before.n) freeze(j, x, why);
         mine = false;
     }
     for (int i = 0; i < j->tensors.n; i++) { /* one storage in one branch, two in the other */
         const pair *q = &j->tensors.at[i];
         if ((q->a < 0 || q->a != p.a) && (q->b < 0 || q->b != p.b)) continue;
         const aval other = {.kind = AV_TENSOR, .cell = q->cell};
-        spec_freeze(s, &other, why);
+        freeze(j, &other, why);
         mine = false;
     }
-    if (!mine) spec_freeze(s, r, why);
+    if (!mine) freeze(j, r, why);
     p.cell = r->cell;
     RT_PUSH(&s->c->arena, &j->tensors, p);
     return r;
@@ -361,11 +374,18 @@ static const aval *join_avals(join *j, const aval *a, const aval *b) {
         return join_refs(j, a, b);
     }
     const ir_type *t = spec_join_type(s, outer_type(s, type_in(j, j->dead[0] ? 1 : 0, a)), outer_type(s, type_in(j, j->dead[1] ? 0 : 1, b)));
+    if (!t && spec_clone(s, j->src)) return a;
     if (!t) {
         spec_unsupported(s, j->at, "values of different types meet after this `if`");
         return a;
     }
     return dyn_of(s, join_value(j, a, b, spec_loose(s, t)));
+}
+
+static void keep_frozen(cell *e, const cell *x, const cell *y) {
+    if (!x->frozen) x = y;
+    e->frozen = x->frozen;
+    e->frozen_by = x->frozen_by;
 }
 
 static void join_storage(join *j, int i, const cell *x, const cell *y) {
@@ -390,7 +410,7 @@ static void join_storage(join *j, int i, const cell *x, const cell *y) {
     cell *e = spec_cell_edit(s, i);
     e->content = v;
     e->scalar = NULL;
-    e->frozen = x->frozen ? x->frozen : y->frozen;
+    keep_frozen(e, x, y);
 }
 
 static void join_cell(join *j, int i) {
@@ -403,8 +423,7 @@ static void join_cell(join *j, int i) {
     s->heap.at[i] = x;
     if (x->kind == CELL_STORAGE) {
         if (x->content == y->content) {
-            cell *e = spec_cell_edit(s, i);
-            e->frozen = x->frozen ? x->frozen : y->frozen;
+            keep_frozen(spec_cell_edit(s, i), x, y);
             return;
         }
         join_storage(j, i, x, y);
@@ -483,11 +502,19 @@ static void join_heaps(join *j) {
     for (int i = 0; i < j->before.n && !j->s->stop; i++) join_cell(j, i);
 }
 
+static void run_rest(spec *s, spec_env *env, ir_block *b, ir_node *from, const aval **results);
+
+/* Branch k, and where there is a tail what follows the `if`: then `results` are the tail's. */
 static void run_branch(spec *s, spec_env *env, ir_node *n, join *j, int k, const aval **results) {
     for (int i = 0; i < j->before.n; i++) s->heap.at[i] = j->before.at[i];
     s->b = j->block[k] = ir_block_new(s->f, j->node);
     int renamed = s->renamed.n;
-    spec_block(s, env, n->blocks[k], results);
+    const aval **r = j->tail ? RT_ARRAY(&s->c->arena, const aval *, n->nout) : results;
+    spec_block(s, env, n->blocks[k], r);
+    if (j->tail && !s->stop) {
+        for (int i = 0; i < n->nout; i++) env->at[n->out[i]->id] = r[i];
+        run_rest(s, env, j->tail, n->next, results);
+    }
     spec_rename_back(s, renamed, s->stop == SPEC_DEAD ? NULL : n);
     j->dead[k] = s->stop == SPEC_DEAD;
     if (s->stop == SPEC_DEAD) s->stop = SPEC_GO;
@@ -495,13 +522,14 @@ static void run_branch(spec *s, spec_env *env, ir_node *n, join *j, int k, const
 }
 
 /* One evaluation of both branches and the join. */
-static void try_if(spec *s, spec_env *env, ir_node *n, ir_value *cond, const aval **results) {
+static void try_if(spec *s, spec_env *env, ir_node *n, ir_block *tail, ir_value *cond, const aval **results) {
     ir_block *outer = s->b;
-    join j = {.s = s, .at = spec_span(s, n), .before = heap_copy(s, s->heap)};
+    int nresults = tail ? tail->results.n : n->nout;
+    join j = {.s = s, .src = n, .tail = tail, .at = spec_span(s, n), .before = heap_copy(s, s->heap)};
     j.node = spec_emit(s, ir_struct(s->c, S_IF), spec_span(s, n), 1, &cond, 0, NULL);
     const aval **r[2];
     for (int k = 0; k < 2 && !s->stop; k++) {
-        r[k] = RT_ARRAY(&s->c->arena, const aval *, n->nout);
+        r[k] = RT_ARRAY(&s->c->arena, const aval *, nresults);
         run_branch(s, env, n, &j, k, r[k]);
     }
     s->b = outer;
@@ -510,15 +538,29 @@ static void try_if(spec *s, spec_env *env, ir_node *n, ir_value *cond, const ava
         s->stop = SPEC_DEAD;
         return;
     }
-    j.n = n->nout;
+    j.n = nresults;
     for (int k = 0; k < 2; k++) j.results[k] = r[k];
     split_aliases(&j);
     join_heaps(&j);
-    for (int i = 0; i < n->nout && !s->stop; i++) results[i] = join_avals(&j, r[0][i], r[1][i]);
+    for (int i = 0; i < nresults && !s->stop; i++) results[i] = join_avals(&j, r[0][i], r[1][i]);
 }
 
 static void poison(spec *s, int n, const aval **results) {
     for (int i = 0; i < n; i++) results[i] = spec_const(s, (rt_value){.tag = V_UNDEF});
+}
+
+static void fork_if(spec *s, spec_env *env, ir_node *n, ir_block *tail, const aval **results) {
+    ir_value *v = spec_value(s, env->at[n->in[0]->id], spec_span(s, n));
+    ir_block *outer = s->b;
+    mark m = mark_here(s);
+    forced_list list = {0};
+    for (int tries = 0; tries < MAX_TRIES; tries++) {
+        try_if(s, env, n, tail, v, results);
+        if (!retry_here(s, &m)) return;
+        prepare_retry(s, outer, &m, &list, spec_span(s, n));
+        if (s->stop) return;
+    }
+    spec_unsupported(s, spec_span(s, n), "this `if` changes containers in a way that cannot be followed");
 }
 
 void spec_if(spec *s, spec_env *env, ir_node *n, const aval **results) {
@@ -526,22 +568,85 @@ void spec_if(spec *s, spec_env *env, ir_node *n, const aval **results) {
     bool known;
     poison(s, n->nout, results);
     if (cond->kind == AV_UNDEF) return;
-    if (spec_known_bool(cond, &known)) {
-        spec_block(s, env, n->blocks[known ? 0 : 1], results);
-        return;
-    }
-    ir_value *v = spec_value(s, cond, spec_span(s, n));
-    ir_block *outer = s->b;
-    mark m = mark_here(s);
-    forced_list list = {0};
-    for (int tries = 0; tries < MAX_TRIES; tries++) {
-        try_if(s, env, n, v, results);
-        if (!retry_here(s, &m)) return;
-        prepare_retry(s, outer, &m, &list, spec_span(s, n));
-        if (s->stop) return;
-    }
-    spec_unsupported(s, spec_span(s, n), "this `if` changes containers in a way that cannot be followed");
+    if (spec_known_bool(cond, &known)) spec_block(s, env, n->blocks[known ? 0 : 1], results);
+    else fork_if(s, env, n, NULL, results);
 }
+
+/* ---- blocks, and what follows an `if` in each of its branches */
+
+/* The forks of a block that is being evaluated, with what was before them. */
+typedef struct point { ir_node *fork; ir_block *b; mark mark; } point;
+struct spec_points { RT_VEC(point) list; struct spec_points *outer; };
+
+static bool was_cloned(const spec *s, const ir_node *n) { return rt_map_getn(&s->cloned, (const char *)&n, sizeof n) != NULL; }
+
+bool spec_clone(spec *s, const ir_node *fork) {
+    if (!fork || was_cloned(s, fork) || s->clones >= MAX_CLONES) return false;
+    for (const struct spec_points *p = s->points; p; p = p->outer)
+        for (int i = 0; i < p->list.n; i++)
+            if (p->list.at[i].fork == fork) {
+                s->clone_at = fork;
+                s->stop = SPEC_CLONE;
+                return true;
+            }
+    return false;
+}
+
+static bool forks(const spec_env *env, const ir_node *n) {
+    bool known;
+    if (n->op->cls != OP_STRUCT || n->op->id != S_IF) return false;
+    const aval *cond = env->at[n->in[0]->id];
+    return cond->kind != AV_UNDEF && !spec_known_bool(cond, &known);
+}
+
+/* The fork of this block that is to be cloned, as things were before it; NULL: it is one of another block. */
+static ir_node *back_to_fork(spec *s, struct spec_points *p) {
+    for (int i = 0; s->stop == SPEC_CLONE && i < p->list.n; i++) {
+        point *x = &p->list.at[i];
+        if (x->fork != s->clone_at) continue;
+        roll_back(s, x->b, &x->mark);
+        rt_map_putn(&s->c->arena, &s->cloned, (const char *)&s->clone_at, sizeof s->clone_at, x->fork);
+        p->list.n = i;
+        return x->fork;
+    }
+    return NULL;
+}
+
+static void run_clones(spec *s, spec_env *env, ir_block *b, ir_node *n, const aval **results) {
+    const ir_node *outer = s->frame->at;
+    poison(s, b->results.n, results);
+    s->frame->at = n;
+    s->clones++;
+    fork_if(s, env, n, b, results);
+    s->clones--;
+    s->frame->at = outer;
+}
+
+static void run_rest(spec *s, spec_env *env, ir_block *b, ir_node *from, const aval **results) {
+    struct spec_points points = {.outer = s->points};
+    s->points = &points;
+    ir_node *cloned = NULL;
+    for (ir_node *n = from; n && !s->stop && !s->exhausted && !cloned; n = n->next) {
+        if (forks(env, n)) {
+            if (was_cloned(s, n) && s->clones < MAX_CLONES) {
+                cloned = n;
+                break;
+            }
+            point x = {n, s->b, mark_here(s)};
+            RT_PUSH(&s->c->arena, &points.list, x);
+        }
+        spec_node(s, env, n);
+        cloned = back_to_fork(s, &points);
+    }
+    if (cloned) run_clones(s, env, b, cloned, results);
+    s->points = points.outer;
+    if (cloned) return;
+    bool done = !s->stop && !s->exhausted;
+    if (!done) poison(s, b->results.n, results);
+    for (int i = 0; done && i < b->results.n; i++) results[i] = env->at[b->results.at[i]->id];
+}
+
+void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results) { run_rest(s, env, b, b->first, results); }
 
 /* ---- loop: unrolled */
 

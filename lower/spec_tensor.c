@@ -187,6 +187,7 @@ static ir_value *unview(spec *s, const view *v, ir_value *value, ir_value *paren
 
 void spec_write(spec *s, const aval *t, ir_value *value, ir_span at) {
     const cell *x = spec_cell(s, t->cell);
+    if (x->frozen && spec_clone(s, x->frozen_by)) return;
     if (x->frozen) {
         spec_unsupported(s, at, "in-place write to a tensor: %s", x->frozen);
         return;

@@ -350,7 +350,7 @@ static void give_up(spec *s, ir_span at, const char *why) {
     s->exhausted = true;
 }
 
-static void eval_node(spec *s, spec_env *env, ir_node *n) {
+void spec_node(spec *s, spec_env *env, ir_node *n) {
     const aval **out = RT_ARRAY(&s->c->arena, const aval *, n->nout + 1);
     for (int i = 0; i < n->nout; i++) out[i] = undef(s);
     const aval **in = inputs(s, env, n);
@@ -367,12 +367,6 @@ static void eval_node(spec *s, spec_env *env, ir_node *n) {
     if (s->stop == SPEC_ERROR) s->stop = SPEC_GO; /* its results are undefined: go on and find further errors */
     for (int i = 0; i < n->nout; i++) env->at[n->out[i]->id] = out[i];
     s->frame->at = outer;
-}
-
-void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results) {
-    for (ir_node *n = b->first; n && !s->stop && !s->exhausted; n = n->next) eval_node(s, env, n);
-    bool done = !s->stop && !s->exhausted;
-    for (int i = 0; i < b->results.n; i++) results[i] = done ? env->at[b->results.at[i]->id] : undef(s);
 }
 
 const aval *spec_call(spec *s, ir_func *f, int n, const aval *const *args, ir_span at) {
@@ -539,6 +533,9 @@ static void run_entry(spec *s, const lower_entry *e) {
     s->depth = 0;
     s->frame = NULL;
     s->renamed.n = 0;
+    s->points = NULL;
+    s->cloned = (rt_map){0};
+    s->clones = 0;
     s->steps = s->unrolled = s->unroll_start = 0;
     s->exhausted = s->unrolling = false;
     s->call = 0;
