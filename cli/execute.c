@@ -66,6 +66,11 @@ static int with_defaults(cli_runner *r, const lower_method *f, int nargs, const 
     return nargs;
 }
 
+static const char *with_place(ir_context *c, const char *message, ir_span at) {
+    const ir_place *p = &c->spans.at[at];
+    return at && p->file ? ir_fmt(c, "%s (%s:%d:%d)", message, p->file, p->line, p->col) : message;
+}
+
 static cli_outcome interpret(cli_runner *r, const char *method, int nargs, const rt_value *args, rt_value *out, const char **cls,
                              const char **message) {
     lower_method f;
@@ -79,7 +84,7 @@ static cli_outcome interpret(cli_runner *r, const char *method, int nargs, const
         return CLI_RAN;
     }
     *cls = r->env.cls ? r->env.cls : "";
-    *message = r->env.message ? r->env.message : "";
+    *message = with_place(r->c, r->env.message ? r->env.message : "", lower_interp_failed(r->in));
     return strcmp(*cls, "NotImplementedError") ? CLI_RAISED : CLI_UNSUPPORTED;
 }
 
