@@ -243,6 +243,18 @@ static const char *without_inplace(emitter *e, const char *name, args *a) {
     return name;
 }
 
+/* The op that the name meant in the archive's version: the vocabulary's NAME_0_3 was it up to version 3. */
+static const char *as_of_version(emitter *e, const char *name, const args *v) {
+    static const struct { const char *name; int last; bool tensor; } older[] = {{"div", 3, true}, {"div_", 3, true}, {"full", 4, false}};
+    for (size_t i = 0; i < RT_COUNT(older); i++) {
+        if (e->u->version == 0 || e->u->version > older[i].last || strcmp(name, older[i].name)) continue;
+        if (older[i].tensor && !(v->n && v->at[0].value->type->kind == T_TENSOR)) continue;
+        const char *tail = name[strlen(name) - 1] == '_' ? "_" : "";
+        return ir_fmt(e->c, "_%.*s_0_%d%s", (int)(strlen(name) - strlen(tail)), name, older[i].last, tail);
+    }
+    return name;
+}
+
 static sugar call_path(emitter *e, const char *path, script_ast *a, const ir_type *hint) {
     sugar s;
     if (emit_path_builtin(e, path, a, hint, &s)) return s;
@@ -250,6 +262,7 @@ static sugar call_path(emitter *e, const char *path, script_ast *a, const ir_typ
     if (!name || !op_exists(e->u, name)) emit_fail(e, a, "unknown operator '%s'", path);
     args v = evaluate(e, a->n - 1, a->kid + 1, NULL);
     if (!strncmp(path, "torch.nn.functional.", 20)) name = without_inplace(e, name, &v);
+    name = as_of_version(e, name, &v);
     return emit_op(e, a, name, v.n, v.at);
 }
 

@@ -55,6 +55,23 @@ def _reduce_loss(x: Tensor, reduction: int) -> Tensor:
     else:
         return x
 
+# ------------------------------------------------------------------ what ops meant in older archives
+
+@overload("Tensor")
+def _div_0_3(self: Tensor, other: Tensor) -> Tensor:
+    if self.is_floating_point() or other.is_floating_point():
+        return torch.div(self, other)
+    return torch.div(self, other, rounding_mode="trunc")
+
+@overload("Scalar")
+def _div_0_3(self: Tensor, other: number) -> Tensor:
+    if self.is_floating_point() or isinstance(other, float):
+        return torch.div(self, other)
+    return torch.div(self, other, rounding_mode="trunc")
+
+def _full_0_4(size: List[int], fill_value: number, *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None) -> Tensor:
+    return torch.full(size, fill_value, dtype=6 if dtype is None else dtype)
+
 # ------------------------------------------------------------------ types and places
 
 @overload("dtype")
