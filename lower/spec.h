@@ -126,7 +126,9 @@ typedef struct spec {
     lower_interp *in;    /* evaluates constants */
     ir_span call;        /* in the body of a composite op: the span of its call, which all its nodes get; else 0 */
     int nconst;          /* tensor constants made */
+    const lower_entry *entry;
     ir_value **arg_values; /* entry parameters */
+    rt_map fixed_lists;    /* "entry/argument" -> span of what needs the length of that list: it is that of the examples */
 } spec;
 
 /* ---- spec_value.c */
@@ -203,6 +205,9 @@ bool spec_rename(spec *s, const aval *was, const aval *now, ir_span at);
 /* Takes back what was renamed since there were n; an error if that was done in a block of node `at` (or NULL) and such a name
  * is read behind it. */
 void spec_rename_back(spec *s, int n, const ir_node *at);
+/* An op needs to know the length of list v at compile time: if the caller passes the list and the examples agree on its
+ * length, that becomes a guard (all entries start again) and the result is true. */
+bool spec_fix_length(spec *s, const aval *list, ir_span at);
 /* The module's field at this path is assigned. */
 void spec_note_field(spec *s, const char *object, const char *field);
 

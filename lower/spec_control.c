@@ -152,10 +152,13 @@ static void set_frozen(spec *s, const aval *a, const char *why) {
 
 typedef struct pair { int a, b, cell; } pair; /* cells of the two branches that were joined into one; -1: of a dead branch */
 
+/* What is to be evaluated behind a block: the rest of the block that holds the `if` of which that is a branch. */
+typedef struct after { ir_node *fork; const struct after *next; } after;
+
 typedef struct join {
     spec *s;
-    const ir_node *src; /* the surface `if` */
-    ir_block *tail;     /* the block whose rest is evaluated in each branch, or NULL */
+    ir_node *src;       /* the surface `if` */
+    const struct after *tail; /* what follows it is evaluated in each branch, or NULL */
     ir_node *node;
     ir_block *block[2];
     spec_heap heap[2], before;
@@ -502,29 +505,29 @@ static void join_heaps(join *j) {
     for (int i = 0; i < j->before.n && !j->s->stop; i++) join_cell(j, i);
 }
 
-static void run_rest(spec *s, spec_env *env, ir_block *b, ir_node *from, const aval **results);
+static void run_rest(spec *s, spec_env *env, ir_block *b, ir_node *from, const after *then, const aval **results);
 
-/* Branch k, and where there is a tail what follows the `if`: then `results` are the tail's. */
+/* Branch k, and where there is a tail what follows the `if`: then `results` are those at its end. */
 static void run_branch(spec *s, spec_env *env, ir_node *n, join *j, int k, const aval **results) {
     for (int i = 0; i < j->before.n; i++) s->heap.at[i] = j->before.at[i];
     s->b = j->block[k] = ir_block_new(s->f, j->node);
     int renamed = s->renamed.n;
-    const aval **r = j->tail ? RT_ARRAY(&s->c->arena, const aval *, n->nout) : results;
-    spec_block(s, env, n->blocks[k], r);
-    if (j->tail && !s->stop) {
-        for (int i = 0; i < n->nout; i++) env->at[n->out[i]->id] = r[i];
-        run_rest(s, env, j->tail, n->next, results);
-    }
+    run_rest(s, env, n->blocks[k], n->blocks[k]->first, j->tail, results);
     spec_rename_back(s, renamed, s->stop == SPEC_DEAD ? NULL : n);
     j->dead[k] = s->stop == SPEC_DEAD;
     if (s->stop == SPEC_DEAD) s->stop = SPEC_GO;
     j->heap[k] = heap_copy(s, s->heap);
 }
 
+static int results_after(const ir_block *b, const after *then) {
+    for (; then; then = then->next) b = then->fork->block;
+    return b->results.n;
+}
+
 /* One evaluation of both branches and the join. */
-static void try_if(spec *s, spec_env *env, ir_node *n, ir_block *tail, ir_value *cond, const aval **results) {
+static void try_if(spec *s, spec_env *env, ir_node *n, const after *tail, ir_value *cond, const aval **results) {
     ir_block *outer = s->b;
-    int nresults = tail ? tail->results.n : n->nout;
+    int nresults = results_after(n->blocks[0], tail);
     join j = {.s = s, .src = n, .tail = tail, .at = spec_span(s, n), .before = heap_copy(s, s->heap)};
     j.node = spec_emit(s, ir_struct(s->c, S_IF), spec_span(s, n), 1, &cond, 0, NULL);
     const aval **r[2];
@@ -549,7 +552,7 @@ static void poison(spec *s, int n, const aval **results) {
     for (int i = 0; i < n; i++) results[i] = spec_const(s, (rt_value){.tag = V_UNDEF});
 }
 
-static void fork_if(spec *s, spec_env *env, ir_node *n, ir_block *tail, const aval **results) {
+static void fork_if(spec *s, spec_env *env, ir_node *n, const after *tail, const aval **results) {
     ir_value *v = spec_value(s, env->at[n->in[0]->id], spec_span(s, n));
     ir_block *outer = s->b;
     mark m = mark_here(s);
@@ -580,15 +583,22 @@ struct spec_points { RT_VEC(point) list; struct spec_points *outer; };
 
 static bool was_cloned(const spec *s, const ir_node *n) { return rt_map_getn(&s->cloned, (const char *)&n, sizeof n) != NULL; }
 
-bool spec_clone(spec *s, const ir_node *fork) {
-    if (!fork || was_cloned(s, fork) || s->clones >= MAX_CLONES) return false;
+static bool is_pending(const spec *s, const ir_node *fork) {
     for (const struct spec_points *p = s->points; p; p = p->outer)
         for (int i = 0; i < p->list.n; i++)
-            if (p->list.at[i].fork == fork) {
-                s->clone_at = fork;
-                s->stop = SPEC_CLONE;
-                return true;
-            }
+            if (p->list.at[i].fork == fork) return true;
+    return false;
+}
+
+/* Where that was done already, or is of no use, the same of the `if` around it. */
+bool spec_clone(spec *s, const ir_node *fork) {
+    for (; fork && s->clones < MAX_CLONES; fork = fork->block->owner) {
+        if (fork->op->cls != OP_STRUCT || fork->op->id != S_IF) return false;
+        if (was_cloned(s, fork) || !is_pending(s, fork)) continue;
+        s->clone_at = fork;
+        s->stop = SPEC_CLONE;
+        return true;
+    }
     return false;
 }
 
@@ -612,41 +622,52 @@ static ir_node *back_to_fork(spec *s, struct spec_points *p) {
     return NULL;
 }
 
-static void run_clones(spec *s, spec_env *env, ir_block *b, ir_node *n, const aval **results) {
+static void run_clones(spec *s, spec_env *env, ir_node *n, const after *then, const aval **results) {
     const ir_node *outer = s->frame->at;
-    poison(s, b->results.n, results);
+    const after tail = {n, then};
+    poison(s, results_after(n->block, then), results);
     s->frame->at = n;
     s->clones++;
-    fork_if(s, env, n, b, results);
+    fork_if(s, env, n, &tail, results);
     s->clones--;
     s->frame->at = outer;
 }
 
-static void run_rest(spec *s, spec_env *env, ir_block *b, ir_node *from, const aval **results) {
+/* The nodes of b until its end, or until one whose tails were cloned: then the rest is done.  true: the end was reached. */
+static bool run_nodes(spec *s, spec_env *env, ir_node *from, const after *then, const aval **results) {
     struct spec_points points = {.outer = s->points};
     s->points = &points;
     ir_node *cloned = NULL;
     for (ir_node *n = from; n && !s->stop && !s->exhausted && !cloned; n = n->next) {
-        if (forks(env, n)) {
-            if (was_cloned(s, n) && s->clones < MAX_CLONES) {
-                cloned = n;
-                break;
-            }
-            point x = {n, s->b, mark_here(s)};
-            RT_PUSH(&s->c->arena, &points.list, x);
+        if (forks(env, n) && was_cloned(s, n) && s->clones < MAX_CLONES) {
+            cloned = n;
+            break;
         }
+        if (forks(env, n)) RT_PUSH(&s->c->arena, &points.list, ((point){n, s->b, mark_here(s)}));
         spec_node(s, env, n);
         cloned = back_to_fork(s, &points);
     }
-    if (cloned) run_clones(s, env, b, cloned, results);
+    if (cloned) run_clones(s, env, cloned, then, results);
     s->points = points.outer;
-    if (cloned) return;
-    bool done = !s->stop && !s->exhausted;
-    if (!done) poison(s, b->results.n, results);
-    for (int i = 0; done && i < b->results.n; i++) results[i] = env->at[b->results.at[i]->id];
+    return !cloned;
 }
 
-void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results) { run_rest(s, env, b, b->first, results); }
+/* Block b from a node on, and what follows it: `results` are those of the last block. */
+static void run_rest(spec *s, spec_env *env, ir_block *b, ir_node *from, const after *then, const aval **results) {
+    for (;; from = then->fork->next, b = then->fork->block, then = then->next) {
+        if (!run_nodes(s, env, from, then, results)) return;
+        if (s->stop || s->exhausted) {
+            poison(s, results_after(b, then), results);
+            return;
+        }
+        const aval **r = then ? RT_ARRAY(&s->c->arena, const aval *, b->results.n) : results;
+        for (int i = 0; i < b->results.n; i++) r[i] = env->at[b->results.at[i]->id];
+        if (!then) return;
+        for (int i = 0; i < then->fork->nout; i++) env->at[then->fork->out[i]->id] = r[i];
+    }
+}
+
+void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results) { run_rest(s, env, b, b->first, NULL, results); }
 
 /* ---- loop: unrolled */
 

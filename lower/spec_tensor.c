@@ -263,6 +263,8 @@ static bool infer(spec *s, ir_infer *x, const ir_op *op, const aval **args, ir_s
     for (int i = 0; i < n; i++) spec_arg(s, args[i], &a[i], i);
     *x = (ir_infer){.c = s->c, .op = op, .span = at, .nargs = n, .args = a};
     if (ir_infer_op(x)) return true;
+    for (int i = 0; i < n && !x->error_cls; i++)
+        if (op->schema->params[i].type->kind == T_LIST && spec_fix_length(s, args[i], at)) break;
     if (!x->error_cls) {
         spec_unsupported(s, at, "%s: %s", op->full, x->error ? x->error : "not supported for these arguments");
         return false;

@@ -409,6 +409,57 @@ static const aval *entry_value(spec *s, ir_value *p, int arg) {
     return a;
 }
 
+/* ---- lists that callers pass, of a length that must be known */
+
+static const char *list_key(spec *s, int arg) { return ir_fmt(s->c, "%s/%d", s->entry->name, arg); }
+
+/* The argument that v comes from, through the ops that made it; -1: none. */
+static int origin(const spec *s, const ir_value *v, int depth) {
+    for (int i = 0; i < s->entry->nargs; i++)
+        if (s->arg_values[i] == v && v->type->kind == T_LIST) return i;
+    int found = -1;
+    for (int i = 0; v->def && i < v->def->nin && found < 0 && depth < 8; i++) found = origin(s, v->def->in[i], depth + 1);
+    return found;
+}
+
+bool spec_fix_length(spec *s, const aval *list, ir_span at) {
+    const cell *x = list->kind == AV_REF ? spec_cell(s, list->cell) : NULL;
+    const ir_value *v = list->kind == AV_DYN ? list->v : x && x->kind == CELL_DYN ? x->content : NULL;
+    int i = v ? origin(s, v, 0) : -1;
+    if (i < 0 || s->entry->args[i].length < 0 || rt_map_get(&s->fixed_lists, list_key(s, i))) return false;
+    rt_map_put(&s->c->arena, &s->fixed_lists, ir_intern(s->c, list_key(s, i)), (void *)(intptr_t)(at + 1));
+    s->new_state = true;
+    return true;
+}
+
+static ir_value *emit_bool(spec *s, const char *op, ir_span at, int n, ir_value **in, const ir_type *t) {
+    return spec_emit(s, ir_op_find(s->c, op), at, n, in, 1, &t)->out[0];
+}
+
+/* The list with the elements that it has in the examples, behind a guard. */
+static const aval *fixed_list(spec *s, ir_value *p, int arg, ir_span at) {
+    ir_context *c = s->c;
+    int n = (int)s->entry->args[arg].length;
+    ir_value *in[2] = {p, NULL}, *len = emit_bool(s, "len.t", at, 1, in, ir_type_int(c, spec_fresh(s, "n", 0, INT32_MAX)));
+    in[0] = len;
+    in[1] = ir_const(s->b, at, rt_int(n), ir_type_int(c, ir_dim_const(c, n)));
+    in[0] = emit_bool(s, "eq.int", at, 2, in, ir_type_simple(c, T_BOOL));
+    in[1] = ir_const(s->b, at, rt_strz(ir_fmt(c, "the list `%s` has %d elements in the examples, and its length must be known here", p->name, n)),
+                     ir_type_simple(c, T_STR));
+    spec_emit(s, ir_struct(c, S_GUARD), at, 2, in, 0, NULL);
+    const ir_type **t = RT_ARRAY(&c->arena, const ir_type *, n);
+    const aval **all = RT_ARRAY(&c->arena, const aval *, n);
+    for (int i = 0; i < n; i++) t[i] = spec_fresh_type(s, p->type->elem[0]);
+    ir_node *u = spec_emit(s, ir_struct(c, S_UNPACK), at, 1, &p, n, t);
+    for (int i = 0; i < n; i++) all[i] = spec_dyn(s, u->out[i]);
+    return spec_list_of(s, ir_surface(c, p->type), n, all);
+}
+
+static const aval *entry_list(spec *s, ir_value *p, int arg) {
+    void *at = rt_map_get(&s->fixed_lists, list_key(s, arg));
+    return at ? fixed_list(s, p, arg, (ir_span)((intptr_t)at - 1)) : entry_value(s, p, arg);
+}
+
 static const aval **entry_args(spec *s, const lower_entry *e, ir_func *f, int *n) {
     bool method = s->from->self.tag == V_OBJECT && e->func->body->params.n == e->nargs + 1;
     const aval **args = RT_ARRAY(&s->c->arena, const aval *, e->nargs + 1);
@@ -421,7 +472,7 @@ static const aval **entry_args(spec *s, const lower_entry *e, ir_func *f, int *n
         const char *name = src->param_names ? src->param_names[i + method] : src->body->params.at[i + method]->name;
         s->arg_values[i] = ir_block_param(f->body, a->type, name);
         spec_bind_symbols(s, a->type);
-        args[(*n)++] = a->constant ? spec_from_rt(s, a->value, a->type) : entry_value(s, s->arg_values[i], i);
+        args[(*n)++] = a->constant ? spec_from_rt(s, a->value, a->type) : entry_list(s, s->arg_values[i], i);
     }
     return args;
 }
@@ -525,6 +576,7 @@ static void run_entry(spec *s, const lower_entry *e) {
     f->entry = f->exported = true;
     f->method = e->method;
     f->span = e->func->span;
+    s->entry = e;
     s->f = f;
     s->b = f->body;
     s->heap = (spec_heap){0};

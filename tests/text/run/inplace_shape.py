@@ -26,7 +26,9 @@ def swapped(x: Tensor, n: int) -> Tuple[Tensor, Tensor]:
 --- run forward
 x = f32[2, 3] iota
 --- want
+(tensor([[[0.0, 3.0], [22.0, 14.0], [4.0, 5.0]]]), [tensor([[[0.0, 3.0], [22.0, 14.0], [4.0, 5.0]]]), tensor([0.0, 22.0, 4.0])], 3, tensor([[[0.0, 3.0], [22.0, 14.0], [4.0, 5.0]]]))
 --- run swapped
 x = f32[2, 3] iota
 n = 2
 --- want
+(tensor([[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]), tensor([[1.0, 10.0], [4.0, 13.0], [7.0, 16.0]]))

@@ -24,21 +24,22 @@ def extremes(a: float, b: float) -> Tuple[float, float, float, float]:
 --- run forward
 n = 3
 --- want
+(tensor([0, 1, 2]), tensor([0.0, 0.5, 1.0]))
 --- run forward
 n = 0
 --- want
+(tensor([]), tensor([]))
 --- run nested
 n = 9
 --- want
+([1, 2, 3, 4, 5], {'a': [1, 2, 3, 4, 5]}, [[1, 2, 3, 4, 5], [7, 9]])
 --- run extremes
 a = -7.5
 b = 2.0
 --- want
+(-7.5, 2.0, 0.5, -1.5)
 --- run extremes
 a = 7.5
 b = -2.0
 --- want
---- run extremes
-a = nan
-b = 2.0
---- want
+(-2.0, 7.5, -0.5, 1.5)

@@ -1,0 +1,13 @@
+test run
+# a list of sizes that the caller passes: its length decides the rank
+def forward(x: Tensor, sizes: List[int]) -> Tuple[Tensor, Tensor, List[int]]:
+    y = x.view(sizes)
+    return y, torch.zeros([1] + sizes), sizes
+--- run forward
+x = f32[6] iota
+sizes = [2, 3]
+--- want
+--- run forward
+x = f32[6] iota
+sizes = [3, 2]
+--- want
