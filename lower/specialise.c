@@ -672,6 +672,19 @@ static void part_assigned(spec *s) {
     }
 }
 
+/* A tensor that is written in place must not be seen through another tensor of the module. */
+static void check_storages(spec *s) {
+    for (int i = 0; i < s->in_place.n; i++) {
+        const ir_tensor_data *d = rt_map_get(&s->from->tensors, s->in_place.entries[i].key);
+        for (int k = 0; d && d->tensor && k < s->from->tensors.n; k++) {
+            const ir_tensor_data *e = s->from->tensors.entries[k].value;
+            if (!e->tensor || e->tensor == d->tensor || e->tensor->storage != d->tensor->storage) continue;
+            spec_unsupported(s, 0, "the attribute `%s` is written in place and shares memory with `%s`", d->name, e->name);
+            break;
+        }
+    }
+}
+
 static void mark_states(spec *s) {
     for (int i = 0; i < s->states.n; i++) {
         ir_tensor_data *d = rt_map_get(&s->to->tensors, s->states.entries[i].key);
@@ -697,6 +710,7 @@ ir_module *lower_specialise(ir_module *m, int nentries, const lower_entry *entri
         s.symbol_block = (rt_map){0};
         for (int i = 0; i < nentries; i++) run_entry(&s, &entries[i]);
         part_assigned(&s);
+        check_storages(&s);
     } while (s.new_state);
     mark_states(&s);
     lower_interp_free(s.in);
