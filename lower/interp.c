@@ -487,6 +487,7 @@ static bool raise_node(frame *x, ir_node *n) {
     rt_value message = get(x, n->in[0]), cls = n->nin > 1 ? get(x, n->in[1]) : V_NULL;
     const char *name = cls.tag == V_STR && cls.str->n ? cls.str->s : "RuntimeError";
     const char *dot = strrchr(name, '.');
+    if (!strcmp(name, IR_NOT_SUPPORTED)) name = "NotImplementedError";
     return rt_raise(x->env, dot ? dot + 1 : name, "%s", message.tag == V_STR ? message.str->s : "");
 }
 

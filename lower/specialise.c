@@ -282,7 +282,13 @@ static const aval *is_instance(spec *s, ir_node *n, const aval *a) {
 
 /* ---- nodes */
 
+static bool is_text(const aval *a, const char *text) { return a->kind == AV_CONST && a->k.tag == V_STR && !strcmp(a->k.str->s, text); }
+
 static void raise_node(spec *s, ir_node *n, const aval **in) {
+    if (n->nin > 1 && is_text(in[1], IR_NOT_SUPPORTED) && in[0]->kind == AV_CONST && in[0]->k.tag == V_STR) {
+        spec_unsupported(s, spec_span(s, n), "%s", in[0]->k.str->s);
+        return;
+    }
     ir_value *v[2] = {spec_value(s, in[0], spec_span(s, n)), NULL};
     v[1] = n->nin > 1 && !spec_is_none(in[1]) ? spec_value(s, in[1], spec_span(s, n))
                                               : ir_const(s->b, spec_span(s, n), rt_strz("RuntimeError"), ir_type_simple(s->c, T_STR));

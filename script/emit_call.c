@@ -255,11 +255,21 @@ static const char *as_of_version(emitter *e, const char *name, const args *v) {
     return name;
 }
 
+/* In an archive an unknown op is an error only where it can be reached: most are in code for other devices or for training. */
+static sugar unknown_op(emitter *e, script_ast *a, const char *path) {
+    const char *text = ir_fmt(e->c, "unknown operator '%s'", path);
+    if (!e->u->load) emit_fail(e, a, "%s", text);
+    ir_value *in[2] = {emit_str(e, a, text, strlen(text)), emit_str(e, a, IR_NOT_SUPPORTED, strlen(IR_NOT_SUPPORTED))};
+    emit_node(e, a, S_RAISE, 2, in, 0, NULL);
+    return sg_value(emit_uninit(e, a, ir_type_tensor(e->c, DT_NONE, -1, NULL)));
+}
+
 static sugar call_path(emitter *e, const char *path, script_ast *a, const ir_type *hint) {
     sugar s;
     if (emit_path_builtin(e, path, a, hint, &s)) return s;
     const char *name = emit_op_name(e->u, path);
-    if (!name || !op_exists(e->u, name)) emit_fail(e, a, "unknown operator '%s'", path);
+    if (!name) emit_fail(e, a, "unknown operator '%s'", path);
+    if (!op_exists(e->u, name)) return unknown_op(e, a, path);
     args v = evaluate(e, a->n - 1, a->kid + 1, NULL);
     if (!strncmp(path, "torch.nn.functional.", 20)) name = without_inplace(e, name, &v);
     name = as_of_version(e, name, &v);
