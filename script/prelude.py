@@ -1840,7 +1840,7 @@ def _rnn_bias(params: List[Tensor], at: int, has_biases: bool) -> Tuple[Optional
         b = params[at + 3]
     return a, b
 
-def _lstm_layer(x: Tensor, h: Tensor, c: Tensor, params: List[Tensor], at: int, has_biases: bool, backwards: bool) -> Tuple[Tensor, Tensor, Tensor]:
+def _lstm_layer(x: Tensor, h: Tensor, c: Tensor, params: List[Tensor], at: int, has_biases: bool, backwards: bool, projects: bool) -> Tuple[Tensor, Tensor, Tensor]:
     """One direction of one layer over x[time, batch, feature]; params[at...]: w_ih, w_hh, b_ih, b_hh (, w_hr)."""
     b_ih, b_hh = torch._rnn_bias(params, at, has_biases)
     gi = torch.linear(x, params[at], b_ih)
@@ -1849,6 +1849,8 @@ def _lstm_layer(x: Tensor, h: Tensor, c: Tensor, params: List[Tensor], at: int, 
     for t in range(n):
         k = n - 1 - t if backwards else t
         h, c = torch._lstm_gates(gi[k] + torch.linear(h, params[at + 1], b_hh), c)
+        if projects:
+            h = torch.linear(h, params[at + (4 if has_biases else 2)])
         ys.append(h)
     if backwards:
         ys.reverse()
@@ -1888,10 +1890,9 @@ def _no_rnn_dropout(dropout: float, train: bool) -> None:
 @overload("input")
 def lstm(input: Tensor, hx: List[Tensor], params: List[Tensor], has_biases: bool, num_layers: int, dropout: float, train: bool, bidirectional: bool, batch_first: bool) -> Tuple[Tensor, Tensor, Tensor]:
     torch._no_rnn_dropout(dropout, train)
-    each = 4 if has_biases else 2
     dirs = 2 if bidirectional else 1
-    if len(params) != each * dirs * num_layers:
-        raise NotImplementedError("LSTM with projections is not supported")
+    each = len(params) // (dirs * num_layers)
+    projects = each == (5 if has_biases else 3)
     x = input.transpose(0, 1) if batch_first else input
     hs: List[Tensor] = []
     cs: List[Tensor] = []
@@ -1899,7 +1900,7 @@ def lstm(input: Tensor, hx: List[Tensor], params: List[Tensor], has_biases: bool
         outs: List[Tensor] = []
         for d in range(dirs):
             i = layer * dirs + d
-            y, h, c = torch._lstm_layer(x, hx[0][i], hx[1][i], params, i * each, has_biases, d == 1)
+            y, h, c = torch._lstm_layer(x, hx[0][i], hx[1][i], params, i * each, has_biases, d == 1, projects)
             outs.append(y)
             hs.append(h)
             cs.append(c)
@@ -1989,6 +1990,8 @@ def _packed_steps(xs: List[Tensor], h: Tensor, c: Tensor, params: List[Tensor], 
 def _packed_rnn(data: Tensor, batch_sizes: Tensor, h0: Tensor, c0: Tensor, params: List[Tensor], has_biases: bool, num_layers: int, bidirectional: bool, kind: int) -> Tuple[Tensor, Tensor, Tensor]:
     each = 4 if has_biases else 2
     dirs = 2 if bidirectional else 1
+    if len(params) != each * dirs * num_layers:
+        raise NotImplementedError("LSTM with projections over packed sequences is not supported")
     x = data
     hs: List[Tensor] = []
     cs: List[Tensor] = []
