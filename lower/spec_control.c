@@ -275,6 +275,25 @@ static void freeze(join *j, const aval *a, const char *why) {
     e->frozen_by = j->src;
 }
 
+/* The tensors in a, of branch k, become part of a run-time value: what other names mean by them is not written any more. */
+static void escape(join *j, int k, const aval *a) {
+    const char *why = "it may share memory with a run-time value of before";
+    for (int i = 0; i < a->n && a->kind == AV_TUPLE; i++) escape(j, k, a->at[i]);
+    if (a->kind != AV_TENSOR) return;
+    if (a->cell < j->before.n) {
+        freeze(j, a, why);
+        return;
+    }
+    cell *e = rt_arena_copy(&j->s->c->arena, cell_in(j, k, a->cell), sizeof *e);
+    if (!e->frozen) e->frozen = why, e->frozen_by = j->src;
+    j->heap[k].at[a->cell] = e;
+    for (int i = 0; i < j->tensors.n; i++) {
+        const pair *q = &j->tensors.at[i];
+        const aval joined = {.kind = AV_TENSOR, .cell = q->cell};
+        if ((k ? q->b : q->a) == a->cell) freeze(j, &joined, why);
+    }
+}
+
 static const aval *join_tensors(join *j, const aval *a, const aval *b) {
     spec *s = j->s;
     const ir_type *t = spec_join_type(s, outer_type(s, a->type), outer_type(s, b->type));
@@ -382,6 +401,8 @@ static const aval *join_avals(join *j, const aval *a, const aval *b) {
         spec_unsupported(s, j->at, "values of different types meet after this `if`");
         return a;
     }
+    if (!j->dead[0]) escape(j, 0, a);
+    if (!j->dead[1]) escape(j, 1, b);
     return dyn_of(s, join_value(j, a, b, spec_loose(s, t)));
 }
 
@@ -855,9 +876,16 @@ static const aval *yielded(loop *l, const slot *x) {
     return x->field >= 0 ? spec_cell(l->s, x->cell)->at[x->field] : NULL;
 }
 
+/* Tensors from before the loop that a slot holds after an iteration: nothing may write them from then on. */
+static void keep_all(loop *l, const aval *now) {
+    for (int i = 0; i < now->n && now->kind == AV_TUPLE; i++) keep_all(l, now->at[i]);
+    if (now->kind == AV_TENSOR && now->cell < l->before.n && !l->before.at[now->cell]->frozen) keep(l, now->cell, loop_frozen);
+}
+
 /* A carried tensor that the next iteration may write must belong to its slot alone. */
 static void check_owner(loop *l, slot *x) {
     const aval *now = yielded(l, x);
+    if (now) keep_all(l, now);
     if (x->shared || !now || now->kind != AV_TENSOR || x->type->kind != T_TENSOR) return;
     bool mine = now->cell >= l->before.n && !spec_shared(l->s, &l->s->heap, now->cell, l->n->nout, l->result + 1);
     if (mine) return;
@@ -867,7 +895,7 @@ static void check_owner(loop *l, slot *x) {
 /* In the first iteration the slot means the tensor that came in: a write to that one would be missed. */
 static void freeze_initial(loop *l, const slot *x) {
     bool storage = x->cell >= 0 && x->field < 0;
-    if (!storage && x->shared && initial(l, x)->kind == AV_TENSOR) spec_freeze(l->s, initial(l, x), loop_frozen);
+    if (!storage && (x->shared || initial(l, x)->kind != AV_TENSOR)) spec_freeze(l->s, initial(l, x), loop_frozen);
 }
 
 /* Evaluates the body once for the current slots; says in l->changed whether the slots were widened. */
@@ -931,7 +959,7 @@ static void yield_slots(loop *l) {
 static void freeze_carried(loop *l, const slot *x, const aval *out) {
     const aval *init = initial(l, x);
     set_frozen(l->s, out, x->shared ? loop_frozen : NULL);
-    if (init->kind == AV_TENSOR && x->shared) spec_freeze(l->s, init, loop_frozen);
+    if (init->kind != AV_TENSOR || x->shared) spec_freeze(l->s, init, loop_frozen);
 }
 
 static void finish(loop *l, const aval **results) {

@@ -24,6 +24,22 @@ def moving_view(x: Tensor, n: int, flag: bool) -> Tensor:
         v = y[i]
     return y
 
+def taken_up(x: Tensor, n: int, flag: bool) -> Tuple[Tensor, Tensor]:
+    y = x.clone()
+    a = x
+    for i in range(n):
+        a = y
+    y.mul_(3)  # error: in-place write to a tensor: it may share memory with a tensor from before the loop
+    return a, y
+
+def in_a_tuple(x: Tensor, n: int, flag: bool) -> Tuple[Tensor, int]:
+    y = x.clone()
+    t = (y, 0)
+    for i in range(n):
+        y += 1  # error: in-place write to a tensor: it may share memory with a tensor from before the loop
+        t = (t[0] * 2, i)
+    return t
+
 def picked(x: Tensor, n: int, flag: bool) -> Tuple[Tensor, Tensor]:
     xs = [x + 1, x + 2]
     y = xs[n]
@@ -50,6 +66,8 @@ def sometimes_new(x: Tensor, n: int, flag: bool) -> List[Tensor]:
 def forward(x: Tensor, n: int, flag: bool):
     objects(x, n, flag)
     moving_view(x, n, flag)
+    taken_up(x, n, flag)
+    in_a_tuple(x, n, flag)
     picked(x, n, flag)
     kept(x, n, flag)
     sometimes_new(x, n, flag)

@@ -58,6 +58,19 @@ def listed(x: Tensor, flag: bool) -> Tuple[Tensor, List[Tensor]]:
         xs = [x]
     a.add_(10)
     return a, xs
+
+def optional(x: Tensor, flag: bool) -> Tuple[Optional[Tensor], Tensor, Optional[Tensor], Tensor]:
+    y = x.clone()
+    z = x * 2
+    a: Optional[Tensor] = None
+    b: Optional[Tensor] = None
+    if flag:
+        a = y
+        z = x + 1
+        b = z
+    y += 10
+    z += 100
+    return a, y, b, z
 --- run forward
 x = f32[2, 2] 1 2 3 4
 flag = true
@@ -113,3 +126,11 @@ x = f32[2] 1 2
 flag = false
 --- want
 (tensor([13.0, 14.0]), [tensor([1.0, 2.0])])
+--- run optional
+x = f32[2] 1 2
+flag = true
+--- want
+--- run optional
+x = f32[2] 1 2
+flag = false
+--- want
