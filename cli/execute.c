@@ -59,6 +59,22 @@ void cli_runner_close(cli_runner *r) {
     jitc_ffi_free(r->custom);
 }
 
+/* Completes *args by the defaults of those that are not given; returns their number. */
+static int with_defaults(cli_runner *r, const lower_method *f, int nargs, const rt_value **args) {
+    int n = f->func->body->params.n - f->skip;
+    if (nargs >= n) return nargs;
+    rt_value *all = RT_ARRAY(&r->c->arena, rt_value, n);
+    for (int i = 0; i < nargs; i++) all[i] = (*args)[i];
+    for (; nargs < n && f->defaults[nargs]; nargs++) all[nargs] = *f->defaults[nargs];
+    *args = all;
+    return nargs;
+}
+
+static const char *with_place(ir_context *c, const char *message, ir_span at) {
+    const ir_place *p = &c->spans.at[at];
+    return at && p->file ? ir_fmt(c, "%s (%s:%d:%d)", message, p->file, p->line, p->col) : message;
+}
+
 static cli_outcome interpret(cli_runner *r, const char *method, int nargs, const rt_value *args, rt_value *out, const char **cls,
                              const char **message) {
     lower_method f;
@@ -66,12 +82,13 @@ static cli_outcome interpret(cli_runner *r, const char *method, int nargs, const
     rt_release(r->held);
     rt_env_clear(&r->env);
     r->held = V_NULL;
+    nargs = with_defaults(r, &f, nargs, &args);
     if (lower_interp_call(r->in, f.func, nargs, args, &r->held, &r->env)) {
         *out = r->held;
         return CLI_RAN;
     }
     *cls = r->env.cls ? r->env.cls : "";
-    *message = r->env.message ? r->env.message : "";
+    *message = with_place(r->c, r->env.message ? r->env.message : "", lower_interp_failed(r->in));
     return strcmp(*cls, "NotImplementedError") ? CLI_RAISED : CLI_UNSUPPORTED;
 }
 

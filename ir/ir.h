@@ -220,6 +220,10 @@ struct ir_op {
 void ir_ops_init(ir_context *c);                        /* fills c->ops from ops.def */
 ir_op *ir_op_add(ir_context *c, const char *ns, const char *schema_text, ir_op_class cls); /* a custom or vocabulary op */
 const ir_op *ir_op_overloads(ir_context *c, const char *name); /* chain of the overloads, or NULL; makes derived `name_` forms */
+/* Class of an S_RAISE that stands for what the compiler does not support: an error where it can be reached. */
+#define IR_NOT_SUPPORTED "NotSupported"
+/* Is op the in-place form of a view (unsqueeze_): the tensor itself gets the new shape, under all of its names? */
+bool ir_is_inplace_view(const ir_op *op);
 const ir_op *ir_op_find(ir_context *c, const char *full);      /* "add.Tensor" */
 const ir_op *ir_op_outs(ir_context *c, const char *name);      /* chain of the derived `out=` forms; ir_match does this itself */
 void ir_schema_print(rt_text *out, const ir_op *op);           /* the schema as text, of derived forms too */

@@ -523,6 +523,11 @@ static ir_op *derive(ir_context *c, const ir_op *base, const char *name, const c
     return op;
 }
 
+bool ir_is_inplace_view(const ir_op *op) {
+    size_t n = strlen(op->name);
+    return op->view && n && op->name[n - 1] == '_';
+}
+
 /* `name_` of every overload of `name` that computes one fresh tensor (no view) from a tensor. */
 static void derive_inplace(ir_context *c, const char *name, const ir_op *base) {
     for (; base; base = base->next) {

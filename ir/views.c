@@ -85,12 +85,11 @@ ir_truth ir_viewable(ir_infer *x, const ir_arg *self, int rank, const ir_dim *co
                      const ir_dim **strides) {
     const ir_type *t = self->type;
     const ir_dim **old = ir_arg_strides(C, self), *size = num(x, 1), *base;
-    if (!self->strides || !t->rank || is_const(ir_numel(C, t->rank, t->dims), 0)) {
+    if (!t->rank || ir_contiguous(x, self) == IR_YES) {
         memcpy(strides, ir_contiguous_strides(C, rank, dims), (size_t)rank * sizeof *strides);
         return IR_YES;
     }
     int at = rank - 1;
-    ir_truth sure = IR_YES;
     base = old[t->rank - 1];
     for (int d = t->rank - 1; d >= 0; d--) {
         size = ir_dim_mul(C, size, t->dims[d]);
@@ -101,11 +100,11 @@ ir_truth ir_viewable(ir_infer *x, const ir_arg *self, int rank, const ir_dim *co
         if (joined == IR_YES) continue;
         ir_truth fits = view_chunk(x, size, base, dims, &at, strides);
         if (fits == IR_NO) return IR_NO;
-        if (fits == IR_UNKNOWN) sure = IR_UNKNOWN;
+        if (fits == IR_UNKNOWN) return IR_UNKNOWN;
         if (d) base = old[d - 1], size = num(x, 1);
     }
     for (; at >= 0 && is_const(dims[at], 1); at--) strides[at] = base;
-    return at >= 0 ? IR_NO : sure;
+    return at >= 0 ? IR_NO : IR_YES;
 }
 
 ir_truth ir_contiguous(ir_infer *x, const ir_arg *self) {

@@ -275,6 +275,15 @@ static bool sizes_of(int n, const ir_dim *const *dims, int64_t *out) {
     return true;
 }
 
+/* The tensor itself becomes the view, which is taken. */
+static bool take_view(call *x, rt_tensor *t, rt_tensor *view, rt_value *out) {
+    bool ok = rt_tensor_take_view(t, view);
+    rt_tensor_release(view);
+    if (!ok) return rt_raise(x->env, "NotImplementedError", "%s: too many dimensions are added in place", x->op->full);
+    *out = rt_retain(rt_tensor_value(t));
+    return true;
+}
+
 static bool apply_view(call *x, rt_value *out) {
     ir_infer f;
     int64_t shape[RT_MAX_RANK], strides[RT_MAX_RANK], offset = 0;
@@ -289,6 +298,7 @@ static bool apply_view(call *x, rt_value *out) {
         return rt_raise(x->env, "RuntimeError", "%s: a size is not known", x->op->full);
     rt_tensor *v = rt_tensor_view(base, t->rank, shape, strides, base->offset + offset);
     if (!v) return out_of_memory(x->env);
+    if (ir_is_inplace_view(x->op)) return take_view(x, base, v, out);
     *out = rt_tensor_value(v);
     return true;
 }

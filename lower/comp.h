@@ -63,5 +63,7 @@ void lower_interp_free(lower_interp *in);
 bool lower_apply(lower_interp *in, const ir_op *op, const rt_value *args, rt_value *out, rt_env *env);
 /* Calls a surface or core function: args by parameter (self excluded: it is the module's object). */
 bool lower_interp_call(lower_interp *in, ir_func *f, int nargs, const rt_value *args, rt_value *out, rt_env *env);
+/* The place in the module's own code where the last call failed; 0: not known. */
+ir_span lower_interp_failed(const lower_interp *in);
 
 #endif

@@ -887,6 +887,8 @@ static const struct {
     {"unsqueeze_", map_unsqueeze},
     {"t_", map_t},
     {"transpose_", map_transpose},
+    {"swapaxes_", map_transpose},
+    {"swapdims_", map_transpose},
     {"as_strided_", map_as_strided},
     {"detach_", map_same},
     {"constant_pad_nd", map_pad},

@@ -41,7 +41,7 @@ static void check_shared(void *env, const char *name) {
 
 static bool binds(symbols *s, const ir_node *n) {
     bool binder = n->op->cls == OP_HOST || n->op->cls == OP_OPAQUE ||
-                  (n->op->cls == OP_STRUCT && n->op->id != S_DIM && n->op->id != S_CONST && n->op->id != S_PARAM && n->op->id != S_STATE);
+                  (n->op->cls == OP_STRUCT && n->op->id != S_DIM && n->op->id != S_CONST && n->op->id != S_PARAM);
     struct shared x = {s, false};
     for (int i = 0; i < n->nout && binder; i++) {
         const ir_type *t = n->out[i]->type;

@@ -19,6 +19,7 @@ struct lower_interp {
     rt_map state;   /* name -> rt_value *, current contents of core state cells */
     rt_value self;  /* V_UNDEF until first needed */
     int depth;      /* nested calls and blocks now being run */
+    ir_span failed; /* of the innermost node of `m` that failed */
 };
 
 typedef struct frame {
@@ -53,6 +54,8 @@ void lower_interp_free(lower_interp *in) {
     rt_arena_free(&in->arena);
     rt_free(in);
 }
+
+ir_span lower_interp_failed(const lower_interp *in) { return in->failed; }
 
 lower_applier *lower_interp_applier(lower_interp *in) { return in->applier; }
 
@@ -204,7 +207,10 @@ static bool run_block(frame *x, ir_block *b, rt_value *results) {
         return rt_raise(x->env, "RecursionError", "maximum recursion depth exceeded");
     }
     x->in->depth++;
-    for (ir_node *n = b->first; n && ok; n = n->next) ok = run_node(x, n);
+    for (ir_node *n = b->first; n && ok; n = n->next) {
+        ok = run_node(x, n);
+        if (!ok && !x->in->failed && x->f->module == x->in->m) x->in->failed = n->span; /* not a composite op's body */
+    }
     x->in->depth--;
     for (int i = 0; ok && i < b->results.n; i++) results[i] = rt_retain(get(x, b->results.at[i]));
     leave_block(x, b);
@@ -289,6 +295,7 @@ bool lower_interp_call(lower_interp *in, ir_func *f, int nargs, const rt_value *
     jmp_buf fail;
     if (in->arena.fail) return call_outer(in, f, nargs, args, out, env); /* from the body of a composite */
     in->arena.fail = &fail;
+    in->failed = 0;
     bool ok = setjmp(fail) ? no_memory(env) : call_outer(in, f, nargs, args, out, env);
     in->arena.fail = NULL;
     in->depth = 0;
@@ -480,6 +487,7 @@ static bool raise_node(frame *x, ir_node *n) {
     rt_value message = get(x, n->in[0]), cls = n->nin > 1 ? get(x, n->in[1]) : V_NULL;
     const char *name = cls.tag == V_STR && cls.str->n ? cls.str->s : "RuntimeError";
     const char *dot = strrchr(name, '.');
+    if (!strcmp(name, IR_NOT_SUPPORTED)) name = "NotImplementedError";
     return rt_raise(x->env, dot ? dot + 1 : name, "%s", message.tag == V_STR ? message.str->s : "");
 }
 

@@ -61,15 +61,18 @@ typedef struct cell {
     const ir_type *type; /* STORAGE: of the base; LIST, DICT, DYN: declared type */
     const ir_dim **strides; /* STORAGE: of the base, NULL contiguous */
     const aval *scalar;  /* STORAGE of rank 0: the scalar it holds, if known */
-    const char *name;    /* STORAGE: param or state name; OBJECT: path of a module object ("" top), else NULL */
+    const char *name;    /* STORAGE: param or state name; OBJECT: path of a module object ("" top); LIST, DICT: of the attribute
+                          * that holds it; else NULL */
     int arg;             /* STORAGE: entry argument number + 1, or 0 */
     const char *frozen;  /* why writing is not possible (may alias another tensor), or NULL */
+    const ir_node *frozen_by; /* the `if` whose join is the reason, or NULL */
     int n, cap;          /* LIST, DICT: elements; OBJECT: fields */
     const aval **at, **keys;
     ir_class *cls;
 } cell;
 
-typedef enum spec_stop { SPEC_GO, SPEC_DEAD /* this path raised */, SPEC_RETRY /* unwind to the fork */, SPEC_ERROR } spec_stop;
+typedef enum spec_stop { SPEC_GO, SPEC_DEAD /* this path raised */, SPEC_RETRY /* unwind to the fork */,
+    SPEC_CLONE /* unwind to an `if` whose continuation is to be cloned */, SPEC_ERROR } spec_stop;
 
 typedef struct spec_heap { const cell **at; int n, cap; } spec_heap;
 
@@ -82,6 +85,14 @@ typedef struct spec_frame {
     const struct spec_frame *outer;
 } spec_frame;
 
+/* A name in a frame that got another value: see spec_rename. */
+typedef struct spec_renamed {
+    const aval **slot, *was;
+    const spec_frame *frame;
+    const ir_value *v;
+    ir_span at;
+} spec_renamed;
+
 typedef struct spec {
     ir_context *c;
     ir_module *from, *to;
@@ -92,10 +103,15 @@ typedef struct spec {
     spec_stop stop;
     int depth;           /* of calls */
     spec_frame *frame;   /* the innermost call */
+    RT_VEC(spec_renamed) renamed; /* all so far, in order */
     int64_t steps, unrolled, unroll_start; /* nodes evaluated; those of them in loops that were unrolled; steps at the
                                             * start of the outermost loop that is being unrolled */
     int work;            /* elements of containers walked over since the last step was counted for them */
     bool unrolling;
+    struct spec_points *points; /* the blocks being evaluated, innermost first */
+    const ir_node *clone_at;    /* SPEC_CLONE: the `if` */
+    rt_map cloned;              /* address of a surface `if` -> itself: what follows it in its block is evaluated in each branch */
+    int clones;                 /* of which this many are being evaluated, one within the other */
     bool exhausted;      /* too many steps: the entry is given up */
     int fork;            /* cells below this number existed at the innermost fork */
     int retry_cell;      /* SPEC_RETRY: the container that must be a run-time one before the fork ... */
@@ -108,11 +124,15 @@ typedef struct spec {
     bool undecided;      /* a reshape of this entry copies or not by sizes that are not known */
     bool assume;         /* such sizes are taken to be at least 2, because a write needs to know */
     rt_map assumed;      /* symbols of which that was assumed */
+    rt_map assigned;     /* paths of fields that an entry assigns */
+    rt_map parted;       /* names of tensors that were one and have a copy each, as one of them is assigned -> another's name */
+    rt_map state_types;  /* name -> core type of a state that is no tensor, as far as it is found (where the declared one is vague) */
     rt_map param_names;  /* tensor pointer -> name */
     lower_interp *in;    /* evaluates constants */
     ir_span call;        /* in the body of a composite op: the span of its call, which all its nodes get; else 0 */
     int nconst;          /* tensor constants made */
     ir_value **arg_values; /* entry parameters */
+    rt_map fixed_lists;    /* "entry/argument" -> span of what needs the length of that list: it is that of the examples */
 } spec;
 
 /* ---- spec_value.c */
@@ -146,6 +166,7 @@ ir_value *spec_materialise(spec *s, int cell, const ir_type *as, ir_span at);
 void spec_settle(spec *s, const aval *a, ir_span at);
 /* A type with the containers in it as others may write them: their ints and sizes are any. */
 const ir_type *spec_loose(spec *s, const ir_type *t);
+bool spec_vague(const ir_type *t); /* a declared type that says less than a core type: tensors without dtype, or anything */
 void spec_retry(spec *s, int cell, const ir_type *as); /* unwinds to the fork that can do so */
 void spec_freeze(spec *s, const aval *a, const char *why); /* tensors in a: no writes from here on */
 bool spec_dim_visible(spec *s, const ir_dim *d); /* are all its symbols bound in the current block */
@@ -173,16 +194,36 @@ const aval *spec_scalar_body(spec *s, const ir_op *op, const aval **args); /* sy
 
 /* ---- spec_control.c */
 void spec_if(spec *s, spec_env *env, ir_node *n, const aval **results);
+/* Evaluates the nodes of block b, then its results.  Where branches of an `if` cannot be joined in a way that what follows
+ * it can use, what follows is evaluated in each branch and the block's results are joined: see spec_clone. */
+void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results);
+/* Asks for that: true, and the evaluation unwinds (SPEC_CLONE); false if it was done already, or cannot be done. */
+bool spec_clone(spec *s, const ir_node *fork);
 void spec_loop(spec *s, spec_env *env, ir_node *n, const aval **results);
 
 /* ---- spec_live.c */
 /* Is the storage `cell` referred to more than once in heap h: by `more`, by what may be read after the current node, or by
  * the caller or the module? */
 bool spec_shared(spec *s, const spec_heap *h, int cell, int n, const aval *const *more);
+/* The tensor `was` is `now` under all of its names, as its shape was changed in place.  false: it is none that has names. */
+bool spec_rename(spec *s, const aval *was, const aval *now, ir_span at);
+/* Takes back what was renamed since there were n; an error if that was done in a block of node `at` (or NULL) and such a name
+ * is read behind it. */
+void spec_rename_back(spec *s, int n, const ir_node *at);
+/* An op needs to know the length of list v at compile time: if the caller passes the list and the examples agree on its
+ * length, that becomes a guard (all entries start again) and the result is true. */
+bool spec_fix_length(spec *s, const aval *list, ir_span at);
+/* The module's field at this path is assigned. */
+void spec_note_field(spec *s, const char *object, const char *field);
 
 /* ---- specialise.c */
-void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results); /* evaluates nodes, then b's results */
+void spec_node(spec *s, spec_env *env, ir_node *n); /* evaluates it: the results are in env */
 const aval *spec_call(spec *s, ir_func *f, int n, const aval *const *args, ir_span at);
 const aval *spec_rt_attr(spec *s, rt_value v, const ir_type *t, const char *path); /* module attribute -> abstract */
+/* A list or dict is about to be written: one that a module attribute holds is state. */
+void spec_note_write(spec *s, const aval *container);
+/* The run-time value v is about to hold what has type `want`.  true: v is a state, read again with that type (all entries
+ * start again). */
+bool spec_widen_state(spec *s, const ir_value *v, const ir_type *want);
 
 #endif

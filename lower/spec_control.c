@@ -9,17 +9,20 @@
  * A tensor that comes out of a join or is carried is a storage of its own.  It can be written only if nothing else that is
  * read later means the storages that it stands for (spec_live.c); else they are all frozen, and a write is an error.
  *
+ * Where that will not do (the branches give tensors of different dtype or rank, or what is frozen is written), the rest of
+ * the block that holds the `if` is evaluated in each branch, and the results of that block are joined.
+ *
  * Cells made in a branch keep their numbers after the join (the second branch starts numbering behind the first). */
 #include "lower/spec.h"
 
-enum { MAX_TRIES = 40, UNROLL_NODES = 4000, UNROLL_STEPS = 400000 /* of an entry */ };
+enum { MAX_TRIES = 40, MAX_CLONES = 5 /* within each other */, UNROLL_NODES = 4000, UNROLL_STEPS = 400000 /* of an entry */ };
 
 /* ---- snapshots */
 
 typedef struct mark {
     ir_node *last;
     spec_heap heap;
-    int ndiags, nerrors;
+    int ndiags, nerrors, renamed;
 } mark;
 
 static spec_heap heap_copy(spec *s, spec_heap h) {
@@ -28,7 +31,9 @@ static spec_heap heap_copy(spec *s, spec_heap h) {
     return h;
 }
 
-static mark mark_here(spec *s) { return (mark){s->b->last, heap_copy(s, s->heap), s->c->diags.n, s->c->nerrors}; }
+static mark mark_here(spec *s) {
+    return (mark){s->b->last, heap_copy(s, s->heap), s->c->diags.n, s->c->nerrors, s->renamed.n};
+}
 
 /* Cells beyond the mark are gone: constants that were met there are met again. */
 static void forget_cells(spec *s, int n) {
@@ -47,6 +52,7 @@ static void roll_back(spec *s, ir_block *b, const mark *m) {
     s->c->diags.n = m->ndiags;
     s->c->nerrors = m->nerrors;
     s->stop = SPEC_GO;
+    spec_rename_back(s, m->renamed, NULL);
 }
 
 /* Containers that must be run-time ones before a fork, with their types. */
@@ -146,8 +152,13 @@ static void set_frozen(spec *s, const aval *a, const char *why) {
 
 typedef struct pair { int a, b, cell; } pair; /* cells of the two branches that were joined into one; -1: of a dead branch */
 
+/* What is to be evaluated behind a block: the rest of the block that holds the `if` of which that is a branch. */
+typedef struct after { ir_node *fork; const struct after *next; } after;
+
 typedef struct join {
     spec *s;
+    ir_node *src;       /* the surface `if` */
+    const struct after *tail; /* what follows it is evaluated in each branch, or NULL */
     ir_node *node;
     ir_block *block[2];
     spec_heap heap[2], before;
@@ -257,9 +268,36 @@ static const aval *join_refs(join *j, const aval *a, const aval *b) {
     return join_fresh_refs(j, a, b);
 }
 
+static void freeze(join *j, const aval *a, const char *why) {
+    if (spec_cell(j->s, a->cell)->frozen) return;
+    cell *e = spec_cell_edit(j->s, a->cell);
+    e->frozen = why;
+    e->frozen_by = j->src;
+}
+
+/* The tensors in a, of branch k, become part of a run-time value: what other names mean by them is not written any more. */
+static void escape(join *j, int k, const aval *a) {
+    const char *why = "it may share memory with a run-time value of before";
+    for (int i = 0; i < a->n && a->kind == AV_TUPLE; i++) escape(j, k, a->at[i]);
+    if (a->kind != AV_TENSOR) return;
+    if (a->cell < j->before.n) {
+        freeze(j, a, why);
+        return;
+    }
+    cell *e = rt_arena_copy(&j->s->c->arena, cell_in(j, k, a->cell), sizeof *e);
+    if (!e->frozen) e->frozen = why, e->frozen_by = j->src;
+    j->heap[k].at[a->cell] = e;
+    for (int i = 0; i < j->tensors.n; i++) {
+        const pair *q = &j->tensors.at[i];
+        const aval joined = {.kind = AV_TENSOR, .cell = q->cell};
+        if ((k ? q->b : q->a) == a->cell) freeze(j, &joined, why);
+    }
+}
+
 static const aval *join_tensors(join *j, const aval *a, const aval *b) {
     spec *s = j->s;
     const ir_type *t = spec_join_type(s, outer_type(s, a->type), outer_type(s, b->type));
+    if (!t && spec_clone(s, j->src)) return a;
     if (!t) {
         rt_text x = {0};
         ir_type_print(&x, a->type);
@@ -287,17 +325,17 @@ static const aval *join_tensors(join *j, const aval *a, const aval *b) {
         if (x->cell >= j->before.n && !x->view ? !cell_in(j, k, x->cell)->frozen
                                                : !spec_shared(s, &j->heap[k], x->cell, j->n, j->results[k]))
             continue;
-        if (x->cell < j->before.n) spec_freeze(s, x, why);
+        if (x->cell < j->before.n) freeze(j, x, why);
         mine = false;
     }
     for (int i = 0; i < j->tensors.n; i++) { /* one storage in one branch, two in the other */
         const pair *q = &j->tensors.at[i];
         if ((q->a < 0 || q->a != p.a) && (q->b < 0 || q->b != p.b)) continue;
         const aval other = {.kind = AV_TENSOR, .cell = q->cell};
-        spec_freeze(s, &other, why);
+        freeze(j, &other, why);
         mine = false;
     }
-    if (!mine) spec_freeze(s, r, why);
+    if (!mine) freeze(j, r, why);
     p.cell = r->cell;
     RT_PUSH(&s->c->arena, &j->tensors, p);
     return r;
@@ -358,11 +396,20 @@ static const aval *join_avals(join *j, const aval *a, const aval *b) {
         return join_refs(j, a, b);
     }
     const ir_type *t = spec_join_type(s, outer_type(s, type_in(j, j->dead[0] ? 1 : 0, a)), outer_type(s, type_in(j, j->dead[1] ? 0 : 1, b)));
+    if (!t && spec_clone(s, j->src)) return a;
     if (!t) {
         spec_unsupported(s, j->at, "values of different types meet after this `if`");
         return a;
     }
+    if (!j->dead[0]) escape(j, 0, a);
+    if (!j->dead[1]) escape(j, 1, b);
     return dyn_of(s, join_value(j, a, b, spec_loose(s, t)));
+}
+
+static void keep_frozen(cell *e, const cell *x, const cell *y) {
+    if (!x->frozen) x = y;
+    e->frozen = x->frozen;
+    e->frozen_by = x->frozen_by;
 }
 
 static void join_storage(join *j, int i, const cell *x, const cell *y) {
@@ -387,7 +434,7 @@ static void join_storage(join *j, int i, const cell *x, const cell *y) {
     cell *e = spec_cell_edit(s, i);
     e->content = v;
     e->scalar = NULL;
-    e->frozen = x->frozen ? x->frozen : y->frozen;
+    keep_frozen(e, x, y);
 }
 
 static void join_cell(join *j, int i) {
@@ -400,8 +447,7 @@ static void join_cell(join *j, int i) {
     s->heap.at[i] = x;
     if (x->kind == CELL_STORAGE) {
         if (x->content == y->content) {
-            cell *e = spec_cell_edit(s, i);
-            e->frozen = x->frozen ? x->frozen : y->frozen;
+            keep_frozen(spec_cell_edit(s, i), x, y);
             return;
         }
         join_storage(j, i, x, y);
@@ -480,23 +526,34 @@ static void join_heaps(join *j) {
     for (int i = 0; i < j->before.n && !j->s->stop; i++) join_cell(j, i);
 }
 
+static void run_rest(spec *s, spec_env *env, ir_block *b, ir_node *from, const after *then, const aval **results);
+
+/* Branch k, and where there is a tail what follows the `if`: then `results` are those at its end. */
 static void run_branch(spec *s, spec_env *env, ir_node *n, join *j, int k, const aval **results) {
     for (int i = 0; i < j->before.n; i++) s->heap.at[i] = j->before.at[i];
     s->b = j->block[k] = ir_block_new(s->f, j->node);
-    spec_block(s, env, n->blocks[k], results);
+    int renamed = s->renamed.n;
+    run_rest(s, env, n->blocks[k], n->blocks[k]->first, j->tail, results);
+    spec_rename_back(s, renamed, s->stop == SPEC_DEAD ? NULL : n);
     j->dead[k] = s->stop == SPEC_DEAD;
     if (s->stop == SPEC_DEAD) s->stop = SPEC_GO;
     j->heap[k] = heap_copy(s, s->heap);
 }
 
+static int results_after(const ir_block *b, const after *then) {
+    for (; then; then = then->next) b = then->fork->block;
+    return b->results.n;
+}
+
 /* One evaluation of both branches and the join. */
-static void try_if(spec *s, spec_env *env, ir_node *n, ir_value *cond, const aval **results) {
+static void try_if(spec *s, spec_env *env, ir_node *n, const after *tail, ir_value *cond, const aval **results) {
     ir_block *outer = s->b;
-    join j = {.s = s, .at = spec_span(s, n), .before = heap_copy(s, s->heap)};
+    int nresults = results_after(n->blocks[0], tail);
+    join j = {.s = s, .src = n, .tail = tail, .at = spec_span(s, n), .before = heap_copy(s, s->heap)};
     j.node = spec_emit(s, ir_struct(s->c, S_IF), spec_span(s, n), 1, &cond, 0, NULL);
     const aval **r[2];
     for (int k = 0; k < 2 && !s->stop; k++) {
-        r[k] = RT_ARRAY(&s->c->arena, const aval *, n->nout);
+        r[k] = RT_ARRAY(&s->c->arena, const aval *, nresults);
         run_branch(s, env, n, &j, k, r[k]);
     }
     s->b = outer;
@@ -505,15 +562,29 @@ static void try_if(spec *s, spec_env *env, ir_node *n, ir_value *cond, const ava
         s->stop = SPEC_DEAD;
         return;
     }
-    j.n = n->nout;
+    j.n = nresults;
     for (int k = 0; k < 2; k++) j.results[k] = r[k];
     split_aliases(&j);
     join_heaps(&j);
-    for (int i = 0; i < n->nout && !s->stop; i++) results[i] = join_avals(&j, r[0][i], r[1][i]);
+    for (int i = 0; i < nresults && !s->stop; i++) results[i] = join_avals(&j, r[0][i], r[1][i]);
 }
 
 static void poison(spec *s, int n, const aval **results) {
     for (int i = 0; i < n; i++) results[i] = spec_const(s, (rt_value){.tag = V_UNDEF});
+}
+
+static void fork_if(spec *s, spec_env *env, ir_node *n, const after *tail, const aval **results) {
+    ir_value *v = spec_value(s, env->at[n->in[0]->id], spec_span(s, n));
+    ir_block *outer = s->b;
+    mark m = mark_here(s);
+    forced_list list = {0};
+    for (int tries = 0; tries < MAX_TRIES; tries++) {
+        try_if(s, env, n, tail, v, results);
+        if (!retry_here(s, &m)) return;
+        prepare_retry(s, outer, &m, &list, spec_span(s, n));
+        if (s->stop) return;
+    }
+    spec_unsupported(s, spec_span(s, n), "this `if` changes containers in a way that cannot be followed");
 }
 
 void spec_if(spec *s, spec_env *env, ir_node *n, const aval **results) {
@@ -521,22 +592,103 @@ void spec_if(spec *s, spec_env *env, ir_node *n, const aval **results) {
     bool known;
     poison(s, n->nout, results);
     if (cond->kind == AV_UNDEF) return;
-    if (spec_known_bool(cond, &known)) {
-        spec_block(s, env, n->blocks[known ? 0 : 1], results);
-        return;
-    }
-    ir_value *v = spec_value(s, cond, spec_span(s, n));
-    ir_block *outer = s->b;
-    mark m = mark_here(s);
-    forced_list list = {0};
-    for (int tries = 0; tries < MAX_TRIES; tries++) {
-        try_if(s, env, n, v, results);
-        if (!retry_here(s, &m)) return;
-        prepare_retry(s, outer, &m, &list, spec_span(s, n));
-        if (s->stop) return;
-    }
-    spec_unsupported(s, spec_span(s, n), "this `if` changes containers in a way that cannot be followed");
+    if (spec_known_bool(cond, &known)) spec_block(s, env, n->blocks[known ? 0 : 1], results);
+    else fork_if(s, env, n, NULL, results);
 }
+
+/* ---- blocks, and what follows an `if` in each of its branches */
+
+/* The forks of a block that is being evaluated, with what was before them. */
+typedef struct point { ir_node *fork; ir_block *b; mark mark; } point;
+struct spec_points { RT_VEC(point) list; struct spec_points *outer; };
+
+static bool was_cloned(const spec *s, const ir_node *n) { return rt_map_getn(&s->cloned, (const char *)&n, sizeof n) != NULL; }
+
+static bool is_pending(const spec *s, const ir_node *fork) {
+    for (const struct spec_points *p = s->points; p; p = p->outer)
+        for (int i = 0; i < p->list.n; i++)
+            if (p->list.at[i].fork == fork) return true;
+    return false;
+}
+
+/* Where that was done already, or is of no use, the same of the `if` around it. */
+bool spec_clone(spec *s, const ir_node *fork) {
+    for (; fork && s->clones < MAX_CLONES; fork = fork->block->owner) {
+        if (fork->op->cls != OP_STRUCT || fork->op->id != S_IF) return false;
+        if (was_cloned(s, fork) || !is_pending(s, fork)) continue;
+        s->clone_at = fork;
+        s->stop = SPEC_CLONE;
+        return true;
+    }
+    return false;
+}
+
+static bool forks(const spec_env *env, const ir_node *n) {
+    bool known;
+    if (n->op->cls != OP_STRUCT || n->op->id != S_IF) return false;
+    const aval *cond = env->at[n->in[0]->id];
+    return cond->kind != AV_UNDEF && !spec_known_bool(cond, &known);
+}
+
+/* The fork of this block that is to be cloned, as things were before it; NULL: it is one of another block. */
+static ir_node *back_to_fork(spec *s, struct spec_points *p) {
+    for (int i = 0; s->stop == SPEC_CLONE && i < p->list.n; i++) {
+        point *x = &p->list.at[i];
+        if (x->fork != s->clone_at) continue;
+        roll_back(s, x->b, &x->mark);
+        rt_map_putn(&s->c->arena, &s->cloned, (const char *)&s->clone_at, sizeof s->clone_at, x->fork);
+        p->list.n = i;
+        return x->fork;
+    }
+    return NULL;
+}
+
+static void run_clones(spec *s, spec_env *env, ir_node *n, const after *then, const aval **results) {
+    const ir_node *outer = s->frame->at;
+    const after tail = {n, then};
+    poison(s, results_after(n->block, then), results);
+    s->frame->at = n;
+    s->clones++;
+    fork_if(s, env, n, &tail, results);
+    s->clones--;
+    s->frame->at = outer;
+}
+
+/* The nodes of b until its end, or until one whose tails were cloned: then the rest is done.  true: the end was reached. */
+static bool run_nodes(spec *s, spec_env *env, ir_node *from, const after *then, const aval **results) {
+    struct spec_points points = {.outer = s->points};
+    s->points = &points;
+    ir_node *cloned = NULL;
+    for (ir_node *n = from; n && !s->stop && !s->exhausted && !cloned; n = n->next) {
+        if (forks(env, n) && was_cloned(s, n) && s->clones < MAX_CLONES) {
+            cloned = n;
+            break;
+        }
+        if (forks(env, n)) RT_PUSH(&s->c->arena, &points.list, ((point){n, s->b, mark_here(s)}));
+        spec_node(s, env, n);
+        cloned = back_to_fork(s, &points);
+    }
+    if (cloned) run_clones(s, env, cloned, then, results);
+    s->points = points.outer;
+    return !cloned;
+}
+
+/* Block b from a node on, and what follows it: `results` are those of the last block. */
+static void run_rest(spec *s, spec_env *env, ir_block *b, ir_node *from, const after *then, const aval **results) {
+    for (;; from = then->fork->next, b = then->fork->block, then = then->next) {
+        if (!run_nodes(s, env, from, then, results)) return;
+        if (s->stop || s->exhausted) {
+            poison(s, results_after(b, then), results);
+            return;
+        }
+        const aval **r = then ? RT_ARRAY(&s->c->arena, const aval *, b->results.n) : results;
+        for (int i = 0; i < b->results.n; i++) r[i] = env->at[b->results.at[i]->id];
+        if (!then) return;
+        for (int i = 0; i < then->fork->nout; i++) env->at[then->fork->out[i]->id] = r[i];
+    }
+}
+
+void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results) { run_rest(s, env, b, b->first, NULL, results); }
 
 /* ---- loop: unrolled */
 
@@ -724,13 +876,26 @@ static const aval *yielded(loop *l, const slot *x) {
     return x->field >= 0 ? spec_cell(l->s, x->cell)->at[x->field] : NULL;
 }
 
+/* Tensors from before the loop that a slot holds after an iteration: nothing may write them from then on. */
+static void keep_all(loop *l, const aval *now) {
+    for (int i = 0; i < now->n && now->kind == AV_TUPLE; i++) keep_all(l, now->at[i]);
+    if (now->kind == AV_TENSOR && now->cell < l->before.n && !l->before.at[now->cell]->frozen) keep(l, now->cell, loop_frozen);
+}
+
 /* A carried tensor that the next iteration may write must belong to its slot alone. */
 static void check_owner(loop *l, slot *x) {
     const aval *now = yielded(l, x);
+    if (now) keep_all(l, now);
     if (x->shared || !now || now->kind != AV_TENSOR || x->type->kind != T_TENSOR) return;
     bool mine = now->cell >= l->before.n && !spec_shared(l->s, &l->s->heap, now->cell, l->n->nout, l->result + 1);
     if (mine) return;
     x->shared = l->changed = true;
+}
+
+/* In the first iteration the slot means the tensor that came in: a write to that one would be missed. */
+static void freeze_initial(loop *l, const slot *x) {
+    bool storage = x->cell >= 0 && x->field < 0;
+    if (!storage && (x->shared || initial(l, x)->kind != AV_TENSOR)) spec_freeze(l->s, initial(l, x), loop_frozen);
 }
 
 /* Evaluates the body once for the current slots; says in l->changed whether the slots were widened. */
@@ -754,9 +919,12 @@ static void try_loop(loop *l, spec_env *env) {
     env->at[src->params.at[0]->id] = dyn_of(s, ir_block_param(l->body, it, NULL));
     for (int k = 0; k < n->nout; k++) l->header[k] = l->init[k];
     for (int i = 0; i < l->slots.n; i++) begin_slot(l, &l->slots.at[i]);
+    for (int i = 0; i < l->slots.n; i++) freeze_initial(l, &l->slots.at[i]);
     for (int k = 0; k < n->nout; k++) env->at[src->params.at[k + 1]->id] = l->header[k];
     spec_heap header = heap_copy(s, s->heap);
+    int renamed = s->renamed.n;
     spec_block(s, env, src, l->result);
+    spec_rename_back(s, renamed, s->stop == SPEC_DEAD ? NULL : n);
     l->dead = s->stop == SPEC_DEAD;
     if (l->dead) s->stop = SPEC_GO;
     l->changed = false;
@@ -791,7 +959,7 @@ static void yield_slots(loop *l) {
 static void freeze_carried(loop *l, const slot *x, const aval *out) {
     const aval *init = initial(l, x);
     set_frozen(l->s, out, x->shared ? loop_frozen : NULL);
-    if (init->kind == AV_TENSOR && x->shared) spec_freeze(l->s, init, loop_frozen);
+    if (init->kind != AV_TENSOR || x->shared) spec_freeze(l->s, init, loop_frozen);
 }
 
 static void finish(loop *l, const aval **results) {

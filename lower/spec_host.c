@@ -188,6 +188,15 @@ static const aval *call_constant(spec *s, const ir_op *op, int n, rt_value *in, 
     return undef(s);
 }
 
+static bool holds(const ir_type *t, bool (*what)(const ir_type *t)) {
+    if (what(t)) return true;
+    for (int i = 0; i < t->n; i++)
+        if (holds(t->elem[i], what)) return true;
+    return false;
+}
+static bool is_var(const ir_type *t) { return t->kind == T_VAR; }
+static bool is_reference(const ir_type *t) { return t->kind == T_TENSOR || t->kind == T_LIST || t->kind == T_DICT; }
+
 enum { MAX_FOLDED = 100000 /* bytes or elements of a value that is computed at compile time */ };
 
 static int64_t size_of(spec *s, const aval *a) {
@@ -217,10 +226,26 @@ static bool could_be_huge(spec *s, const ir_op *op, int n, const aval **args) {
     return (multiplies(op) ? product : sum) > MAX_FOLDED;
 }
 
+/* Are there containers in the container?  A copy of them would be another thing than what is named elsewhere. */
+static bool holds_containers(spec *s, const aval *a) {
+    const cell *x = a->kind == AV_REF ? spec_cell(s, a->cell) : NULL;
+    for (int i = 0; x && i < x->n; i++)
+        if (x->at[i]->kind == AV_REF || holds_containers(s, x->at[i])) return true;
+    for (int i = 0; a->kind == AV_TUPLE && i < a->n; i++)
+        if (a->at[i]->kind == AV_REF || holds_containers(s, a->at[i])) return true;
+    return false;
+}
+
+static bool gives_var(const ir_op *op) {
+    for (int i = 0; i < op->schema->nresults; i++)
+        if (holds(op->schema->results[i].type, is_var)) return true;
+    return false;
+}
+
 static const aval *fold(spec *s, const ir_op *op, int n, const aval **args, ir_span at) {
     if (op->effects & (EFF_WRITES | EFF_SIDE) || could_be_huge(s, op, n, args)) return NULL;
     for (int i = 0; i < n; i++)
-        if (!spec_is_const(s, args[i])) return NULL;
+        if (!spec_is_const(s, args[i]) || (gives_var(op) && holds_containers(s, args[i]))) return NULL;
     rt_value *in = RT_ARRAY(&s->c->arena, rt_value, n + 1), out;
     for (int i = 0; i < n; i++) in[i] = spec_to_rt(s, args[i]);
     const aval *failed = call_constant(s, op, n, in, at, &out);
@@ -311,6 +336,7 @@ static bool structure_known(spec *s, const ir_op *op, const aval **args) {
 }
 
 static void write_back(spec *s, const aval *a, rt_value v) {
+    spec_note_write(s, a);
     const aval *fresh = unboxed(s, v, NULL);
     cell now = *spec_cell(s, fresh->cell);
     cell *x = spec_cell_edit(s, a->cell);
@@ -424,18 +450,23 @@ static const ir_expr *scalar_leaf(ir_exprs *x, spec *s, const aval *a, int i) {
 }
 
 const aval *spec_scalar_body(spec *s, const ir_op *op, const aval **args) {
-    int n = op->schema->nparams;
+    int n = op->schema->nparams, bound = n;
     ir_exprs x = {.c = s->c};
-    const ir_expr **values = RT_ARRAY(&s->c->arena, const ir_expr *, n);
-    const char **names = RT_ARRAY(&s->c->arena, const char *, n);
+    const ir_expr **values = RT_ARRAY(&s->c->arena, const ir_expr *, 2 * n);
+    const char **names = RT_ARRAY(&s->c->arena, const char *, 2 * n);
     rt_dtype compute = DT_BOOL;
     for (int i = 0; i < n; i++) {
-        names[i] = op->schema->params[i].name;
+        const char *name = names[i] = op->schema->params[i].name;
+        if (args[i]->kind == AV_CONST && args[i]->k.tag == V_STR) { /* chosen by as NAME.word */
+            values[i] = values[bound] = ir_x_int(&x, DT_BOOL, 1);
+            names[bound++] = ir_fmt(s->c, "%s.%s", name, args[i]->k.str->s);
+            continue;
+        }
         values[i] = scalar_leaf(&x, s, args[i], i);
         if (!values[i]) return NULL;
         if (values[i]->dtype == DT_F64 || (values[i]->dtype == DT_I64 && compute == DT_BOOL)) compute = values[i]->dtype;
     }
-    const ir_expr *e = ir_scalar_parse(&x, op->body, compute, n, names, values, 0, NULL);
+    const ir_expr *e = ir_scalar_parse(&x, op->body, compute, bound, names, values, 0, NULL);
     sym r = e ? sym_eval(s->c, e) : (sym){SYM_NONE};
     switch (r.kind) {
     case SYM_INT: return spec_dim(s, r.d, NULL);
@@ -510,9 +541,32 @@ static bool makes_tensor(const ir_op *op) {
            !strcmp(op->name, "NumToTensor");
 }
 
+/* A list whose length only the run knows: its function makes the tensor. */
+static const aval *tensor_of_list(spec *s, const ir_op *op, const aval **args, ir_span at) {
+    const ir_type *t = spec_type(s, args[0]);
+    int rank = 0;
+    for (; t->kind == T_LIST; t = t->elem[0]) rank++;
+    rt_dtype dt = t->kind == T_INT ? DT_I64 : t->kind == T_BOOL ? DT_BOOL : t->kind == T_FLOAT || t->kind == T_BOTTOM ? DT_F32 : DT_NONE;
+    if (dt == DT_NONE) {
+        spec_unsupported(s, at, "%s of a run-time list of other things than numbers is not supported", op->name);
+        return undef(s);
+    }
+    int n = op->schema->nparams;
+    ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, n);
+    for (int i = 0; i < n; i++) in[i] = spec_value(s, args[i], at);
+    const ir_type *unknown = ir_type_tensor(s->c, given_dtype(op, args, dt), rank, RT_ARRAY(&s->c->arena, const ir_dim *, rank + 1));
+    const ir_type *result = spec_fresh_type(s, unknown);
+    return spec_tensor_new(s, spec_emit(s, op, at, n, in, 1, &result)->out[0], NULL);
+}
+
+static bool is_list(spec *s, const aval *a) {
+    return (a->kind == AV_REF || a->kind == AV_DYN) && spec_type(s, a)->kind == T_LIST;
+}
+
 static const aval *tensor_from_numbers(spec *s, const ir_op *op, const aval **args, ir_span at) {
     const aval *leaf = leaf_of(s, args[0]);
     if (known_container(s, leaf)) return NULL; /* empty: constant */
+    if (is_list(s, leaf)) return tensor_of_list(s, op, args, at);
     rt_dtype dt = leaf->kind == AV_TENSOR ? leaf->type->dtype : number_dtype(s, leaf);
     if (!strcmp(op->name, "scalar_tensor")) dt = DT_F32;
     if (!strcmp(op->name, "NumToTensor") && dt == DT_F32) dt = DT_F64;
@@ -581,24 +635,13 @@ static bool widen(spec *s, const ir_op *op, const aval **args, ir_span at) {
         return false;
     }
     if (want != now && x) return spec_materialise(s, l->cell, want, at) != NULL;
-    if (want != now && !x) spec_unsupported(s, at, "%s: the element does not fit the type of this run-time list", op->name);
+    if (want != now && !x && !spec_widen_state(s, l->v, spec_loose(s, want))) spec_unsupported(s, at, "%s: the element does not fit the type of this run-time list", op->name);
     return want == now;
 }
 
-static bool holds(const ir_type *t, bool (*what)(const ir_type *t)) {
-    if (what(t)) return true;
-    for (int i = 0; i < t->n; i++)
-        if (holds(t->elem[i], what)) return true;
-    return false;
-}
-static bool is_var(const ir_type *t) { return t->kind == T_VAR; }
-static bool is_reference(const ir_type *t) { return t->kind == T_TENSOR || t->kind == T_LIST || t->kind == T_DICT; }
-
 /* May a result be an element of `a`, shared with it? */
 static bool gives_elements(spec *s, const ir_op *op, const aval *a) {
-    bool given = false;
-    for (int i = 0; i < op->schema->nresults; i++) given = given || holds(op->schema->results[i].type, is_var);
-    if (!given || a->kind != AV_REF || !known_container(s, a)) return false;
+    if (!gives_var(op) || a->kind != AV_REF || !known_container(s, a)) return false;
     const cell *x = spec_cell(s, a->cell);
     for (int i = 0; i < x->n; i++)
         if (x->at[i]->kind == AV_REF || holds(spec_type(s, x->at[i]), is_reference)) return true;
@@ -609,6 +652,7 @@ static const aval *emit_host(spec *s, const ir_op *op, int n, const aval **args,
     int nres = op->schema->nresults;
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, n);
     bool keeps = op->effects & EFF_WRITES;
+    if (keeps) spec_note_write(s, args[0]);
     if (keeps && args[0]->kind == AV_REF) spec_materialise(s, args[0]->cell, NULL, at);
     for (int i = 0; i < n && !s->stop; i++)
         if (gives_elements(s, op, args[i])) spec_settle(s, args[i], at);

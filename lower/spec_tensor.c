@@ -192,6 +192,7 @@ void spec_write(spec *s, const aval *t, ir_value *value, ir_span at) {
         s->assume = s->again = true;
         return;
     }
+    if (x->frozen && spec_clone(s, x->frozen_by)) return;
     if (x->frozen) {
         spec_unsupported(s, at, "in-place write to a tensor: %s", x->frozen);
         return;
@@ -275,7 +276,7 @@ static int64_t taken_length(spec *s, const ir_param *p, const aval *a, const ir_
     if ((a->kind != AV_DYN && a->kind != AV_REF) || list->type->kind != T_LIST || list->type->elem[0]->kind != T_INT) return -1;
     if (p->list_size > 1) return p->list_size;
     for (int i = 0; i < s->entry->nargs; i++)
-        if (s->arg_values[i] == list && s->entry->args[i].has_length) return s->entry->args[i].length;
+        if (s->arg_values[i] == list && s->entry->args[i].length >= 0) return s->entry->args[i].length;
     return -1;
 }
 
@@ -318,6 +319,8 @@ static bool take_lengths(spec *s, const ir_op *op, const aval ***args, ir_span a
 static bool infer(spec *s, ir_infer *x, const ir_op *op, const aval ***args, ir_span at) {
     if (infer_quietly(s, x, op, *args, at)) return true;
     if (!x->error_cls && take_lengths(s, op, args, at) && infer_quietly(s, x, op, *args, at)) return true;
+    for (int i = 0; i < op->schema->nparams && !x->error_cls; i++)
+        if (op->schema->params[i].type->kind == T_LIST && spec_fix_length(s, (*args)[i], at)) break;
     if (!x->error_cls) {
         spec_unsupported(s, at, "%s: %s", op->full, x->error ? x->error : "not supported for these arguments");
         return false;
@@ -356,9 +359,17 @@ static const aval **of_storage(spec *s, const aval **args, int n) {
     return all;
 }
 
+/* `transpose_` as what it gives, a view by `transpose.int`. */
+static const ir_op *plain_view(spec *s, const ir_op *op) {
+    if (!ir_is_inplace_view(op)) return op;
+    if (!strncmp(op->name, "swap", 4) || !strcmp(op->name, "transpose_")) return ir_op_find(s->c, "transpose.int");
+    const char *overload = strchr(op->full, '.');
+    return ir_op_find(s->c, ir_fmt(s->c, "%.*s%s", (int)strlen(op->name) - 1, op->name, overload ? overload : ""));
+}
+
 static const aval *view_of(spec *s, const ir_infer *x, const aval **args) {
     view *v = RT_NEW(&s->c->arena, view);
-    *v = (view){args[0]->view, x->op, x->nargs, NULL, x->res[0], x->strides[0], x->offset};
+    *v = (view){args[0]->view, plain_view(s, x->op), x->nargs, NULL, x->res[0], x->strides[0], x->offset};
     v->args = rt_arena_copy(&s->c->arena, args, (size_t)v->nargs * sizeof *args);
     for (int i = 1; i < v->nargs; i++) /* lists are mutable cells: keep their elements, not the cell */
         if (args[i]->kind == AV_REF && spec_cell(s, args[i]->cell)->kind == CELL_LIST) {
@@ -450,6 +461,18 @@ static const aval *results_of(spec *s, const ir_op *op, const aval **args, const
     return x->nres == 1 ? all[0] : x->nres ? spec_tuple(s, NULL, x->nres, all) : spec_none(s);
 }
 
+/* The tensor itself becomes the view. */
+static const aval *change_view(spec *s, const ir_infer *x, const aval **args, ir_span at) {
+    const aval *was = args[0];
+    bool same = x->res[0] == was->type && (!strcmp(x->op->name, "squeeze_") || !strcmp(x->op->name, "detach_"));
+    if (same) return was;
+    const char *why = spec_cell(s, was->cell)->frozen;
+    const aval *now = view_of(s, x, args);
+    if (!why && !spec_rename(s, was, now, at)) why = "it is a constant of the model";
+    if (why) spec_unsupported(s, at, "the shape of a tensor is changed in place: %s", why);
+    return now;
+}
+
 const aval *spec_tensor_op(spec *s, const ir_op *op, const aval **args, ir_span at) {
     ir_infer x;
     if (is_op(op, "as_strided")) args = of_storage(s, args, op->schema->nparams);
@@ -458,6 +481,7 @@ const aval *spec_tensor_op(spec *s, const ir_op *op, const aval **args, ir_span 
     if (x.uncertain_view && s->assume && assume_sizes(s, args[0], at) && !infer(s, &x, op, &args, at))
         return spec_const(s, (rt_value){.tag = V_UNDEF});
     spec_guards(s, &x, at);
+    if (ir_is_inplace_view(op)) return change_view(s, &x, args, at);
     if (op->view || x.strides[0]) return view_of(s, &x, args);
     int n = op->schema->nparams;
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, n);

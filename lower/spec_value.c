@@ -129,12 +129,11 @@ bool spec_dim_visible(spec *s, const ir_dim *d) {
 
 /* ---- types */
 
-/* Does a declared type say less than a core type: holds tensors without dtype, or anything? */
-static bool vague(const ir_type *t) {
+bool spec_vague(const ir_type *t) {
     if (t->kind == T_TENSOR && t->rank < 0) return true;
     if (t->kind == T_ANY || t->kind == T_VAR || t->kind == T_NUMBER || t->kind == T_UNION) return true;
     for (int i = 0; i < t->n; i++)
-        if (vague(t->elem[i])) return true;
+        if (spec_vague(t->elem[i])) return true;
     return false;
 }
 
@@ -166,7 +165,7 @@ const ir_type *spec_type(spec *s, const aval *a) {
     for (int i = 0; i < x->n && elem; i++) elem = spec_join_type(s, elem, spec_type(s, x->at[i]));
     for (int i = 0; i < x->n && key && x->keys; i++) key = spec_join_type(s, key, spec_type(s, x->keys[i]));
     if (!elem || !key) return x->type;
-    if (!x->n && x->type && !vague(x->type)) return x->type;
+    if (!x->n && x->type && !spec_vague(x->type)) return x->type;
     return x->kind == CELL_LIST ? ir_type_list(c, elem) : ir_type_dict(c, key, elem);
 }
 

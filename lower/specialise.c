@@ -20,10 +20,41 @@ static const char *join_path(spec *s, const char *path, const char *field) {
     return ir_intern(s->c, *path ? ir_fmt(s->c, "%s.%s", path, field) : field);
 }
 
-static bool is_scalar_state(spec *s, const char *path) { return rt_map_get(&s->states, path) != NULL; }
+static void add_state(spec *s, const char *path) {
+    if (rt_map_get(&s->states, path)) return;
+    rt_map_put(&s->c->arena, &s->states, path, (void *)path);
+    s->again = true;
+}
 
-static const aval *state_value(spec *s, const char *path, rt_value init, const ir_type *t) {
+void spec_note_write(spec *s, const aval *container) {
+    const cell *x = container->kind == AV_REF ? spec_cell(s, container->cell) : NULL;
+    if (x && x->name && x->kind != CELL_OBJECT) add_state(s, x->name);
+}
+
+static void widen_to(spec *s, const char *path, const ir_type *t) {
+    rt_map_put(&s->c->arena, &s->state_types, path, (void *)t);
+    s->again = true;
+}
+
+bool spec_widen_state(spec *s, const ir_value *v, const ir_type *want) {
+    const ir_node *d = v->def;
+    if (!d || d->op->cls != OP_STRUCT || d->op->id != S_STATE || want == v->type) return false;
+    widen_to(s, d->sym, want);
+    return true;
+}
+
+/* The type of a state that is no tensor: as declared, where that says all; else what was found to be held. */
+static const ir_type *state_type(spec *s, const char *path, rt_value init, const ir_type *declared) {
+    const ir_type *known = rt_map_get(&s->state_types, path);
+    if (known || !spec_vague(declared)) return known ? known : declared;
+    const ir_type *t = spec_loose(s, spec_type(s, spec_from_rt(s, init, declared)));
+    if (declared->kind != T_OPTIONAL || t->kind == T_OPTIONAL) return t;
+    return ir_type_optional(s->c, t->kind == T_NONE ? ir_type_simple(s->c, T_BOTTOM) : t);
+}
+
+static const aval *state_value(spec *s, const char *path, rt_value init, const ir_type *declared) {
     ir_context *c = s->c;
+    const ir_type *t = state_type(s, path, init, declared);
     if (!rt_map_get(&s->to->tensors, path)) {
         ir_tensor_data *d = RT_NEW(&c->arena, ir_tensor_data);
         *d = (ir_tensor_data){.name = path, .state = true, .type = t, .init = rt_retain(init)};
@@ -32,7 +63,10 @@ static const aval *state_value(spec *s, const char *path, rt_value init, const i
     const ir_type *fresh = spec_fresh_type(s, t);
     ir_node *n = spec_emit(s, ir_struct(c, S_STATE), 0, 0, NULL, 1, &fresh);
     n->sym = path;
-    return spec_dyn(s, n->out[0]);
+    if (t->kind == T_OPTIONAL && t->elem[0]->kind == T_BOTTOM) return spec_none(s); /* nothing else is ever put there */
+    const aval *a = spec_dyn(s, n->out[0]);
+    if (a->kind == AV_TENSOR) spec_cell_edit(s, a->cell)->frozen = NULL; /* it is the context's own */
+    return a;
 }
 
 static const aval *object_cell(spec *s, rt_object *o, const char *path) {
@@ -53,12 +87,20 @@ static const aval *object_cell(spec *s, rt_object *o, const char *path) {
     return ref_to(s, i);
 }
 
+/* A write to any container of an attribute makes the attribute state. */
+static void name_containers(spec *s, const aval *a, const char *path) {
+    if (a->kind == AV_REF) spec_cell_edit(s, a->cell)->name = path;
+    const cell *x = a->kind == AV_REF ? spec_cell(s, a->cell) : NULL;
+    for (int i = 0; x && i < x->n; i++) name_containers(s, x->at[i], path);
+    for (int i = 0; a->kind == AV_TUPLE && i < a->n; i++) name_containers(s, a->at[i], path);
+}
+
 const aval *spec_rt_attr(spec *s, rt_value v, const ir_type *t, const char *path) {
     if (v.tag == V_OBJECT) return object_cell(s, v.object, path);
     if (v.tag == V_UNDEF) return undef(s);
-    if (v.tag != V_TENSOR && is_scalar_state(s, path)) return state_value(s, path, v, t);
+    if (v.tag == V_TENSOR ? rt_map_get(&s->state_types, path) : rt_map_get(&s->states, path)) return state_value(s, path, v, t);
     const aval *a = spec_from_rt(s, v, t);
-    if (a->kind == AV_REF) spec_cell_edit(s, a->cell)->name = path;
+    name_containers(s, a, path);
     return a;
 }
 
@@ -97,6 +139,12 @@ static const aval *get_attr(spec *s, const aval *o, ir_node *n) {
     return undef(s);
 }
 
+void spec_note_field(spec *s, const char *object, const char *field) {
+    const char *path = join_path(s, object, field);
+    rt_map_put(&s->c->arena, &s->assigned, path, (void *)path);
+    add_state(s, path);
+}
+
 static void set_attr(spec *s, const aval *o, const aval *v, ir_node *n) {
     const cell *x = o->kind == AV_REF ? spec_cell(s, o->cell) : NULL;
     int i = x && x->kind == CELL_OBJECT ? field_index(x->cls, n->sym) : -1;
@@ -105,11 +153,7 @@ static void set_attr(spec *s, const aval *o, const aval *v, ir_node *n) {
         return;
     }
     spec_cell_edit(s, o->cell)->at[i] = v;
-    if (!x->name) return;
-    const char *path = join_path(s, x->name, n->sym);
-    if (rt_map_get(&s->states, path)) return;
-    rt_map_put(&s->c->arena, &s->states, path, (void *)path);
-    s->again = true;
+    if (x->name) spec_note_field(s, x->name, n->sym);
 }
 
 static const aval *new_object(spec *s, ir_node *n) {
@@ -238,7 +282,13 @@ static const aval *is_instance(spec *s, ir_node *n, const aval *a) {
 
 /* ---- nodes */
 
+static bool is_text(const aval *a, const char *text) { return a->kind == AV_CONST && a->k.tag == V_STR && !strcmp(a->k.str->s, text); }
+
 static void raise_node(spec *s, ir_node *n, const aval **in) {
+    if (n->nin > 1 && is_text(in[1], IR_NOT_SUPPORTED) && in[0]->kind == AV_CONST && in[0]->k.tag == V_STR) {
+        spec_unsupported(s, spec_span(s, n), "%s", in[0]->k.str->s);
+        return;
+    }
     ir_value *v[2] = {spec_value(s, in[0], spec_span(s, n)), NULL};
     v[1] = n->nin > 1 && !spec_is_none(in[1]) ? spec_value(s, in[1], spec_span(s, n))
                                               : ir_const(s->b, spec_span(s, n), rt_strz("RuntimeError"), ir_type_simple(s->c, T_STR));
@@ -306,7 +356,7 @@ static void give_up(spec *s, ir_span at, const char *why) {
     s->exhausted = true;
 }
 
-static void eval_node(spec *s, spec_env *env, ir_node *n) {
+void spec_node(spec *s, spec_env *env, ir_node *n) {
     const aval **out = RT_ARRAY(&s->c->arena, const aval *, n->nout + 1);
     for (int i = 0; i < n->nout; i++) out[i] = undef(s);
     const aval **in = inputs(s, env, n);
@@ -323,12 +373,6 @@ static void eval_node(spec *s, spec_env *env, ir_node *n) {
     if (s->stop == SPEC_ERROR) s->stop = SPEC_GO; /* its results are undefined: go on and find further errors */
     for (int i = 0; i < n->nout; i++) env->at[n->out[i]->id] = out[i];
     s->frame->at = outer;
-}
-
-void spec_block(spec *s, spec_env *env, ir_block *b, const aval **results) {
-    for (ir_node *n = b->first; n && !s->stop && !s->exhausted; n = n->next) eval_node(s, env, n);
-    bool done = !s->stop && !s->exhausted;
-    for (int i = 0; i < b->results.n; i++) results[i] = done ? env->at[b->results.at[i]->id] : undef(s);
 }
 
 const aval *spec_call(spec *s, ir_func *f, int n, const aval *const *args, ir_span at) {
@@ -371,6 +415,57 @@ static const aval *entry_value(spec *s, ir_value *p, int arg) {
     return a;
 }
 
+/* ---- lists that callers pass, of a length that must be known */
+
+static const char *list_key(spec *s, int arg) { return ir_fmt(s->c, "%s/%d", s->entry->name, arg); }
+
+/* The argument that v comes from, through the ops that made it; -1: none. */
+static int origin(const spec *s, const ir_value *v, int depth) {
+    for (int i = 0; i < s->entry->nargs; i++)
+        if (s->arg_values[i] == v && v->type->kind == T_LIST) return i;
+    int found = -1;
+    for (int i = 0; v->def && i < v->def->nin && found < 0 && depth < 8; i++) found = origin(s, v->def->in[i], depth + 1);
+    return found;
+}
+
+bool spec_fix_length(spec *s, const aval *list, ir_span at) {
+    const cell *x = list->kind == AV_REF ? spec_cell(s, list->cell) : NULL;
+    const ir_value *v = list->kind == AV_DYN ? list->v : x && x->kind == CELL_DYN ? x->content : NULL;
+    int i = v ? origin(s, v, 0) : -1;
+    if (i < 0 || s->entry->args[i].length < 0 || rt_map_get(&s->fixed_lists, list_key(s, i))) return false;
+    rt_map_put(&s->c->arena, &s->fixed_lists, ir_intern(s->c, list_key(s, i)), (void *)(intptr_t)(at + 1));
+    s->again = true;
+    return true;
+}
+
+static ir_value *emit_bool(spec *s, const char *op, ir_span at, int n, ir_value **in, const ir_type *t) {
+    return spec_emit(s, ir_op_find(s->c, op), at, n, in, 1, &t)->out[0];
+}
+
+/* The list with the elements that it has in the examples, behind a guard. */
+static const aval *fixed_list(spec *s, ir_value *p, int arg, ir_span at) {
+    ir_context *c = s->c;
+    int n = (int)s->entry->args[arg].length;
+    ir_value *in[2] = {p, NULL}, *len = emit_bool(s, "len.t", at, 1, in, ir_type_int(c, spec_fresh(s, "n", 0, INT32_MAX)));
+    in[0] = len;
+    in[1] = ir_const(s->b, at, rt_int(n), ir_type_int(c, ir_dim_const(c, n)));
+    in[0] = emit_bool(s, "eq.int", at, 2, in, ir_type_simple(c, T_BOOL));
+    in[1] = ir_const(s->b, at, rt_strz(ir_fmt(c, "the list `%s` has %d elements in the examples, and its length must be known here", p->name, n)),
+                     ir_type_simple(c, T_STR));
+    spec_emit(s, ir_struct(c, S_GUARD), at, 2, in, 0, NULL);
+    const ir_type **t = RT_ARRAY(&c->arena, const ir_type *, n);
+    const aval **all = RT_ARRAY(&c->arena, const aval *, n);
+    for (int i = 0; i < n; i++) t[i] = spec_fresh_type(s, p->type->elem[0]);
+    ir_node *u = spec_emit(s, ir_struct(c, S_UNPACK), at, 1, &p, n, t);
+    for (int i = 0; i < n; i++) all[i] = spec_dyn(s, u->out[i]);
+    return spec_list_of(s, ir_surface(c, p->type), n, all);
+}
+
+static const aval *entry_list(spec *s, ir_value *p, int arg) {
+    void *at = rt_map_get(&s->fixed_lists, list_key(s, arg));
+    return at ? fixed_list(s, p, arg, (ir_span)((intptr_t)at - 1)) : entry_value(s, p, arg);
+}
+
 static const aval **entry_args(spec *s, const lower_entry *e, ir_func *f, int *n) {
     bool method = s->from->self.tag == V_OBJECT && e->func->body->params.n == e->nargs + 1;
     const aval **args = RT_ARRAY(&s->c->arena, const aval *, e->nargs + 1);
@@ -383,7 +478,7 @@ static const aval **entry_args(spec *s, const lower_entry *e, ir_func *f, int *n
         const char *name = src->param_names ? src->param_names[i + method] : src->body->params.at[i + method]->name;
         s->arg_values[i] = ir_block_param(f->body, a->type, name);
         spec_bind_symbols(s, a->type);
-        args[(*n)++] = a->constant ? spec_from_rt(s, a->value, a->type) : entry_value(s, s->arg_values[i], i);
+        args[(*n)++] = a->constant ? spec_from_rt(s, a->value, a->type) : entry_list(s, s->arg_values[i], i);
     }
     return args;
 }
@@ -400,14 +495,53 @@ static bool own_storage(spec *s, const aval *a, const char *path) {
     return name && !strcmp(name, path);
 }
 
+/* t without the sizes that only this entry knows. */
+static const ir_type *sizes_forgotten(spec *s, const ir_type *t) {
+    ir_context *c = s->c;
+    if (t->kind == T_INT) return ir_type_int(c, NULL);
+    if (t->kind == T_OPTIONAL) return ir_type_optional(c, sizes_forgotten(s, t->elem[0]));
+    if (t->kind == T_TENSOR && t->rank >= 0) {
+        const ir_dim **d = RT_ARRAY(&c->arena, const ir_dim *, t->rank);
+        for (int i = 0; i < t->rank; i++) d[i] = t->dims[i] && ir_dim_is_const(t->dims[i], NULL) ? t->dims[i] : NULL;
+        return ir_type_tensor(c, t->dtype, t->rank, d);
+    }
+    if (t->kind == T_TUPLE) {
+        const ir_type **e = RT_ARRAY(&c->arena, const ir_type *, t->n);
+        for (int i = 0; i < t->n; i++) e[i] = sizes_forgotten(s, t->elem[i]);
+        return ir_type_tuple(c, t->n, e, t->fields, t->name);
+    }
+    return spec_loose(s, t);
+}
+
+/* A state that is no tensor, and what it is at the end. */
+static void write_value(spec *s, const aval *now, const char *path, const ir_type *t) {
+    const ir_type *with = spec_join_type(s, t, sizes_forgotten(s, spec_type(s, now)));
+    if (!with) {
+        spec_unsupported(s, 0, "the attribute `%s` gets a value of another type than it had", path);
+        return;
+    }
+    if (with != t) {
+        widen_to(s, path, with);
+        return;
+    }
+    ir_value *v = spec_value_as(s, now, t, 0);
+    bool same = v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_STATE && v->def->sym == path;
+    if (!same) set_state(s, path, v);
+}
+
+/* A tensor that is state and gets another size: its size is one of the run from now on. */
+static void other_size(spec *s, const aval *now, const char *path, const ir_type *t) {
+    const ir_type *with = now->kind == AV_TENSOR ? spec_join_type(s, t, sizes_forgotten(s, now->type)) : NULL;
+    if (with) widen_to(s, path, with);
+    else spec_unsupported(s, 0, "the attribute `%s` gets a value of another dtype or rank: a tensor that is state keeps its own", path);
+}
+
 /* A field of the module object at the end of the entry.  Another tensor in it becomes the state cell's value. */
 static void write_field(spec *s, const aval *now, const char *path, rt_map *reassigned) {
     ir_tensor_data *d = rt_map_get(&s->to->tensors, path);
     if (!d || now->kind == AV_UNDEF || !rt_map_get(&s->states, path) || (d->tensor && own_storage(s, now, path))) return;
     if (!d->tensor) {
-        ir_value *v = spec_value_as(s, now, d->type, 0);
-        bool same = v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_STATE && v->def->sym == path;
-        if (!same) set_state(s, path, v);
+        write_value(s, now, path, d->type);
         return;
     }
     char key[32];
@@ -418,7 +552,7 @@ static void write_field(spec *s, const aval *now, const char *path, rt_map *reas
     if (shared && (rt_map_get(&s->in_place, shared) || rt_map_get(&s->in_place, path)))
         spec_unsupported(s, 0, "the attributes `%s` and `%s` would share memory from then on, and one is written in place", path, shared);
     else if (!known || now->kind != AV_TENSOR || now->type != spec_cell(s, (int)(intptr_t)known - 1)->type)
-        spec_unsupported(s, 0, "the attribute `%s` gets a value of another dtype or size: a tensor that is state keeps its own", path);
+        other_size(s, now, path, ir_tensor_data_type(s->c, d));
     else set_state(s, path, spec_read(s, now, 0));
 }
 
@@ -456,13 +590,18 @@ static void run_entry(spec *s, const lower_entry *e) {
     s->stop = SPEC_GO;
     s->depth = 0;
     s->frame = NULL;
+    s->renamed.n = 0;
+    s->points = NULL;
+    s->cloned = (rt_map){0};
+    s->clones = 0;
     s->steps = s->unrolled = s->unroll_start = 0;
     s->exhausted = s->unrolling = s->undecided = false;
     s->call = 0;
     int n;
     for (int i = 0; i < s->states.n; i++) { /* their storages exist before any fork */
-        ir_tensor_data *d = rt_map_get(&s->from->tensors, s->states.entries[i].key);
-        if (d && d->tensor) spec_tensor_const(s, d->tensor);
+        const char *name = s->states.entries[i].key;
+        ir_tensor_data *d = rt_map_get(&s->from->tensors, name);
+        if (d && d->tensor && !rt_map_get(&s->state_types, name)) spec_tensor_const(s, d->tensor);
     }
     const aval **args = entry_args(s, e, f, &n);
     const aval *r = spec_call(s, e->func, n, args, 0);
@@ -485,6 +624,70 @@ static void name_tensors(spec *s) {
         char key[32];
         snprintf(key, sizeof key, "%p", (void *)d->tensor);
         if (!rt_map_get(&s->param_names, key)) rt_map_put(&s->c->arena, &s->param_names, key, (void *)ir_intern(s->c, d->name));
+    }
+}
+
+/* The field at `path` of the module object; NULL: there is none. */
+static rt_value *field_at(spec *s, const char *path) {
+    rt_value *v = &s->from->self;
+    while (v->tag == V_OBJECT) {
+        const ir_class *cls = v->object->cls;
+        size_t n = strcspn(path, ".");
+        int i = 0;
+        while (i < cls->nfields && (strncmp(cls->fields[i], path, n) || cls->fields[i][n])) i++;
+        if (i == cls->nfields) return NULL;
+        v = &v->object->at[i];
+        if (!path[n]) return v;
+        path += n + 1;
+    }
+    return NULL;
+}
+
+/* Names of one tensor: an assignment to one of them leaves the others what they were, so each gets a tensor of its own. */
+static void part(spec *s, const char *path, const rt_tensor *shared) {
+    for (int i = 0; i < s->from->tensors.n; i++) {
+        ir_tensor_data *d = s->from->tensors.entries[i].value;
+        rt_value *field = d->tensor == shared && strcmp(d->name, path) ? field_at(s, d->name) : NULL;
+        if (!field || field->tag != V_TENSOR || field->tensor != shared) continue;
+        rt_tensor *own = rt_tensor_copy_to(shared, shared->dtype);
+        if (!own) {
+            spec_unsupported(s, 0, "out of memory");
+            return;
+        }
+        rt_release(*field);
+        *field = rt_tensor_value(own);
+        d->tensor = own;
+        rt_tensor_retain(own);
+        rt_map_put(&s->c->arena, &s->parted, d->name, (void *)path);
+        rt_map_put(&s->c->arena, &s->parted, path, (void *)d->name);
+        s->again = true;
+    }
+}
+
+static void part_assigned(spec *s) {
+    for (int i = 0; i < s->assigned.n; i++) {
+        const char *path = s->assigned.entries[i].key;
+        ir_tensor_data *d = rt_map_get(&s->from->tensors, path);
+        if (d && d->tensor) part(s, path, d->tensor);
+    }
+    s->param_names = (rt_map){0};
+    name_tensors(s);
+    for (int i = 0; i < s->in_place.n; i++) {
+        const char *path = s->in_place.entries[i].key, *other = rt_map_get(&s->parted, path);
+        if (other) spec_unsupported(s, 0, "the attributes `%s` and `%s` share memory; one is assigned and one written in place", path, other);
+    }
+}
+
+/* A tensor that is written in place must not be seen through another tensor of the module. */
+static void check_storages(spec *s) {
+    for (int i = 0; i < s->in_place.n; i++) {
+        const ir_tensor_data *d = rt_map_get(&s->from->tensors, s->in_place.entries[i].key);
+        for (int k = 0; d && d->tensor && k < s->from->tensors.n; k++) {
+            const ir_tensor_data *e = s->from->tensors.entries[k].value;
+            if (!e->tensor || e->tensor == d->tensor || e->tensor->storage != d->tensor->storage) continue;
+            spec_unsupported(s, 0, "the attribute `%s` is written in place and shares memory with `%s`", d->name, e->name);
+            break;
+        }
     }
 }
 
@@ -514,6 +717,8 @@ ir_module *lower_specialise(ir_module *m, int nentries, const lower_entry *entri
         s.to->state = IR_CORE;
         s.symbol_block = (rt_map){0};
         for (int i = 0; i < nentries; i++) run_entry(&s, &entries[i]);
+        part_assigned(&s);
+        check_storages(&s);
     } while (s.again);
     mark_states(&s);
     lower_interp_free(s.in);

@@ -308,13 +308,14 @@ static bool walk(rt_env *env, fill *f, rt_value v, int d, int ndim, const int64_
     return true;
 }
 
-static bool tensor_of_list(rt_env *env, const rt_value *args, int nargs, rt_value *out) {
+/* `empty`: the dtype where there are no elements to tell it. */
+static bool tensor_of_list(rt_env *env, const rt_value *args, int nargs, rt_dtype empty, rt_value *out) {
     int ndim;
     int64_t shape[RT_MAX_RANK];
     fill f = {.seen = DT_NONE};
     rt_dtype dtype;
     if (!shape_of(env, args[0], &ndim, shape) || !walk(env, &f, args[0], 0, ndim, shape)) return false;
-    if (!wanted_dtype(env, args, nargs, 1, f.seen == DT_NONE ? DT_F32 : f.seen, &dtype)) return false;
+    if (!wanted_dtype(env, args, nargs, 1, f.seen == DT_NONE ? empty : f.seen, &dtype)) return false;
     if (!(f.t = rt_tensor_new(dtype, ndim, shape))) return rt_host_memory_error(env);
     if (!walk(env, &f, args[0], 0, ndim, shape)) {
         rt_tensor_release(f.t);
@@ -326,9 +327,19 @@ static bool tensor_of_list(rt_env *env, const rt_value *args, int nargs, rt_valu
 
 HOST(rt_host_tensor) {
     rt_dtype dtype;
-    if (args[0].tag == V_LIST) return tensor_of_list(env, args, nargs, out);
+    if (args[0].tag == V_LIST) return tensor_of_list(env, args, nargs, DT_F32, out);
     return wanted_dtype(env, args, nargs, 1, dtype_of(args[0]), &dtype) &&
            tensor_of_number(env, args[0], dtype, out);
+}
+
+HOST(rt_host_tensor_ints) {
+    WANT(0, V_LIST);
+    return tensor_of_list(env, args, nargs, DT_I64, out);
+}
+
+HOST(rt_host_tensor_bools) {
+    WANT(0, V_LIST);
+    return tensor_of_list(env, args, nargs, DT_BOOL, out);
 }
 
 HOST(rt_host_assert_async) {

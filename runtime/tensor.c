@@ -9,19 +9,21 @@
 #include <math.h>
 #include <stdatomic.h>
 
-enum { DATA_ALIGN = 64, CHUNK = 256 };
+enum { DATA_ALIGN = 64, CHUNK = 256, SPARE_DIMS = 2 };
 
 /* ---- making */
 
+/* With room for a few dims more: see rt_tensor_take_view. */
 static rt_tensor *tensor_block(rt_dtype dtype, int ndim) {
-    size_t bytes = sizeof(rt_tensor) + 2 * (size_t)ndim * sizeof(int64_t);
+    int room = ndim + SPARE_DIMS;
+    size_t bytes = sizeof(rt_tensor) + 2 * (size_t)room * sizeof(int64_t);
     rt_tensor *t = rt_malloc(bytes);
     if (!t) return NULL;
     atomic_init(&t->refs, 1);
     t->dtype = dtype;
     t->ndim = ndim;
     t->shape = (int64_t *)(t + 1);
-    t->strides = t->shape + ndim;
+    t->strides = t->shape + room;
     t->offset = 0;
     t->storage = NULL;
     return t;
@@ -107,6 +109,15 @@ rt_tensor *rt_tensor_wrap(rt_dtype dtype, int ndim, const int64_t *shape, const 
     if (!strides) set_contiguous(t);
     else if (ndim) memcpy(t->strides, strides, (size_t)ndim * sizeof *strides);
     return t;
+}
+
+bool rt_tensor_take_view(rt_tensor *t, const rt_tensor *view) {
+    if (view->ndim > t->strides - t->shape) return false;
+    if (view->ndim) memcpy(t->shape, view->shape, (size_t)view->ndim * sizeof *t->shape);
+    if (view->ndim) memcpy(t->strides, view->strides, (size_t)view->ndim * sizeof *t->strides);
+    t->ndim = view->ndim;
+    t->offset = view->offset;
+    return true;
 }
 
 void rt_tensor_retain(rt_tensor *t) { atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed); }

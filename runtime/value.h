@@ -64,6 +64,8 @@ rt_tensor *rt_tensor_view(rt_tensor *t, int ndim, const int64_t *shape, const in
 /* Tensor over foreign memory; `destroy(owner)` runs when the last view is gone.  strides NULL: contiguous. */
 rt_tensor *rt_tensor_wrap(rt_dtype dtype, int ndim, const int64_t *shape, const int64_t *strides, void *data,
                           size_t bytes, void (*destroy)(void *), void *owner);
+/* Gives t itself the shape, strides and offset of `view`, a view of t's storage.  false: no room for so many dims. */
+bool rt_tensor_take_view(rt_tensor *t, const rt_tensor *view);
 void rt_tensor_retain(rt_tensor *t);
 void rt_tensor_release(rt_tensor *t); /* takes NULL */
 int64_t rt_tensor_numel(const rt_tensor *t);

@@ -20,6 +20,8 @@ script_unit *script_unit_new(ir_module *m) {
     return u;
 }
 
+void script_set_version(script_unit *u, int version) { u->version = version; }
+
 void script_set_loader(script_unit *u, script_loader *fn, void *env) {
     u->load = fn;
     u->load_env = env;

@@ -37,6 +37,7 @@ struct script_unit {
     void *load_env;
     rt_value constants;
     int depth;           /* functions being emitted within each other */
+    int version;         /* of the archive's format; 0: none, or one without older meanings */
     bool draining;
     bool vocabulary;     /* bare names mean ops */
 };

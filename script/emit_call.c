@@ -219,23 +219,60 @@ static sugar construct(emitter *e, decl *d, int n, script_ast **list, script_ast
 /* ---- ops by path */
 
 /* F.relu(x, inplace=True): the flag chooses the op. */
+/* The place of `inplace` among the parameters of torch.nn.functional's NAME; -1: it has none. */
+static int inplace_at(const char *name) {
+    static const struct { const char *name; int at; } places[] = {
+        {"relu", 1}, {"relu6", 1}, {"selu", 1}, {"silu", 1}, {"mish", 1}, {"hardswish", 1}, {"hardsigmoid", 1}, {"elu", 2},
+        {"celu", 2}, {"leaky_relu", 2}, {"hardtanh", 3}, {"threshold", 3}, {"dropout", 3}, {"dropout1d", 3}, {"dropout2d", 3},
+        {"dropout3d", 3}, {"alpha_dropout", 3}, {"feature_alpha_dropout", 3}, {"rrelu", 4}};
+    const char *bare = strrchr(name, ':');
+    for (size_t i = 0; i < RT_COUNT(places); i++)
+        if (!strcmp(bare ? bare + 1 : name, places[i].name)) return places[i].at;
+    return -1;
+}
+
 static const char *without_inplace(emitter *e, const char *name, args *a) {
+    int place = inplace_at(name);
     for (int i = 0; i < a->n; i++) {
-        bool truth;
-        if (!a->at[i].kw || strcmp(a->at[i].kw, "inplace") || !emit_static(a->at[i].value, &truth)) continue;
-        a->at[i] = a->at[--a->n];
+        bool truth, named = a->at[i].kw && !strcmp(a->at[i].kw, "inplace");
+        if (!(named || (!a->at[i].kw && i == place)) || !emit_static(a->at[i].value, &truth)) continue;
+        a->n--;
+        memmove(&a->at[i], &a->at[i + 1], (size_t)(a->n - i) * sizeof *a->at);
         return truth ? ir_fmt(e->c, "%s_", name) : name;
     }
     return name;
+}
+
+/* The op that the name meant in the archive's version: the vocabulary's NAME_0_3 was it up to version 3. */
+static const char *as_of_version(emitter *e, const char *name, const args *v) {
+    static const struct { const char *name; int last; bool tensor; } older[] = {{"div", 3, true}, {"div_", 3, true}, {"full", 4, false}};
+    for (size_t i = 0; i < RT_COUNT(older); i++) {
+        if (e->u->version == 0 || e->u->version > older[i].last || strcmp(name, older[i].name)) continue;
+        if (older[i].tensor && !(v->n && v->at[0].value->type->kind == T_TENSOR)) continue;
+        const char *tail = name[strlen(name) - 1] == '_' ? "_" : "";
+        return ir_fmt(e->c, "_%.*s_0_%d%s", (int)(strlen(name) - strlen(tail)), name, older[i].last, tail);
+    }
+    return name;
+}
+
+/* In an archive an unknown op is an error only where it can be reached: most are in code for other devices or for training. */
+static sugar unknown_op(emitter *e, script_ast *a, const char *path) {
+    const char *text = ir_fmt(e->c, "unknown operator '%s'", path);
+    if (!e->u->load) emit_fail(e, a, "%s", text);
+    ir_value *in[2] = {emit_str(e, a, text, strlen(text)), emit_str(e, a, IR_NOT_SUPPORTED, strlen(IR_NOT_SUPPORTED))};
+    emit_node(e, a, S_RAISE, 2, in, 0, NULL);
+    return sg_value(emit_uninit(e, a, ir_type_tensor(e->c, DT_NONE, -1, NULL)));
 }
 
 static sugar call_path(emitter *e, const char *path, script_ast *a, const ir_type *hint) {
     sugar s;
     if (emit_path_builtin(e, path, a, hint, &s)) return s;
     const char *name = emit_op_name(e->u, path);
-    if (!name || !op_exists(e->u, name)) emit_fail(e, a, "unknown operator '%s'", path);
+    if (!name) emit_fail(e, a, "unknown operator '%s'", path);
+    if (!op_exists(e->u, name)) return unknown_op(e, a, path);
     args v = evaluate(e, a->n - 1, a->kid + 1, NULL);
     if (!strncmp(path, "torch.nn.functional.", 20)) name = without_inplace(e, name, &v);
+    name = as_of_version(e, name, &v);
     return emit_op(e, a, name, v.n, v.at);
 }
 

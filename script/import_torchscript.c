@@ -26,6 +26,7 @@ typedef struct archive {
     ir_context *c;
     const char *file, *root; /* root: the folder's name */
     script_zip *zip;
+    int version;
     ir_module *m;
     script_unit *unit;
     rt_map code;        /* "__torch__.a.b" -> code_file */
@@ -81,6 +82,7 @@ static bool check_version(archive *a) {
                           VERSION_MAX));
     if (version < 1 || (version < VERSION_MOVED) != (old != NULL))
         return bad(a, (old ? old : new)->name, "this version cannot stand in this entry");
+    a->version = version;
     return true;
 }
 
@@ -435,6 +437,7 @@ static bool read_examples(archive *a) {
 static bool read_parts(archive *a) {
     if (!find_root(a) || !check_version(a) || !check_byteorder(a) || !read_code(a)) return false;
     a->unit = script_unit_new(a->m);
+    script_set_version(a->unit, a->version);
     script_set_loader(a->unit, load_code, a);
     return read_constants(a) && read_self(a) && read_examples(a);
 }

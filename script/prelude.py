@@ -40,6 +40,13 @@ def _prod(xs: List[int]) -> int:
 def _two(xs: List[int], i: int) -> int:
     return xs[0] if len(xs) == 1 else xs[i]
 
+def broadcast_shapes(a: List[int], b: List[int]) -> List[int]:
+    return torch._infer_size(a, b)
+
+@overload("three")
+def broadcast_shapes(a: List[int], b: List[int], c: List[int]) -> List[int]:
+    return torch._infer_size(torch._infer_size(a, b), c)
+
 def _reduce_loss(x: Tensor, reduction: int) -> Tensor:
     if reduction == 1:
         return x.mean()
@@ -47,6 +54,23 @@ def _reduce_loss(x: Tensor, reduction: int) -> Tensor:
         return x.sum()
     else:
         return x
+
+# ------------------------------------------------------------------ what ops meant in older archives
+
+@overload("Tensor")
+def _div_0_3(self: Tensor, other: Tensor) -> Tensor:
+    if self.is_floating_point() or other.is_floating_point():
+        return torch.div(self, other)
+    return torch.div(self, other, rounding_mode="trunc")
+
+@overload("Scalar")
+def _div_0_3(self: Tensor, other: number) -> Tensor:
+    if self.is_floating_point() or isinstance(other, float):
+        return torch.div(self, other)
+    return torch.div(self, other, rounding_mode="trunc")
+
+def _full_0_4(size: List[int], fill_value: number, *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None) -> Tensor:
+    return torch.full(size, fill_value, dtype=6 if dtype is None else dtype)
 
 # ------------------------------------------------------------------ types and places
 
@@ -1848,7 +1872,7 @@ def _rnn_bias(params: List[Tensor], at: int, has_biases: bool) -> Tuple[Optional
         b = params[at + 3]
     return a, b
 
-def _lstm_layer(x: Tensor, h: Tensor, c: Tensor, params: List[Tensor], at: int, has_biases: bool, backwards: bool) -> Tuple[Tensor, Tensor, Tensor]:
+def _lstm_layer(x: Tensor, h: Tensor, c: Tensor, params: List[Tensor], at: int, has_biases: bool, backwards: bool, projects: bool) -> Tuple[Tensor, Tensor, Tensor]:
     """One direction of one layer over x[time, batch, feature]; params[at...]: w_ih, w_hh, b_ih, b_hh (, w_hr)."""
     b_ih, b_hh = torch._rnn_bias(params, at, has_biases)
     gi = torch.linear(x, params[at], b_ih)
@@ -1857,6 +1881,8 @@ def _lstm_layer(x: Tensor, h: Tensor, c: Tensor, params: List[Tensor], at: int, 
     for t in range(n):
         k = n - 1 - t if backwards else t
         h, c = torch._lstm_gates(gi[k] + torch.linear(h, params[at + 1], b_hh), c)
+        if projects:
+            h = torch.linear(h, params[at + (4 if has_biases else 2)])
         ys.append(h)
     if backwards:
         ys.reverse()
@@ -1896,10 +1922,9 @@ def _no_rnn_dropout(dropout: float, train: bool) -> None:
 @overload("input")
 def lstm(input: Tensor, hx: List[Tensor], params: List[Tensor], has_biases: bool, num_layers: int, dropout: float, train: bool, bidirectional: bool, batch_first: bool) -> Tuple[Tensor, Tensor, Tensor]:
     torch._no_rnn_dropout(dropout, train)
-    each = 4 if has_biases else 2
     dirs = 2 if bidirectional else 1
-    if len(params) != each * dirs * num_layers:
-        raise NotImplementedError("LSTM with projections is not supported")
+    each = len(params) // (dirs * num_layers)
+    projects = each == (5 if has_biases else 3)
     x = input.transpose(0, 1) if batch_first else input
     hs: List[Tensor] = []
     cs: List[Tensor] = []
@@ -1907,7 +1932,7 @@ def lstm(input: Tensor, hx: List[Tensor], params: List[Tensor], has_biases: bool
         outs: List[Tensor] = []
         for d in range(dirs):
             i = layer * dirs + d
-            y, h, c = torch._lstm_layer(x, hx[0][i], hx[1][i], params, i * each, has_biases, d == 1)
+            y, h, c = torch._lstm_layer(x, hx[0][i], hx[1][i], params, i * each, has_biases, d == 1, projects)
             outs.append(y)
             hs.append(h)
             cs.append(c)
@@ -1997,6 +2022,8 @@ def _packed_steps(xs: List[Tensor], h: Tensor, c: Tensor, params: List[Tensor], 
 def _packed_rnn(data: Tensor, batch_sizes: Tensor, h0: Tensor, c0: Tensor, params: List[Tensor], has_biases: bool, num_layers: int, bidirectional: bool, kind: int) -> Tuple[Tensor, Tensor, Tensor]:
     each = 4 if has_biases else 2
     dirs = 2 if bidirectional else 1
+    if len(params) != each * dirs * num_layers:
+        raise NotImplementedError("LSTM with projections over packed sequences is not supported")
     x = data
     hs: List[Tensor] = []
     cs: List[Tensor] = []
@@ -2134,6 +2161,29 @@ def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Optional[
     if weight is not None:
         loss = loss * weight
     return torch._reduce_loss(torch.mean(loss, [-1]), reduction)
+
+def multi_margin_loss(self: Tensor, target: Tensor, p: number = 1, margin: number = 1, weight: Optional[Tensor] = None, reduction: int = 1) -> Tensor:
+    x = self.reshape([1, -1]) if self.dim() < 2 else self
+    at = target.reshape([-1, 1])
+    d = torch.clamp_min(margin - torch.gather(x, 1, at) + x, 0)
+    if float(p) == 2.0:
+        d = d * d
+    if weight is not None:
+        d = d * torch.index_select(weight, 0, at.reshape([-1])).reshape([-1, 1])
+    own = torch.arange(x.size(1)).reshape([1, -1]) == at
+    loss = torch.sum(torch.where(own, torch.zeros_like(d), d), [1]) / x.size(1)
+    return torch._reduce_loss(loss.reshape(target.size()), reduction)
+
+def multilabel_margin_loss(self: Tensor, target: Tensor, reduction: int = 1) -> Tensor:
+    x = self.reshape([1, -1]) if self.dim() < 2 else self
+    t = target.reshape([1, -1]) if self.dim() < 2 else target
+    ended = torch.cumsum((t < 0).to(4), 1) > 0
+    at = torch.where(ended, torch.zeros_like(t), t)
+    labels = torch.zeros_like(t).scatter_add(1, at, (~ended).to(4)) > 0
+    d = torch.clamp_min(1 - torch.gather(x, 1, at).unsqueeze(2) + x.unsqueeze(1), 0)
+    count = torch.logical_and(~ended.unsqueeze(2), ~labels.unsqueeze(1))
+    loss = torch.sum(torch.where(count, d, torch.zeros_like(d)), [1, 2]) / x.size(1)
+    return torch._reduce_loss(loss.reshape(self.size()[:self.dim() - 1]), reduction)
 
 def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool, full: bool, eps: float, reduction: int) -> Tensor:
     loss = torch.exp(input) - target * input if log_input else input - target * torch.log(input + eps)
@@ -2594,6 +2644,17 @@ def embedding_renorm_(self: Mut[Tensor], indices: Tensor, max_norm: float, norm_
     scale = torch.where(norm > max_norm, max_norm / (norm + 1e-07), torch.ones_like(norm))
     self.copy_(torch.where(rows, self * scale, self))
     return self
+
+# ------------------------------------------------------------------ what a run never reaches: is_nested is false
+
+def _nested_tensor_from_mask(t: Tensor, mask: Tensor, mask_check: bool = True) -> Tensor:
+    raise NotImplementedError("nested tensors are not supported")
+
+def _nested_tensor_from_mask_left_aligned(t: Tensor, mask: Tensor) -> bool:
+    return False
+
+def to_padded_tensor(self: Tensor, padding: float, output_size: Optional[List[int]] = None) -> Tensor:
+    raise NotImplementedError("nested tensors are not supported")
 
 # ------------------------------------------------------------------ copies of views
 

@@ -19,6 +19,9 @@ bool script_parse(script_unit *u, const char *file, const char *prefix, const ch
 typedef void script_loader(void *env, script_unit *u, const char *qualified);
 void script_set_loader(script_unit *u, script_loader *fn, void *env);
 
+/* The format version of the archive that the code comes from: ops that meant something else then get that meaning. */
+void script_set_version(script_unit *u, int version);
+
 /* The tuple behind CONSTANTS.cN (borrowed; must live as long as the context).  Tensors become params "CONSTANTS.cN". */
 void script_set_constants(script_unit *u, rt_value tuple);
 

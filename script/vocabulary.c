@@ -8,6 +8,8 @@
 
 extern const char jitc_embedded_prelude[];
 extern const unsigned long jitc_embedded_prelude_size;
+extern const char jitc_embedded_functional[];
+extern const unsigned long jitc_embedded_functional_size;
 
 static script_unit *unit_of(ir_context *c) {
     if (!c->script) {
@@ -208,6 +210,7 @@ bool script_vocabulary_add(ir_context *c, const char *name, const char *text, si
 
 static void read_prelude(ir_context *c) {
     script_vocabulary_add(c, "prelude.py", jitc_embedded_prelude, jitc_embedded_prelude_size);
+    script_vocabulary_add(c, "functional.py", jitc_embedded_functional, jitc_embedded_functional_size);
 }
 
 static ir_func *composite(ir_context *c, const ir_op *op) {

@@ -24,35 +24,21 @@ def moving_view(x: Tensor, n: int, flag: bool) -> Tensor:
         v = y[i]
     return y
 
-def one_or_two(x: Tensor, n: int, flag: bool) -> Tuple[Tensor, Tensor]:
-    if flag:
-        a = x + 1
-        b = a
-    else:
-        a = x + 2
-        b = x + 3
-    a.add_(10)  # error: in-place write to a tensor: it may share memory with a tensor from before an `if`
-    return a, b
+def taken_up(x: Tensor, n: int, flag: bool) -> Tuple[Tensor, Tensor]:
+    y = x.clone()
+    a = x
+    for i in range(n):
+        a = y
+    y.mul_(3)  # error: in-place write to a tensor: it may share memory with a tensor from before the loop
+    return a, y
 
-def view_or_not(x: Tensor, n: int, flag: bool) -> Tuple[Tensor, Tensor]:
-    if flag:
-        a = x + 1
-        b = a[:1]
-    else:
-        a = x + 2
-        b = x + 3
-    a.add_(10)  # error: in-place write to a tensor: it may share memory with a tensor from before an `if`
-    return a, b
-
-def listed(x: Tensor, n: int, flag: bool) -> Tuple[Tensor, List[Tensor]]:
-    if flag:
-        a = x + 1
-        xs = [a, a]
-    else:
-        a = x + 2
-        xs = [x]
-    a.add_(10)  # error: in-place write to a tensor: it may share memory with a tensor from before an `if`
-    return a, xs
+def in_a_tuple(x: Tensor, n: int, flag: bool) -> Tuple[Tensor, int]:
+    y = x.clone()
+    t = (y, 0)
+    for i in range(n):
+        y += 1  # error: in-place write to a tensor: it may share memory with a tensor from before the loop
+        t = (t[0] * 2, i)
+    return t
 
 def picked(x: Tensor, n: int, flag: bool) -> Tuple[Tensor, Tensor]:
     xs = [x + 1, x + 2]
@@ -80,9 +66,8 @@ def sometimes_new(x: Tensor, n: int, flag: bool) -> List[Tensor]:
 def forward(x: Tensor, n: int, flag: bool):
     objects(x, n, flag)
     moving_view(x, n, flag)
-    one_or_two(x, n, flag)
-    view_or_not(x, n, flag)
-    listed(x, n, flag)
+    taken_up(x, n, flag)
+    in_a_tuple(x, n, flag)
     picked(x, n, flag)
     kept(x, n, flag)
     sometimes_new(x, n, flag)
