@@ -2,8 +2,8 @@
  *
  *   peer_worker WORKDIR/MODEL THREADS
  *
- * Compiles `model.pt` of that folder for the inputs in.0, in.1 ... of its `case.safetensors`, runs it once, and then speaks
- * JSON, one object a line:
+ * Compiles `model.pt` of that folder for the inputs in.0, in.1 ... of its `case.safetensors`, runs it once, and then
+ * speaks JSON, one object a line:
  *   it prints {"ready": 1, "build_s": .., "out": "FILE.safetensors"} (results out.0, ...), or {"error": TEXT} and ends;
  *   on {"cmd": "round", "secs": S} it calls back to back for S seconds and prints {"median": ms, "min": ms, "n": N};
  *   on {"cmd": "quit"}, or when its input ends, it ends.
@@ -69,7 +69,9 @@ static bool build(worker *w, const ir_cases *cases) {
     return w->session != NULL;
 }
 
-static jitc_status call(worker *w, jitc_value *result) { return jitc_run(w->session, w->method, w->nargs, w->args, result); }
+static jitc_status call(worker *w, jitc_value *result) {
+    return jitc_run(w->session, w->method, w->nargs, w->args, result);
+}
 
 static void name_results(worker *w, tensors *to, rt_value v) {
     for (int64_t i = 0; (v.tag == V_LIST || v.tag == V_TUPLE) && i < v.list->n; i++) name_results(w, to, v.list->at[i]);
@@ -134,7 +136,7 @@ static int serve(worker *w) {
         const char *cmd = json_string_value(json_object_get(q, "cmd"));
         bool quit = cmd && !strcmp(cmd, "quit");
         if (cmd && !strcmp(cmd, "round")) ok = round_of(w, json_number_value(json_object_get(q, "secs")));
-        else if (!quit) say(w, json_pack("{s:s}", "error", "a command is {\"cmd\": \"round\", \"secs\": S} or {\"cmd\": \"quit\"}"));
+        else if (!quit) say(w, json_pack("{s:s}", "error", "wanted {\"cmd\": \"round\", \"secs\": S} or {\"cmd\": \"quit\"}"));
         json_decref(q);
         if (quit) break;
     }

@@ -1,4 +1,4 @@
-/* bench.c: `jitc bench`: latency of each case of the examples, what its kernels take, and the sizes of the compiled module. */
+/* bench.c: `jitc bench`: latency of each case of the examples, what its kernels take, and the sizes of the module. */
 #include "cli/work.h"
 #include "runtime/module.h"
 
@@ -75,7 +75,8 @@ static void print_sizes(const cli_args *a, const jitc_module *m) {
     else printf("code %llu bytes, weights %llu bytes\n", code, weights);
 }
 
-static bool bench_case(const cli_args *a, cli_runner *r, cli_profiler *p, int i, const ir_case *from, double *times, bool first) {
+static bool bench_case(const cli_args *a, cli_runner *r, cli_profiler *p, int i, const ir_case *from, double *times,
+                       bool first) {
     cli_call k = {from->method, (int)from->args.list->n, NULL};
     jitc_value *args = RT_ARRAY(&r->c->arena, jitc_value, k.nargs + 1);
     for (int j = 0; j < k.nargs; j++) args[j] = rt_to_public(from->args.list->at[j]);
@@ -110,7 +111,8 @@ static int bench(ir_context *c, const cli_args *a) {
     ir_cases *cases = cli_cases(c, a->example.at[0], NULL, &on);
     if (!cases) return CLI_WRONG;
     double *times = RT_ARRAY(&c->arena, double, MAX_RUNS);
-    if (cli_runner_open(&r, c, a) && cli_runner_start(&r, a, threads, cases, on)) bench_cases(a, &r, threads, cases, times);
+    if (cli_runner_open(&r, c, a) && cli_runner_start(&r, a, threads, cases, on))
+        bench_cases(a, &r, threads, cases, times);
     cli_runner_close(&r);
     return c->nerrors ? CLI_WRONG : CLI_FINE;
 }

@@ -41,7 +41,8 @@ static const option options[] = {
     {"interpret", FLAG, AT(interpret), CLI_RUN | CLI_CHECK, NULL, "use the reference interpreter, compile nothing"},
     {"threads", COUNT, AT(threads), RUNS, "N", "threads of a run (default: 1, for `run` all cores)"},
     {"profile", TEXT, AT(profile), CLI_RUN, "TRACE.json", "times of the operators, for trace viewers"},
-    {"profile", MAYBE, AT(kernels), CLI_BENCH, "TRACE.json", "what each kernel takes, beside the measured peak; the trace is for viewers"},
+    {"profile", MAYBE, AT(kernels), CLI_BENCH, "TRACE.json",
+     "what each kernel takes, beside the measured peak; the trace is for viewers"},
     {"case", TEXT, AT(cases), CLI_CHECK, "0,2", "only these cases"},
     {"rtol", NUMBER, AT(rtol), CLI_CHECK, "R", "relative tolerance, where larger than the default"},
     {"atol", NUMBER, AT(atol), CLI_CHECK, "A", "absolute tolerance, where larger than the default"},
@@ -57,8 +58,9 @@ static const char *dashes(const option *o) { return o->name[1] ? "--" : "-"; }
 static void print_option(const option *o) {
     char left[64];
     bool joined = o->kind == LEVEL, spaced = !o->name[1] && !joined, maybe = o->kind == MAYBE;
-    snprintf(left, sizeof left, "%s%s%s%s%s%s", dashes(o), o->name, maybe ? "[" : "", !o->value || joined ? "" : spaced ? " " : "=",
-             o->value ? o->value : "", maybe ? "]" : "");
+    const char *gap = !o->value || joined ? "" : spaced ? " " : "=";
+    snprintf(left, sizeof left, "%s%s%s%s%s%s", dashes(o), o->name, maybe ? "[" : "", gap, o->value ? o->value : "",
+             maybe ? "]" : "");
     printf("    %-30s %s\n", left, o->help);
 }
 

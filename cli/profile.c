@@ -19,7 +19,7 @@ static int ascending(const void *a, const void *b) {
 
 void cli_sort(double *x, int n) { qsort(x, (size_t)n, sizeof *x, ascending); }
 
-/* ======================================================= traces: the JSON of Chrome's about:tracing, which Perfetto reads too */
+/* ======================================================= traces: JSON of Chrome's kind, which Perfetto reads too */
 
 void cli_trace_add(cli_trace *t, const char *name, double begin, double end, jitc_session *s) {
     const jitc_profile_row *rows;
@@ -61,7 +61,8 @@ static void print_call(FILE *f, const cli_trace_call *k) {
 bool cli_trace_write(const cli_trace *t, const char *path) {
     FILE *f = fopen(path, "w");
     if (f) {
-        fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"jitc\"}}", f);
+        fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", f);
+        fputs("{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"jitc\"}}", f);
         for (int i = 0; i < t->calls.n; i++) print_call(f, &t->calls.at[i]);
         fputs("\n]}\n", f);
     }
@@ -156,8 +157,8 @@ static void print_table(const cli_profiler *p, const table *t) {
 }
 
 static void print_json(const cli_profiler *p, const table *t) {
-    printf(", \"peak_gflops\": %.1f, \"copy_gb_per_s\": %.2f, \"outside_us\": %.3f, \"kernels\": [", p->flops * 1e-9, p->bytes * 1e-9,
-           t->outside * 1e6);
+    printf(", \"peak_gflops\": %.1f, \"copy_gb_per_s\": %.2f", p->flops * 1e-9, p->bytes * 1e-9);
+    printf(", \"outside_us\": %.3f, \"kernels\": [", t->outside * 1e6);
     for (int i = 0, n = 0; i < t->at.n; i++) {
         const kernel *k = &t->at.at[i];
         if (!k->times) continue;
@@ -167,8 +168,8 @@ static void print_json(const cli_profiler *p, const table *t) {
         print_string(stdout, k->first.result);
         printf(", \"file\": ");
         print_string(stdout, k->first.file);
-        printf(", \"line\": %d, \"us\": %.3f, \"calls\": %.6g, \"gflops\": %.3f, \"gb_per_s\": %.3f}", k->first.line, k->seconds * 1e6,
-               calls_of(t, k), rate(t, k, k->first.flops) * 1e-9, rate(t, k, k->first.bytes) * 1e-9);
+        printf(", \"line\": %d, \"us\": %.3f, \"calls\": %.6g", k->first.line, k->seconds * 1e6, calls_of(t, k));
+        printf(", \"gflops\": %.3f, \"gb_per_s\": %.3f}", rate(t, k, k->first.flops) * 1e-9, rate(t, k, k->first.bytes) * 1e-9);
     }
     printf("]");
 }

@@ -82,8 +82,8 @@ typedef struct cli_profiler {
 } cli_profiler;
 bool cli_profiler_open(cli_profiler *p, ir_context *c, jitc_module *m, int threads); /* false after a diagnostic */
 void cli_profiler_close(cli_profiler *p);
-/* Runs the call many times and prints its kernels, the slowest first; one run is added to the trace.  json: as members of an
- * object.  false after a diagnostic. */
+/* Runs the call many times and prints its kernels, the slowest first; one run is added to the trace.  json: as members
+ * of an object.  false after a diagnostic. */
 bool cli_profile(cli_profiler *p, const cli_call *k, bool json);
 
 #endif

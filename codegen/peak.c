@@ -1,5 +1,5 @@
-/* peak.c: how fast this machine multiplies and adds, and copies, as yardsticks for kernels: chains of fused multiply-adds in
- * registers and a loop of loads and stores, compiled by the same back end as they are, on as many threads. */
+/* peak.c: how fast this machine multiplies and adds, and copies, as yardsticks for kernels: chains of fused
+ * multiply-adds in registers and a loop of loads and stores, compiled by the same back end, on as many threads. */
 #include "codegen/peak.h"
 
 #include "codegen/llvm.h"
@@ -52,8 +52,8 @@ struct cg_peak {
 static bool compile(cg_peak *p, ir_context *c) {
     if (!(p->target = cg_target_new(c, "host", 3)) || !(p->jit = cg_jit_new(c))) return false;
     cg_module *m = cg_module_new(c, p->target, "peak");
-    if (!cg_add_kernel(m, fma_kernel(c, p->target->width), "peak_fma", true) || !cg_add_kernel(m, copy_kernel(c), "peak_copy", true))
-        return false;
+    if (!cg_add_kernel(m, fma_kernel(c, p->target->width), "peak_fma", true)) return false;
+    if (!cg_add_kernel(m, copy_kernel(c), "peak_copy", true)) return false;
     if (!cg_jit_add(p->jit, m)) return false;
     p->fma = (cg_kernel_fn *)cg_jit_find(p->jit, "peak_fma");
     p->copy = (cg_kernel_fn *)cg_jit_find(p->jit, "peak_copy");
@@ -93,7 +93,8 @@ double cg_peak_sample(cg_peak *p) {
     for (int i = 0; i < SAMPLES; i++) {
         double begin = now();
         if (rt_pool_run(p->pool, pieces, 1, fma_piece, p)) break;
-        double flops = 2.0 * CHAINS * REPEATS * STEPS * p->target->width * (double)pieces, rate = flops / (now() - begin);
+        double flops = 2.0 * CHAINS * REPEATS * STEPS * p->target->width * (double)pieces;
+        double rate = flops / (now() - begin);
         if (rate > p->best) p->best = rate;
     }
     return p->best;

@@ -1,5 +1,5 @@
-/* work.c: what a kernel group has to do, from its shapes alone: the yardstick for profiles, whatever the schedule makes of
- * it.  Linear in the nodes of the group. */
+/* work.c: what a kernel group has to do, from its shapes alone: the yardstick for profiles, whatever the schedule makes
+ * of it.  Linear in the nodes of the group. */
 #include "lower/plan.h"
 
 static const ir_dim *product(ir_context *c, const ir_dim *x, int n, const ir_dim *const *dims) {

@@ -100,7 +100,8 @@ static bool has_feature(processor *p, const char *name, size_t n) {
     for (size_t i = 0; i < RT_COUNT(features); i++) {
         const struct feature *f = &features[i];
         if (strlen(f->name) != n || memcmp(f->name, name, n)) continue;
-        return (cpu_register(p, f->leaf, f->sub, f->reg) >> f->bit & 1) && (!f->xcr0 || (saved_state(p) & f->xcr0) == f->xcr0);
+        if (!(cpu_register(p, f->leaf, f->sub, f->reg) >> f->bit & 1)) return false;
+        return !f->xcr0 || (saved_state(p) & f->xcr0) == f->xcr0;
     }
     return false;
 }
