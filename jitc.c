@@ -10,6 +10,8 @@
 #include "jitc_internal.h"
 
 #include "codegen/artefact.h"
+#include "ir/custom.h"
+#include "ir/mapping.h"
 #include "runtime/module.h"
 #include "tracer/tracer.h"
 
@@ -39,21 +41,15 @@ static const char *stem_of(ir_context *c, const char *path) {
     return ir_internn(c, name, strlen(name) - strlen(suffix_of(name)));
 }
 
+static void end_mapping(void *m) { ir_mapping_release(m); }
+
 /* The whole file, NUL-terminated, in the arena; NULL after a diagnostic. */
 static const char *read_text(ir_context *c, const char *path, size_t *n) {
-    rt_text t = {0};
-    char block[65536];
-    size_t k;
-    errno = 0;
-    FILE *f = fopen(path, "rb");
-    while (f && (k = fread(block, 1, sizeof block, f))) rt_text_add(&t, block, k);
-    bool ok = f && !ferror(f) && !t.failed;
-    if (!ok) ir_error(c, 0, "cannot read %s: %s", path, strerror(errno));
-    const char *s = ok ? rt_arena_str(&c->arena, t.s ? t.s : "", t.n) : NULL;
-    *n = t.n;
-    if (f) fclose(f);
-    rt_text_free(&t);
-    return s;
+    ir_mapping *map = ir_mapping_open(c, path);
+    *n = map ? map->n : 0;
+    if (!map) return NULL;
+    ir_at_end(c, end_mapping, map);
+    return rt_arena_str(&c->arena, map->data, map->n);
 }
 
 static bool read_archive(jitc_model *m) {
@@ -357,7 +353,8 @@ bool jitc_compile_model(jitc_model *m, const jitc_compile_opts *o, const lower_e
 static bool compile(ir_context *c, const char *path, const char *out, const jitc_compile_opts *o, rt_text *log) {
     lower_entries entries = {0};
     bool surface = !strcmp(suffix_of(out), ".ir") && !o->stop_after;
-    jitc_model *m = jitc_read_model(c, path);
+    for (int i = 0; i < o->nops; i++) ir_custom_option(c, o->ops[i]);
+    jitc_model *m = c->nerrors ? NULL : jitc_read_model(c, path);
     if (!m) return false;
     if (surface) { /* needs no types: all methods */
         lower_method f;

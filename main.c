@@ -23,6 +23,7 @@ int cli_diff(const cli_args *a) {
 int main(int argc, char **argv) {
     cli_args a;
     int code;
+    cli_open_std();
     signal(SIGPIPE, SIG_IGN);
 #ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN); /* a file that grows past a limit is then an error of write() */

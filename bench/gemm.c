@@ -1,9 +1,10 @@
 /* gemm.c: how near a GEMM built from `contract` comes to the machine's peak, and a chain of ten pointwise
- * operations to the speed of memory; one thread.  Prints one JSON object per line.  Peak is a register-only
- * loop of fused multiply-adds, sampled between the runs, because clocks move: shares are of the best sample.
+ * operations to the speed of memory; one thread.  Prints one JSON object per line.  The peak is sampled
+ * between the runs, because clocks move: shares are of the best sample.
  *
- *   bench_gemm [rounds] */
+ *   cmake --build --preset release --target bench_gemm && build/release/bench/bench_gemm [ROUNDS] */
 #include "codegen/llvm.h"
+#include "codegen/peak.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -79,28 +80,6 @@ static k_kernel *gemm_kernel(ir_context *c, gemm s) {
     return k;
 }
 
-/* ---- peak: 12 chains of fma in registers */
-
-static k_kernel *peak_kernel(ir_context *c, int width) {
-    k_kernel *k = k_kernel_new(c, "peak");
-    k_buffer *y = k_arg(k, DT_F32, "y");
-    k_value *n = k_scalar(k, DT_I64, "n"), *next[12];
-    k_builder b = k_build(k);
-    k_inst *v = k_for(&b, KL_VECTOR, 0, k_i64(&b, 0), k_i64(&b, width), 1);
-    k_value *x = k_load(&b, y, k_var(v));
-    for (int i = 0; i < 12; i++) next[i] = k_add(&b, x, k_float(&b, DT_F32, i));
-    k_inst *l = k_for(&b, KL_SERIAL, 0, k_i64(&b, 0), n, 1);
-    for (int i = 0; i < 12; i++) next[i] = k_carry(&b, l, next[i]);
-    for (int r = 0; r < 8; r++)
-        for (int i = 0; i < 12; i++) next[i] = k_3(&b, K_FMA, next[i], x, x);
-    k_end(&b, 12, next);
-    k_value *sum = l->out[0];
-    for (int i = 1; i < 12; i++) sum = k_add(&b, sum, l->out[i]);
-    k_store(&b, y, k_var(v), sum);
-    k_end(&b, 0, NULL);
-    return k;
-}
-
 /* ---- ten cheap operations on n elements; `copy`: none */
 
 static k_kernel *chain_kernel(ir_context *c, const char *name, bool chain, bool nontemporal) {
@@ -141,8 +120,7 @@ typedef struct bench {
     ir_context *c;
     cg_target *t;
     cg_jit *j;
-    double peak;
-    cg_kernel_fn *peak_fn;
+    cg_peak *peak;
 } bench;
 
 static cg_kernel_fn *compile(bench *x, const k_kernel *k) {
@@ -157,14 +135,6 @@ static double once(cg_kernel_fn *f, void **buffers, int64_t n) {
     double t = now();
     if (f(buffers, &n, 0, INT64_MAX, error)) exit(1);
     return now() - t;
-}
-
-static void sample_peak(bench *x) {
-    float y[64] = {0};
-    void *buffers[] = {y};
-    int64_t n = 20000;
-    double t = once(x->peak_fn, buffers, n), flops = 2.0 * 12 * 8 * (double)n * x->t->width / t;
-    if (flops > x->peak) x->peak = flops;
 }
 
 static float *array(size_t n) {
@@ -191,15 +161,15 @@ static void bench_gemm(bench *x, gemm s, int rounds) {
     float *A = array((size_t)s.M * (size_t)s.K), *B = array(panels * 16 * (size_t)s.K),
           *C = array((size_t)s.M * (size_t)s.N);
     void *buffers[] = {A, B, C};
-    double best = 1e9;
+    double best = 1e9, peak = 0;
     for (int r = 0; r < rounds; r++) {
-        sample_peak(x);
+        peak = cg_peak_sample(x->peak) * 1e-9;
         best = fmin(best, once(f, buffers, 0));
     }
     double gflops = 2e-9 * s.M * s.N * s.K / best;
     printf("{\"bench\": \"gemm\", \"m\": %d, \"n\": %d, \"k\": %d, \"gflops\": %.1f, \"peak\": %.1f, "
            "\"share\": %.3f, \"error\": %.2g}\n",
-           s.M, s.N, s.K, gflops, x->peak * 1e-9, gflops / (x->peak * 1e-9), check(s, A, B, C));
+           s.M, s.N, s.K, gflops, peak, gflops / peak, check(s, A, B, C));
     free(A), free(B), free(C);
 }
 
@@ -221,7 +191,7 @@ int main(int argc, char **argv) {
     static const ir_prim prims[] = {K_EXP, K_LOG, K_TANH, K_ERF, K_SIN, K_EXPM1, K_LOG1P, K_ATAN};
     bench x = {.c = ir_context_new()};
     require(x.c, (x.t = cg_target_new(x.c, "host", 3)) && (x.j = cg_jit_new(x.c)));
-    x.peak_fn = compile(&x, peak_kernel(x.c, x.t->width));
+    require(x.c, (x.peak = cg_peak_new(x.c, 1)) != NULL);
     for (size_t i = 0; i < RT_COUNT(shapes); i++) bench_gemm(&x, shapes[i], rounds);
     for (size_t n = 1 << 20; n <= 1 << 24; n <<= 4) {
         bench_stream(&x, chain_kernel(x.c, ir_fmt(x.c, "copy_%zu", n), false, false), n, rounds);
@@ -230,6 +200,7 @@ int main(int argc, char **argv) {
     }
     for (size_t i = 0; i < RT_COUNT(prims); i++)
         bench_stream(&x, math_kernel(x.c, prims[i]), 1 << 20, rounds);
+    cg_peak_free(x.peak);
     cg_jit_free(x.j);
     cg_target_free(x.t);
     ir_context_free(x.c);

@@ -19,12 +19,13 @@ typedef struct cli_list {
 typedef struct cli_args {
     cli_list files; /* what is no option */
     const char *out;
-    cli_list input, example, method, specialise;
+    cli_list input, example, method, specialise, op;
     const char *target, *weights, *name, *print_after, *stop_after, *skip, *sanitize;
     int opt;
     bool verify, stats;
     cli_list inputs;
     const char *outputs, *profile, *cases;
+    const char *kernels; /* bench --profile: where the trace goes, "" nowhere; NULL: no profile */
     bool interpret;
     int threads; /* 0: the command's default */
     double rtol, atol;
@@ -52,6 +53,8 @@ bool cli_colour(int fd);
 int cli_fail(int code, const char *fmt, ...) RT_PRINTF(2, 3);
 /* One line that later ones replace; nothing where stderr is no terminal.  total 0: no bar.  NULL ends it. */
 void cli_progress(const char *what, int done, int total);
+/* Descriptors 0 to 2 that are closed become ones that cannot be used, so that no file that is opened gets their numbers. */
+void cli_open_std(void);
 /* Says whether all of stdout was written. */
 int cli_flush(int code);
 

@@ -1,6 +1,8 @@
 /* context.c: the context of a command, its options as the library wants them, and files of cases. */
 #include "cli/work.h"
 
+#include "ir/custom.h"
+
 #include <stdlib.h>
 
 static bool is_bug(const ir_context *c) {
@@ -25,7 +27,8 @@ int cli_in_context(const cli_args *a, int (*body)(ir_context *c, const cli_args 
     if (!c) return cli_fail(CLI_WRONG, "out of memory");
     if (!setjmp(out_of_memory)) {
         c->arena.fail = &out_of_memory;
-        code = body(c, a);
+        for (int i = 0; i < a->op.n; i++) ir_custom_option(c, a->op.at[i]);
+        if (!c->nerrors) code = body(c, a);
         print_diags(c);
         if (is_bug(c)) code = CLI_BUG;
     } else {
@@ -39,6 +42,22 @@ int cli_in_context(const cli_args *a, int (*body)(ir_context *c, const cli_args 
 bool cli_has_suffix(const char *path, const char *suffix) {
     size_t n = strlen(path), k = strlen(suffix);
     return n > k && !strcmp(path + n - k, suffix);
+}
+
+jitc_ffi *cli_custom(ir_context *c, jitc_load_opts *out) {
+    jitc_ffi *f = NULL;
+    bool ok = jitc_ffi_new(&f) == JITC_OK;
+    for (int i = 0; ok && i < c->customs.n; i++) {
+        const ir_custom *k = c->customs.at[i]->custom;
+        if (k->library) ok = jitc_ffi_add_library(f, c->customs.at[i]->full, k->library, k->symbol) == JITC_OK;
+    }
+    if (ok) {
+        jitc_ffi_use(f, out);
+        return f;
+    }
+    ir_error(c, 0, "%s", jitc_error());
+    jitc_ffi_free(f);
+    return NULL;
 }
 
 bool cli_is_module(const char *path) { return cli_has_suffix(path, ".so"); }
@@ -64,6 +83,8 @@ jitc_compile_opts cli_compile_opts(const cli_args *a) {
                                .stop_after = a->stop_after,
                                .skip = a->skip,
                                .sanitize = a->sanitize,
+                               .ops = a->op.at,
+                               .nops = a->op.n,
                                .colour = cli_colour(2)};
 }
 

@@ -6,6 +6,7 @@
 
 bool cli_runner_open(cli_runner *r, ir_context *c, const cli_args *a) {
     const char *path = a->files.at[0];
+    jitc_load_opts load = {.size = sizeof load};
     memset(r, 0, sizeof *r);
     r->c = c;
     if (!cli_is_module(path)) {
@@ -13,16 +14,18 @@ bool cli_runner_open(cli_runner *r, ir_context *c, const cli_args *a) {
         return r->model != NULL;
     }
     if (a->interpret) ir_error(c, 0, "--interpret wants a model, and %s is a compiled module", path);
-    else if (jitc_load(path, NULL, &r->module) != JITC_OK) ir_error(c, 0, "%s", jitc_error());
+    else if ((r->custom = cli_custom(c, &load)) && jitc_load(path, &load, &r->module) != JITC_OK) ir_error(c, 0, "%s", jitc_error());
     return r->module != NULL;
 }
 
 static bool compile(cli_runner *r, const cli_args *a, const ir_cases *cases) {
     jitc_compile_opts o = cli_compile_opts(a);
+    jitc_load_opts load = {.size = sizeof load};
     lower_entries entries = {0};
     rt_text log = {0};
     cli_progress("compiling", 0, 0);
-    if (jitc_model_entries(r->model, &o, cases, &entries)) r->module = jitc_compile_and_load(r->model, &o, &entries, NULL, &log);
+    if ((r->custom = cli_custom(r->c, &load)) && jitc_model_entries(r->model, &o, cases, &entries))
+        r->module = jitc_compile_and_load(r->model, &o, &entries, &load, &log);
     cli_progress(NULL, 0, 0);
     if (log.s) fputs(log.s, stderr);
     rt_text_free(&log);
@@ -53,6 +56,7 @@ void cli_runner_close(cli_runner *r) {
     if (r->in) lower_interp_free(r->in);
     jitc_session_free(r->session);
     jitc_module_release(r->module);
+    jitc_ffi_free(r->custom);
 }
 
 /* Completes *args by the defaults of those that are not given; returns their number. */

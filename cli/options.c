@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-typedef enum kind { FLAG, TEXT, LIST, COUNT, NUMBER, LEVEL } kind;
+typedef enum kind { FLAG, TEXT, MAYBE /* a text that may be left out: "" */, LIST, COUNT, NUMBER, LEVEL } kind;
 
 typedef struct option {
     const char *name; /* without the dashes */
@@ -25,6 +25,7 @@ static const option options[] = {
     {"example", LIST, AT(example), MODEL, "CASE.safetensors", "take methods, dtypes and shapes from its cases; may repeat"},
     {"method", LIST, AT(method), MODEL | CLI_SHOW, "NAME", "compile this method; may repeat (default: those of the examples, else forward)"},
     {"specialise", LIST, AT(specialise), MODEL, "ARG=VALUE", "treat an argument that is no tensor as a constant"},
+    {"op", LIST, AT(op), MODEL | CLI_SHOW, "LIB:SYMBOL=SCHEMA", "a custom operator, a C function of a library; to compile, SCHEMA is enough"},
     {"target", TEXT, AT(target), MODEL, "TARGET", "host, x86-64-v3, aarch64, riscv64 or a triple (default: this machine)"},
     {"O", LEVEL, AT(opt), MODEL, "0..3", "how much to optimise (default 3)"},
     {"verify", FLAG, AT(verify), MODEL, NULL, "check the graph after every pass"},
@@ -40,6 +41,7 @@ static const option options[] = {
     {"interpret", FLAG, AT(interpret), CLI_RUN | CLI_CHECK, NULL, "use the reference interpreter, compile nothing"},
     {"threads", COUNT, AT(threads), RUNS, "N", "threads of a run (default: 1, for `run` all cores)"},
     {"profile", TEXT, AT(profile), CLI_RUN, "TRACE.json", "times of the operators, for trace viewers"},
+    {"profile", MAYBE, AT(kernels), CLI_BENCH, "TRACE.json", "what each kernel takes, beside the measured peak; the trace is for viewers"},
     {"case", TEXT, AT(cases), CLI_CHECK, "0,2", "only these cases"},
     {"rtol", NUMBER, AT(rtol), CLI_CHECK, "R", "relative tolerance, where larger than the default"},
     {"atol", NUMBER, AT(atol), CLI_CHECK, "A", "absolute tolerance, where larger than the default"},
@@ -54,9 +56,9 @@ static const char *dashes(const option *o) { return o->name[1] ? "--" : "-"; }
 
 static void print_option(const option *o) {
     char left[64];
-    bool joined = o->kind == LEVEL, spaced = !o->name[1] && !joined;
-    snprintf(left, sizeof left, "%s%s%s%s", dashes(o), o->name, !o->value || joined ? "" : spaced ? " " : "=",
-             o->value ? o->value : "");
+    bool joined = o->kind == LEVEL, spaced = !o->name[1] && !joined, maybe = o->kind == MAYBE;
+    snprintf(left, sizeof left, "%s%s%s%s%s%s", dashes(o), o->name, maybe ? "[" : "", !o->value || joined ? "" : spaced ? " " : "=",
+             o->value ? o->value : "", maybe ? "]" : "");
     printf("    %-30s %s\n", left, o->help);
 }
 
@@ -166,7 +168,8 @@ static int store(const cli_command *k, const option *o, cli_args *a, const char 
     char *at = (char *)a + o->at;
     switch (o->kind) {
     case FLAG: *(bool *)at = true; return 0;
-    case TEXT: *(const char **)at = text; return 0;
+    case TEXT:
+    case MAYBE: *(const char **)at = text; return 0;
     case LIST: {
         cli_list *l = (cli_list *)at;
         if (l->n == CLI_MAX_LIST) return usage(k, "--%s is given too often", o->name);
@@ -183,6 +186,7 @@ static int parse_long(const cli_command *k, int argc, char **argv, int *i, cli_a
     const option *o = n > 1 ? option_named(k, name, n) : NULL;
     if (!o) return unknown_option(k, name, (int)n);
     if (o->kind == FLAG) return eq ? usage(k, "--%s takes no value", o->name) : store(k, o, a, NULL);
+    if (o->kind == MAYBE && !eq) return store(k, o, a, "");
     if (!eq && *i + 1 == argc) return usage(k, "--%s wants a value: --%s=%s", o->name, o->name, o->value);
     return store(k, o, a, eq ? eq + 1 : argv[++*i]);
 }

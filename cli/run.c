@@ -4,7 +4,6 @@
  * the names of the parameters. */
 #include "cli/work.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -212,36 +211,16 @@ static bool write_results(const cli_args *a, results *s) {
     return ok;
 }
 
-/* ======================================================= profile */
-
-static bool write_profile(ir_context *c, const char *path, const jitc_session *s) {
-    const jitc_profile_row *rows;
-    int n = jitc_session_profile(s, &rows);
-    FILE *f = fopen(path, "w");
-    for (int i = 0; f && i < n; i++) {
-        json_t *name = json_string(rows[i].name), *file = json_string(rows[i].file ? rows[i].file : "");
-        char *quoted = json_dumps(name, JSON_ENCODE_ANY), *place = json_dumps(file, JSON_ENCODE_ANY);
-        fprintf(f, "%s{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":%s,\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"file\":%s,\"line\":%d}}",
-                i ? ",\n" : "[", quoted ? quoted : "\"\"", (double)rows[i].start * 1e-3, (double)rows[i].ns * 1e-3,
-                place ? place : "\"\"", rows[i].line);
-        free(quoted), free(place);
-        json_decref(name), json_decref(file);
-    }
-    bool ok = f && fputs(n ? "]\n" : "[]\n", f) >= 0 && !ferror(f);
-    if (f && fclose(f)) ok = false;
-    if (!ok) ir_error(c, 0, "cannot write %s: %s", path, strerror(errno));
-    if (!ok && f) remove(path);
-    return ok;
-}
-
 /* ======================================================= the command */
 
-static bool run_calls(cli_runner *r, const cli_args *a, const calls *k, results *s) {
+static bool run_calls(cli_runner *r, const cli_args *a, const calls *k, results *s, cli_trace *trace) {
     for (int i = 0; i < k->list.n; i++) {
         const call *one = &k->list.at[i];
         rt_value out;
         const char *cls, *message;
+        double begin = cli_now();
         cli_outcome how = cli_runner_call(r, one->method, one->nargs, one->args, &out, &cls, &message);
+        if (a->profile && r->session) cli_trace_add(trace, one->method, begin, cli_now(), r->session);
         if (how != CLI_RAN && r->c->nerrors) return false;
         if (how != CLI_RAN) {
             bool named = *cls && strncmp(message, cls, strlen(cls));
@@ -262,15 +241,16 @@ static int run(ir_context *c, const cli_args *a) {
     if (a->profile && a->interpret) return cli_fail(CLI_USAGE, "--profile times compiled code: leave --interpret out");
     if (!read_cases(c, a, &k)) return CLI_WRONG;
     results s = {.c = c, .cases = json_array()};
+    cli_trace trace = {.c = c};
     bool typed = a->example.n || a->input.n;
     bool ok = cli_runner_open(&r, c, a) && (k.cases || one_call(&r, a, &k));
     if (ok) {
         bool *on = RT_ARRAY(&c->arena, bool, k.cases->n + 1);
         for (int i = 0; i < k.cases->n; i++) on[i] = true;
-        ok = cli_runner_start(&r, a, a->threads ? a->threads : -1, typed ? NULL : k.cases, on) && run_calls(&r, a, &k, &s);
+        ok = cli_runner_start(&r, a, a->threads ? a->threads : -1, typed ? NULL : k.cases, on) && run_calls(&r, a, &k, &s, &trace);
     }
     if (ok && a->outputs) ok = write_results(a, &s);
-    if (ok && a->profile) ok = write_profile(c, a->profile, r.session);
+    if (ok && a->profile) ok = cli_trace_write(&trace, a->profile);
     cli_runner_close(&r);
     json_decref(s.cases);
     return ok ? CLI_FINE : CLI_WRONG;

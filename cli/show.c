@@ -278,11 +278,24 @@ static int show(ir_context *c, const cli_args *a) {
     return a->html ? show_html(a->files.at[0], m->module) : show_model(c, a, m, methods, n);
 }
 
+/* Custom operators are not called: what they are is no matter. */
+static int never_called(void *data, jitc_op_env *env, int nargs, const jitc_value *args, int nresults, jitc_value *results) {
+    (void)data, (void)nargs, (void)args, (void)nresults, (void)results;
+    return jitc_raise(env, "RuntimeError", "there is no function");
+}
+
+static int any_op(void *user, const char *name, const char *signature, jitc_op *op) {
+    (void)user, (void)signature;
+    *op = (jitc_op){name, never_called, NULL};
+    return 1;
+}
+
 int cli_show(const cli_args *a) {
+    jitc_load_opts load = {.size = sizeof load, .find_op = any_op};
     jitc_module *m;
     if (!cli_is_module(a->files.at[0])) return cli_in_context(a, show);
     if (a->dot || a->html) return cli_fail(CLI_USAGE, "--dot and --html want a model: a compiled module has no graph");
-    if (jitc_load(a->files.at[0], NULL, &m) != JITC_OK) return cli_fail(CLI_WRONG, "%s", jitc_error());
+    if (jitc_load(a->files.at[0], &load, &m) != JITC_OK) return cli_fail(CLI_WRONG, "%s", jitc_error());
     show_module(m);
     jitc_module_release(m);
     return CLI_FINE;

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -34,8 +35,15 @@ void cli_progress(const char *what, int done, int total) {
     fflush(stderr);
 }
 
+void cli_open_std(void) {
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd) _exit(CLI_WRONG);
+}
+
 int cli_flush(int code) {
     errno = 0;
-    if (fflush(stdout) || ferror(stdout)) return cli_fail(CLI_WRONG, "stdout cannot be written: %s", strerror(errno));
-    return code;
+    if (!fflush(stdout) && !ferror(stdout)) return code;
+    /* Where an earlier write failed its reason is gone: another one tells, and does no harm to what is broken. */
+    if (!errno && write(1, "\n", 1) == 1) return cli_fail(CLI_WRONG, "stdout cannot be written: a part of the output is lost");
+    return cli_fail(CLI_WRONG, "stdout cannot be written: %s", strerror(errno));
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 typedef LLVMValueRef V;
+typedef LLVMTypeRef T;
 
 /* ======================================================= tables as constants */
 
@@ -116,6 +117,7 @@ typedef struct writer {
     cg_tables tables;
     cg_rows rows;
     cg_entry *codes;
+    V prepare;
     const char *dir; /* for temporary files */
 } writer;
 
@@ -133,8 +135,42 @@ static V weights_pointer(writer *w) {
 
 static const char *side_file(const writer *w) { return ir_fmt(w->c, "%s.weights", w->o->name); }
 
+/* void(ptr weights, ptr to, i64 piece): each prepared tensor is a piece: its kernel, over the whole grid.  NULL: there are none. */
+static V emit_prepare(writer *w) {
+    cg_module *m = w->cg;
+    cg_tables *t = &w->tables;
+    T params[3] = {m->ptr, m->ptr, m->i64};
+    if (!t->prepared.n) return LLVMConstNull(m->ptr);
+    V fn = cg_function(m, ir_fmt(w->c, "%s_prepare", w->o->name), LLVMFunctionType(LLVMVoidTypeInContext(m->cx), params, 3, false), false);
+    LLVMBasicBlockRef entry = LLVMAppendBasicBlockInContext(m->cx, fn, "entry"), done = LLVMAppendBasicBlockInContext(m->cx, fn, "done");
+    LLVMPositionBuilderAtEnd(m->b, done);
+    LLVMBuildRetVoid(m->b);
+    LLVMPositionBuilderAtEnd(m->b, entry);
+    V buffers = LLVMBuildArrayAlloca(m->b, m->ptr, cg_i64(m, 2), ""), error = LLVMBuildArrayAlloca(m->b, m->i64, cg_i64(m, K_MAX_RAISE), "");
+    V choose = LLVMBuildSwitch(m->b, LLVMGetParam(fn, 2), done, (unsigned)t->prepared.n);
+    for (int i = 0; i < t->prepared.n; i++) {
+        const ir_prepared *p = t->prepared.at[i].data->prepared;
+        uint64_t at[2] = {cg_param_of(w->c, t, rt_map_get(&w->m->tensors, p->from))->offset, t->prepared.at[i].offset};
+        cg_kernel *k = cg_add_kernel(m, p->kernel, NULL, false);
+        if (!k) continue;
+        LLVMBasicBlockRef piece = LLVMAppendBasicBlockInContext(m->cx, fn, "piece");
+        LLVMAddCase(choose, cg_i64(m, i), piece);
+        LLVMPositionBuilderAtEnd(m->b, piece);
+        for (int b = 0; b < 2; b++) {
+            V offset = cg_i64(m, (int64_t)at[b]), index = cg_i64(m, b);
+            V address = LLVMBuildGEP2(m->b, m->i8, LLVMGetParam(fn, (unsigned)b), &offset, 1, "");
+            LLVMBuildStore(m->b, address, LLVMBuildGEP2(m->b, m->ptr, buffers, &index, 1, ""));
+        }
+        V args[5] = {buffers, LLVMConstNull(m->ptr), cg_i64(m, 0), cg_i64(m, p->grid), error};
+        LLVMBuildCall2(m->b, k->entry_type, k->entry, args, 5, "");
+        LLVMBuildBr(m->b, done);
+    }
+    return fn;
+}
+
 static void emit_artefact(writer *w, bool alias) {
     cg_rows *r = &w->rows;
+    V prepare = w->prepare;
     rt_level level = {cg_text_row(r, features(w->c, w->t)), 0};
     rt_artefact a = {.magic = RT_ARTEFACT_MAGIC, .abi = RT_ABI_VERSION, .size = sizeof a};
     a.name = cg_text_row(r, w->o->name);
@@ -150,6 +186,8 @@ static void emit_artefact(writer *w, bool alias) {
     a.weights_file = w->o->side && w->tables.weights_bytes ? cg_text_row(r, side_file(w)) : 0;
     a.nmessages = (uint32_t)r->messages.n;
     a.ndescs = r->descs.n;
+    a.prepare_pieces = w->tables.prepared.n;
+    a.prepared_bytes = w->tables.prepared_bytes;
 #define ROWS(member)                                                                                         \
     {offsetof(rt_artefact, member),                                                                          \
      table(w->cg, #member, r->member.at, (size_t)r->member.n * sizeof *r->member.at)}
@@ -168,7 +206,9 @@ static void emit_artefact(writer *w, bool alias) {
                    ROWS(params),
                    ROWS(states),
                    ROWS(hosts),
-                   {offsetof(rt_artefact, weights), weights_pointer(w)}};
+                   {offsetof(rt_artefact, weights), weights_pointer(w)},
+                   {offsetof(rt_artefact, prepare), prepare},
+                   ROWS(signatures)}; /* in the order of the members */
 #undef ROWS
     V g = constant(w->cg, ir_fmt(w->c, "jitc_artefact_%s", w->o->name),
                    with_pointers(w->cg, &a, sizeof a, RT_COUNT(p), p), true);
@@ -192,6 +232,7 @@ static bool emit_entries(writer *w, int nentries, const lower_entry *entries) {
             continue; /* the others may have errors of their own */
         cg_entry_rows(&w->rows, f, entry_named(nentries, entries, f->name), code);
     }
+    w->prepare = emit_prepare(w); /* names the params that it reads */
     return w->c->nerrors == before && cg_shared_rows(&w->rows, w->m);
 }
 

@@ -36,7 +36,7 @@ typedef struct cg_rows {
     RT_VEC(rt_op) ops;
     RT_VEC(rt_param) params;
     RT_VEC(rt_state) states;
-    RT_VEC(rt_text_ref) hosts;
+    RT_VEC(rt_text_ref) hosts, signatures;
 } cg_rows;
 
 /* artefact_tables.c */

@@ -299,10 +299,14 @@ static void guard_rows(cg_rows *r, const ir_func *f, const lower_plan *p, rt_art
 }
 
 static void op_rows(cg_rows *r, const cg_entry *code, rt_art_entry *row) {
+    const lower_plan *p = code->plan;
     row->ops = r->ops.n;
     row->nops = code->ops.n;
     for (int i = 0; i < code->ops.n; i++) {
-        rt_op o = {cg_text_row(r, code->ops.at[i].name), message_row(r, "", "", code->ops.at[i].span), 0};
+        const cg_op *x = &code->ops.at[i];
+        rt_op o = {cg_text_row(r, x->name), message_row(r, "", "", x->span), -1, -1, cg_text_row(r, x->result)};
+        if (x->flops && x->flops->nterms) o.flops = expr_row(r, p, x->flops);
+        if (x->bytes) o.bytes = expr_row(r, p, x->bytes);
         RT_PUSH(&r->c->arena, &r->ops, o);
     }
 }
@@ -375,8 +379,10 @@ static void message_rows(cg_rows *r) {
 bool cg_shared_rows(cg_rows *r, const ir_module *m) {
     if (!state_rows(r, m)) return false;
     param_rows(r);
-    for (int i = 0; i < r->tables->hosts.n; i++)
-        RT_PUSH(&r->c->arena, &r->hosts, cg_text_row(r, r->tables->hosts.at[i]));
+    for (int i = 0; i < r->tables->hosts.n; i++) {
+        RT_PUSH(&r->c->arena, &r->hosts, cg_text_row(r, r->tables->hosts.at[i].name));
+        RT_PUSH(&r->c->arena, &r->signatures, cg_text_row(r, r->tables->hosts.at[i].signature));
+    }
     message_rows(r);
     cg_text_row(r, "");
     return true;

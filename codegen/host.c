@@ -280,18 +280,19 @@ static void emit_raise(host *h, ir_node *n) {
     LLVMPositionBuilderAtEnd(B, host_block(h, "dead"));
 }
 
-static void raise_message(host *h, const char *cls, const char *text) {
+void host_require(host *h, V holds, const char *cls, const char *text) {
+    BB bad = host_block(h, "guard"), ok = host_block(h, "ok");
+    LLVMBuildCondBr(B, holds, ok, bad);
+    LLVMPositionBuilderAtEnd(B, bad);
     V row = host_i32(h, cg_message_row(h->c, h->tables, cls, text, h->at));
     LLVMBuildRet(B, HOST_SERVICE(h, raise, h->cg->i32, 1, &row));
+    LLVMPositionBuilderAtEnd(B, ok);
 }
 
 static void emit_guard(host *h, ir_node *n) {
     const rt_value *text = ir_const_of(n->in[1]);
-    BB bad = host_block(h, "guard"), ok = host_block(h, "ok");
-    LLVMBuildCondBr(B, host_scalar(h, n->in[0]), ok, bad);
-    LLVMPositionBuilderAtEnd(B, bad);
-    raise_message(h, "RuntimeError", text && text->tag == V_STR ? ir_intern(h->c, text->str->s) : "an assumption of the compiler does not hold");
-    LLVMPositionBuilderAtEnd(B, ok);
+    host_require(h, host_scalar(h, n->in[0]), "RuntimeError",
+                 text && text->tag == V_STR ? ir_intern(h->c, text->str->s) : "an assumption of the compiler does not hold");
 }
 
 /* Address of n consecutive rt_values holding the node's inputs, borrowed. */
@@ -324,11 +325,8 @@ static void emit_unpack(host *h, ir_node *n) {
     V list = host_box(h, n->in[0]);
     if (n->in[0]->type->kind == T_LIST) {
         V len = HOST_SERVICE(h, length, h->cg->i64, 1, &list);
-        BB bad = host_block(h, "length"), ok = host_block(h, "ok");
-        LLVMBuildCondBr(B, LLVMBuildICmp(B, LLVMIntEQ, len, cg_i64(h->cg, n->nout), ""), ok, bad);
-        LLVMPositionBuilderAtEnd(B, bad);
-        raise_message(h, "RuntimeError", ir_fmt(h->c, "Expected %d elements in a list but found another number", n->nout));
-        LLVMPositionBuilderAtEnd(B, ok);
+        host_require(h, LLVMBuildICmp(B, LLVMIntEQ, len, cg_i64(h->cg, n->nout), ""), "RuntimeError",
+                     ir_fmt(h->c, "Expected %d elements in a list but found another number", n->nout));
     }
     for (int i = 0; i < n->nout; i++) take_item(h, list, i, n->out[i]);
 }
@@ -409,6 +407,7 @@ static void open_function(host *h) {
 #define FIELD(to, member) h->to = host_load(h, m->ptr, h->r, offsetof(rt_run, member))
     FIELD(services, services);
     FIELD(weights, weights);
+    FIELD(prepared, prepared);
     FIELD(work, workspace);
     FIELD(slots, slots);
     FIELD(in, in);
@@ -424,6 +423,30 @@ static void open_function(host *h) {
         rt_map_put(&h->c->arena, &h->symbols, h->plan->symbols.at[i], host_load(h, m->i64, symbols, 8 * i));
     LLVMBuildBr(B, body);
     LLVMPositionBuilderAtEnd(B, body);
+}
+
+/* ---- AddressSanitizer: the workspace's slots are separated by memory that it guards */
+
+enum { GAP = 64 };
+
+static bool asan(const cg_module *m) { return m->target->sanitizer && !strcmp(m->target->sanitizer, "sanitize_address"); }
+
+static void call_asan(host *h, const char *name, V at, V bytes) {
+    cg_module *m = h->cg;
+    T params[2] = {m->ptr, m->i64}, type = LLVMFunctionType(m->voidty, params, 2, false);
+    V fn = LLVMGetNamedFunction(m->mod, name), args[2] = {at, bytes};
+    if (!fn) fn = LLVMAddFunction(m->mod, name, type);
+    LLVMBuildCall2(B, type, fn, args, 2, "");
+}
+
+/* Other entries, or other sizes, had their gaps elsewhere. */
+static void mark_gaps(host *h) {
+    if (!h->plan->gaps.n) return;
+    call_asan(h, "__asan_unpoison_memory_region", h->work, host_dim(h, h->plan->workspace));
+    for (int i = 0; i < h->plan->gaps.n; i++) {
+        V offset = host_dim(h, h->plan->gaps.at[i]);
+        call_asan(h, "__asan_poison_memory_region", LLVMBuildGEP2(B, h->cg->i8, h->work, &offset, 1, ""), cg_i64(h->cg, GAP));
+    }
 }
 
 static void bind_inputs(host *h) {
@@ -443,6 +466,7 @@ static void give_output(host *h, int i) {
     if (v->type->kind == T_TENSOR && plan_static(h->plan, v->type)) {
         const plan_place *p = &h->plan->at[v->id];
         if (p->kind == PL_OUT && p->index == i) return;
+        host_mark(h, "result", plan_bytes(h->c, v->type));
         V to = host_load(h, h->cg->ptr, h->out_data, 8 * i);
         host_memcpy(h, to, host_data(h, v), host_dim(h, plan_bytes(h->c, v->type)));
         return;
@@ -495,6 +519,7 @@ static bool is_own_value(const ir_node *n) {
 
 static void set_states(host *h) {
     V *from = RT_ARRAY(&h->c->arena, V, h->ends.n + 1);
+    if (h->ends.n) host_mark(h, "state", NULL);
     for (int i = 0; i < h->ends.n; i++) {
         ir_node *n = h->ends.at[i];
         h->at = n->span;
@@ -525,10 +550,11 @@ bool cg_host_entry(cg_module *cg, ir_module *m, ir_func *f, cg_tables *tables, c
     int nerrors = m->c->nerrors;
     host *h = RT_NEW(&m->c->arena, host);
     *h = (host){.cg = cg, .c = m->c, .m = m, .f = f, .tables = tables, .made = out};
-    h->plan = lower_plan_entry(m, f);
+    h->plan = lower_plan_entry(m, f, asan(cg) ? GAP : 0);
     h->vals = RT_ARRAY(&m->c->arena, host_val, f->nvalues);
     *out = (cg_entry){.plan = h->plan};
     open_function(h);
+    mark_gaps(h);
     bind_inputs(h);
     emit_block(h, f->body);
     for (int i = 0; i < h->plan->out.n; i++) give_output(h, i);
@@ -550,10 +576,10 @@ int cg_message_row(ir_context *c, cg_tables *t, const char *cls, const char *tex
     return t->messages.n - 1;
 }
 
-int cg_host_row(ir_context *c, cg_tables *t, const char *name) {
+int cg_host_row(ir_context *c, cg_tables *t, const char *name, const char *signature) {
     for (int i = 0; i < t->hosts.n; i++)
-        if (!strcmp(t->hosts.at[i], name)) return i;
-    RT_PUSH(&c->arena, &t->hosts, name);
+        if (!strcmp(t->hosts.at[i].name, name)) return i;
+    RT_PUSH(&c->arena, &t->hosts, ((cg_host){name, signature}));
     return t->hosts.n - 1;
 }
 
@@ -562,6 +588,15 @@ int cg_state_row(ir_context *c, cg_tables *t, const char *name) {
         if (!strcmp(t->states.at[i], name)) return i;
     RT_PUSH(&c->arena, &t->states, name);
     return t->states.n - 1;
+}
+
+uint64_t cg_prepared_offset(ir_context *c, cg_tables *t, const ir_tensor_data *d) {
+    for (int i = 0; i < t->prepared.n; i++)
+        if (t->prepared.at[i].data == d) return t->prepared.at[i].offset;
+    struct cg_prepared p = {d, (t->prepared_bytes + 63) / 64 * 64};
+    t->prepared_bytes = p.offset + (uint64_t)d->prepared->bytes;
+    RT_PUSH(&c->arena, &t->prepared, p);
+    return p.offset;
 }
 
 const cg_param *cg_param_of(ir_context *c, cg_tables *t, const ir_tensor_data *d) {

@@ -11,26 +11,32 @@
 
 /* Tables that the code refers to by number; the artefact writer emits them as they are. */
 typedef struct cg_message { const char *cls, *text; ir_span span; } cg_message;
+typedef struct cg_host { const char *name, *signature; } cg_host; /* signature: of a custom operator, else "" */
 typedef struct cg_param { const char *name; rt_tensor *tensor; uint64_t offset, bytes; } cg_param; /* in the weights, contiguous */
 typedef struct cg_tables {
     RT_VEC(cg_message) messages;
-    RT_VEC(const char *) hosts;     /* host function names */
+    RT_VEC(cg_host) hosts;          /* host functions */
     RT_VEC(cg_param) params;
     uint64_t weights_bytes;
+    RT_VEC(struct cg_prepared { const ir_tensor_data *data; uint64_t offset; }) prepared; /* made at load; offset in their memory */
+    uint64_t prepared_bytes;
     RT_VEC(const char *) states;    /* state cells by name, in order */
 } cg_tables;
 
 int cg_message_row(ir_context *c, cg_tables *t, const char *cls, const char *text, ir_span at);
-int cg_host_row(ir_context *c, cg_tables *t, const char *name);
+int cg_host_row(ir_context *c, cg_tables *t, const char *name, const char *signature);
+uint64_t cg_prepared_offset(ir_context *c, cg_tables *t, const ir_tensor_data *d); /* adds it on first use; aligned to 64 */
 const cg_param *cg_param_of(ir_context *c, cg_tables *t, const ir_tensor_data *d); /* adds it on first use; offsets are aligned to 64 */
 int cg_state_row(ir_context *c, cg_tables *t, const char *name);
+
+typedef struct cg_op { const char *name, *result; ir_span span; const ir_dim *flops, *bytes; /* NULL: not known */ } cg_op;
 
 /* What host code was made for one entry. */
 typedef struct cg_entry {
     const lower_plan *plan;
     LLVMValueRef run, workspace; /* rt_run_fn; rt_size_fn or NULL */
     int nslots;
-    RT_VEC(struct cg_op { const char *name; ir_span span; }) ops; /* for profiles, in the order of their numbers */
+    RT_VEC(cg_op) ops; /* for profiles, in the order of their numbers */
 } cg_entry;
 
 /* Emits one entry of a scheduled module.  false after diagnostics. */
@@ -51,7 +57,7 @@ typedef struct host {
     cg_tables *tables;
     LLVMValueRef fn, r;          /* the function, its rt_run */
     LLVMBasicBlockRef entry;     /* allocas go to its end */
-    LLVMValueRef services, weights, work, slots, in, in_data, out, out_data, state, state_data, profile;
+    LLVMValueRef services, weights, prepared, work, slots, in, in_data, out, out_data, state, state_data, profile;
     host_val *vals;              /* by value id */
     rt_map symbols;              /* symbol -> LLVMValueRef (i64) */
     rt_map dims;                 /* ir_dim known at entry -> LLVMValueRef */
@@ -78,6 +84,8 @@ LLVMValueRef host_i32(host *h, int64_t x);
 LLVMValueRef host_const_text(host *h, const char *s);
 #define HOST_SERVICE(h, name, result, n, args) host_service(h, offsetof(rt_services, name), result, n, args)
 
+void host_require(host *h, LLVMValueRef holds, const char *cls, const char *text); /* raises where it does not hold */
+
 /* host_value.c */
 int host_new_slots(host *h, int n);
 LLVMValueRef host_slot(host *h, int i);
@@ -85,6 +93,8 @@ LLVMValueRef host_scalar(host *h, ir_value *v);   /* int, float, bool */
 LLVMValueRef host_data(host *h, ir_value *v);     /* tensor: address of element 0 */
 LLVMValueRef host_box(host *h, ir_value *v);      /* address of an rt_value that holds it; borrowed */
 void host_unbox(host *h, ir_value *v, LLVMValueRef box); /* defines v from a box that stays valid */
+/* The same for a tensor: gives the address of its sizes. */
+LLVMValueRef host_unbox_tensor(host *h, ir_value *v, LLVMValueRef box);
 void host_unbox_maybe(host *h, ir_value *v, LLVMValueRef box); /* the same where a tensor may be none, and is not used then */
 LLVMValueRef host_tensor(host *h, const ir_type *t, LLVMValueRef slot); /* a fresh tensor in the slot: address of element 0 */
 void host_put(host *h, LLVMValueRef at, LLVMValueRef box); /* copies the 16 bytes, without counting */
@@ -94,6 +104,10 @@ bool host_flat(const ir_value *list);             /* an argument list of ops in 
 /* host_call.c */
 void host_kernel(host *h, ir_node *n);
 void host_call(host *h, ir_node *n);              /* HOST and OPAQUE */
-LLVMValueRef host_call_named(host *h, const char *name, int nargs, LLVMValueRef args, int nout); /* rt_value array; gives the first out slot */
+/* Tells a profile, if there is one, that a node starts. */
+void host_mark_node(host *h, const ir_node *n);
+/* The same of what is no node, at h->at; bytes may be NULL. */
+void host_mark(host *h, const char *name, const ir_dim *bytes);
+LLVMValueRef host_call_named(host *h, cg_host what, int nargs, LLVMValueRef args, int nout); /* rt_value array; gives the first out slot */
 
 #endif

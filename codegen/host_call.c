@@ -1,6 +1,7 @@
 /* host_call.c: calls from host code: kernels, scalar bodies, host functions and opaque kernels. */
 #include "codegen/host.h"
 
+#include "ir/custom.h"
 #include "runtime/artefact.h"
 
 typedef LLVMValueRef V;
@@ -125,9 +126,7 @@ static void launch(host *h, ir_node *n, const lower_launch *l) {
     if (l->failures.n) raise_if(h, code);
 }
 
-/* Tells a profile, if there is one, that an op starts. */
-static void mark(host *h, const char *name, ir_span span) {
-    struct cg_op op = {name, span};
+static void mark(host *h, cg_op op) {
     RT_PUSH(&h->c->arena, &h->made->ops, op);
     LLVMBasicBlockRef yes = host_block(h, "mark"), no = host_block(h, "op");
     LLVMBuildCondBr(B, LLVMBuildIsNull(B, h->profile, ""), no, yes);
@@ -137,6 +136,26 @@ static void mark(host *h, const char *name, ir_span span) {
     LLVMBuildBr(B, no);
     LLVMPositionBuilderAtEnd(B, no);
 }
+
+static const char *result_types(ir_context *c, const ir_node *n) {
+    rt_text t = {0};
+    for (int i = 0; i < n->nout; i++) {
+        if (i) rt_text_str(&t, ", ");
+        ir_type_print(&t, n->out[i]->type);
+    }
+    const char *s = ir_intern(c, t.s ? t.s : "");
+    rt_text_free(&t);
+    return s;
+}
+
+void host_mark_node(host *h, const ir_node *n) {
+    const lower_kernel *k = n->info;
+    cg_op op = {k ? k->label : n->op->name, result_types(h->c, n), h->at, NULL, NULL};
+    if (k) lower_group_work(h->c, n, &op.flops, &op.bytes);
+    mark(h, op);
+}
+
+void host_mark(host *h, const char *name, const ir_dim *bytes) { mark(h, (cg_op){name, "", h->at, NULL, bytes}); }
 
 /* Scratch memory of the group: in the workspace, or a block of its own where its size is not known at entry. */
 static V open_scratch(host *h, ir_node *n) {
@@ -156,7 +175,7 @@ void host_kernel(host *h, ir_node *n) {
         ir_error(h->c, n->span, "internal: a kernel was not scheduled");
         return;
     }
-    mark(h, k->label, n->span);
+    host_mark_node(h, n);
     for (int i = 0; i < n->nout; i++) make_room(h, n->out[i]);
     V block = open_scratch(h, n);
     for (int i = 0; i < k->launches.n; i++) launch(h, n, &k->launches.at[i]);
@@ -169,12 +188,30 @@ static rt_dtype scalar_dtype(const ir_type *t) {
     return t->kind == T_FLOAT ? DT_F64 : t->kind == T_BOOL ? DT_BOOL : t->kind == T_INT ? DT_I64 : DT_NONE;
 }
 
-static V libm_call(host *h, const ir_expr *e, V *args) {
-    const char *name = k_math_symbol(e->op, e->dtype);
-    T t = cg_type(h->cg, e->dtype), params[3] = {t, t, t}, type = LLVMFunctionType(t, params, (unsigned)e->n, false);
+static V libm_call(host *h, ir_prim p, rt_dtype d, int n, V *args) {
+    const char *name = k_math_symbol(p, d);
+    T t = cg_type(h->cg, d), params[3] = {t, t, t}, type = LLVMFunctionType(t, params, (unsigned)n, false);
     V fn = LLVMGetNamedFunction(h->cg->mod, name);
     if (!fn) fn = LLVMAddFunction(h->cg->mod, name, type);
-    return LLVMBuildCall2(B, type, fn, args, (unsigned)e->n, "");
+    return LLVMBuildCall2(B, type, fn, args, (unsigned)n, "");
+}
+
+static V float_prim(host *h, ir_prim p, rt_dtype d, V a, V b) { return cg_prim(h->cg, p, d, d, (V[]){a, b}); }
+
+/* mod and floordiv of floats, from fmod: as lower/math.c makes them for kernels. */
+static V floor_division(host *h, ir_prim p, rt_dtype d, V *args) {
+    V x = args[0], y = args[1], zero = LLVMConstReal(cg_type(h->cg, d), 0), r = libm_call(h, K_REM, d, 2, args);
+    V differ = LLVMBuildXor(B, LLVMBuildFCmp(B, LLVMRealOLT, r, zero, ""), LLVMBuildFCmp(B, LLVMRealOLT, y, zero, ""), "");
+    differ = LLVMBuildAnd(B, differ, LLVMBuildFCmp(B, LLVMRealONE, r, zero, ""), "");
+    if (p == K_MOD) return LLVMBuildSelect(B, differ, LLVMBuildFAdd(B, r, y, ""), r, "");
+    V exact = LLVMBuildFDiv(B, x, y, ""), one = LLVMConstReal(cg_type(h->cg, d), 1);
+    V q = LLVMBuildFDiv(B, LLVMBuildFSub(B, x, r, ""), y, "");
+    q = LLVMBuildSelect(B, differ, LLVMBuildFSub(B, q, one, ""), q, "");
+    V f = float_prim(h, K_FLOOR, d, q, NULL), half = LLVMConstReal(cg_type(h->cg, d), 0.5);
+    V low = LLVMBuildFCmp(B, LLVMRealOGT, LLVMBuildFSub(B, q, f, ""), half, "");
+    f = LLVMBuildSelect(B, low, LLVMBuildFAdd(B, f, one, ""), f, "");
+    f = LLVMBuildSelect(B, LLVMBuildFCmp(B, LLVMRealOEQ, q, zero, ""), float_prim(h, K_COPYSIGN, d, zero, exact), f, "");
+    return LLVMBuildSelect(B, LLVMBuildFCmp(B, LLVMRealOEQ, y, zero, ""), exact, f, "");
 }
 
 static V scalar_expr(host *h, ir_node *n, const ir_expr *e) {
@@ -188,7 +225,9 @@ static V scalar_expr(host *h, ir_node *n, const ir_expr *e) {
     default: break;
     }
     for (int i = 0; i < e->n; i++) args[i] = scalar_expr(h, n, e->args[i]);
-    if (rt_dtypes[e->dtype].kind == 'F' && k_math_symbol(e->op, e->dtype)) return libm_call(h, e, args);
+    bool real = rt_dtypes[e->dtype].kind == 'F';
+    if (real && k_math_symbol(e->op, e->dtype)) return libm_call(h, e->op, e->dtype, e->n, args);
+    if (real && (e->op == K_MOD || e->op == K_FLOORDIV)) return floor_division(h, e->op, e->dtype, args);
     if (e->op == K_POW) ir_error(h->c, n->span, "int ** int with a base or exponent that is not constant is not supported");
     return cg_prim(h->cg, e->op, e->dtype, e->n ? e->args[e->op == K_SELECT ? 1 : 0]->dtype : e->dtype, args);
 }
@@ -242,15 +281,70 @@ static V argument_array(host *h, ir_node *n) {
     return array;
 }
 
-V host_call_named(host *h, const char *name, int nargs, V args, int nout) {
+V host_call_named(host *h, cg_host what, int nargs, V args, int nout) {
     V out = host_slot(h, host_new_slots(h, nout));
     int row = cg_message_row(h->c, h->tables, "", "", h->at);
-    V all[6] = {host_i32(h, cg_host_row(h->c, h->tables, name)), host_i32(h, row), host_i32(h, nargs), args, host_i32(h, nout), out};
+    V all[6] = {host_i32(h, cg_host_row(h->c, h->tables, what.name, what.signature)), host_i32(h, row), host_i32(h, nargs), args, host_i32(h, nout), out};
     host_fail_if(h, HOST_SERVICE(h, call, h->cg->i32, 6, all));
     return out;
 }
 
+/* ---- custom operators */
+
+static void also(host *h, V *ok, V more) { *ok = *ok ? LLVMBuildAnd(B, *ok, more, "") : more; }
+
+/* The sizes that the function gave are those of the type: what follows relies on them. */
+static void check_sizes(host *h, V *ok, const ir_type *t, V shape) {
+    for (int d = 0; d < t->rank; d++) {
+        int64_t lo, hi;
+        V size = host_load(h, h->cg->i64, shape, 8 * d);
+        also(h, ok, LLVMBuildICmp(B, LLVMIntEQ, size, host_dim(h, t->dims[d]), ""));
+        ir_dim_range(h->c, t->dims[d], &lo, &hi);
+        also(h, ok, LLVMBuildICmp(B, LLVMIntSLE, size, cg_i64(h->cg, hi), ""));
+    }
+}
+
+static V writable_copy(host *h, ir_value *v) {
+    V slot = host_slot(h, host_new_slots(h, 1)), to = host_tensor(h, v->type, slot), from = host_data(h, v);
+    host_memcpy(h, to, from, host_dim(h, plan_bytes(h->c, v->type)));
+    return slot;
+}
+
+/* The arguments, and where the values of the results will be. */
+static V custom_array(host *h, ir_node *n, V *boxes) {
+    const ir_op *writer = n->op->custom->writer;
+    V array = host_alloca(h, h->cg->i64, 2 * (n->nin ? n->nin : 1));
+    int copy = n->op->schema->nresults;
+    for (int i = 0; writer && i < n->nin; i++) copy -= writer->schema->params[i].writes;
+    for (int i = 0; i < n->nin; i++)
+        if (writer && writer->schema->params[i].writes) host_put(h, host_at(h, array, 16 * i), boxes[copy++] = writable_copy(h, n->in[i]));
+        else host_put_value(h, host_at(h, array, 16 * i), n->in[i]);
+    return array;
+}
+
+static void call_custom(host *h, ir_node *n) {
+    const ir_custom *k = n->op->custom;
+    const ir_op *op = k->writer ? k->writer : n->op;
+    const ir_schema *s = op->schema;
+    int nout = n->op->schema->nresults, own = 0;
+    V ok = NULL, *shapes = RT_ARRAY(&h->c->arena, V, nout + 1), *boxes = RT_ARRAY(&h->c->arena, V, nout + 1);
+    V array = custom_array(h, n, boxes);
+    V out = host_call_named(h, (cg_host){op->full, k->signature}, n->nin, array, s->nresults);
+    for (int i = 0; i < s->nresults; i++)
+        if (!ir_custom_is_written(s, i)) boxes[own++] = host_at(h, out, 16 * i);
+    for (int i = 0; i < nout; i++)
+        if (n->out[i]->type->kind == T_TENSOR) shapes[i] = host_unbox_tensor(h, n->out[i], boxes[i]);
+        else host_unbox(h, n->out[i], boxes[i]);
+    for (int i = 0; i < nout; i++)
+        if (shapes[i]) check_sizes(h, &ok, n->out[i]->type, shapes[i]);
+    if (ok) host_require(h, ok, "RuntimeError", ir_fmt(h->c, "%s: a result has other sizes than it was compiled for", op->full));
+}
+
 void host_call(host *h, ir_node *n) {
+    if (n->op->custom) {
+        call_custom(h, n);
+        return;
+    }
     if (inline_body(h, n)) return;
     const char *name = host_name(n);
     if (!name) {
@@ -259,6 +353,7 @@ void host_call(host *h, ir_node *n) {
             h->vals[n->out[i]->id].v = LLVMGetUndef(n->out[i]->type->kind == T_FLOAT ? h->cg->f64 : n->out[i]->type->kind == T_BOOL ? h->cg->i1 : n->out[i]->type->kind == T_INT ? h->cg->i64 : h->cg->ptr);
         return;
     }
-    V out = host_call_named(h, name, n->nin, argument_array(h, n), n->nout);
+    host_mark_node(h, n);
+    V out = host_call_named(h, (cg_host){name, ""}, n->nin, argument_array(h, n), n->nout);
     for (int i = 0; i < n->nout; i++) host_unbox(h, n->out[i], host_at(h, out, 16 * i));
 }

@@ -54,7 +54,9 @@ V host_scalar(host *h, ir_value *v) {
 }
 
 static V param_data(host *h, const char *name) {
-    const cg_param *p = cg_param_of(h->c, h->tables, rt_map_get(&h->m->tensors, name));
+    const ir_tensor_data *d = rt_map_get(&h->m->tensors, name);
+    if (d->prepared) return host_at(h, h->prepared, (int64_t)cg_prepared_offset(h->c, h->tables, d));
+    const cg_param *p = cg_param_of(h->c, h->tables, d);
     return host_at(h, h->weights, (int64_t)p->offset);
 }
 
@@ -124,7 +126,7 @@ static LLVMBasicBlockRef skip_none(host *h, V box) {
     return after;
 }
 
-static void unbox_tensor(host *h, ir_value *v, V box, bool maybe) {
+static V unbox_tensor(host *h, ir_value *v, V box, bool maybe) {
     const ir_type *t = v->type;
     V shape = host_alloca(h, h->cg->i64, t->rank ? t->rank : 1), data = host_alloca(h, h->cg->ptr, 1);
     V hold = host_slot(h, host_new_slots(h, 1));
@@ -140,7 +142,10 @@ static void unbox_tensor(host *h, ir_value *v, V box, bool maybe) {
     }
     for (int i = 0; i < t->rank; i++) host_bind(h, t->dims[i], host_load(h, h->cg->i64, shape, 8 * i));
     h->vals[v->id] = (host_val){host_load(h, h->cg->ptr, data, 0), box};
+    return shape;
 }
+
+V host_unbox_tensor(host *h, ir_value *v, V box) { return unbox_tensor(h, v, box, false); }
 
 void host_unbox(host *h, ir_value *v, V box) {
     switch (v->type->kind) {

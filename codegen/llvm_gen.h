@@ -32,6 +32,7 @@ typedef struct gen {
     V error, begin, end;
     bool count;  /* writing the count function */
     bool fences; /* non-temporal stores were written */
+    bool crowded; /* coefficients are memory operands: see coefficient() */
 } gen;
 
 /* llvm_kernel.c */

@@ -136,6 +136,41 @@ static val libm_prim(gen *g, const k_inst *n, val *in, bool all_uniform) {
     return vector(r);
 }
 
+/* ---- coefficients
+ *
+ * LLVM keeps the constants of a loop in registers, and where these do not suffice it moves values around in every
+ * iteration.  As operands in memory they cost nothing; a load from a table of ours is not seen to be invariant. */
+
+enum { MAX_COEFFICIENTS = 6 };
+
+static int count_coefficients(const k_block *block) {
+    int sum = 0;
+    for (const k_inst *n = block->first; n; n = n->next) {
+        for (int i = 0; i < n->nin; i++) sum += n->op == KO_PRIM && n->prim == K_FMA && n->in[i]->constant;
+        for (int i = 0; i < n->nblocks; i++) sum += count_coefficients(n->blocks[i]);
+    }
+    return sum;
+}
+
+static bool is_crowded(const gen *g, const k_block *block) {
+    const cg_target *t = g->m->target;
+    return t->fma && t->registers <= 16 && t->opt >= 1 && count_coefficients(block) > MAX_COEFFICIENTS;
+}
+
+static V coefficient(gen *g, const k_value *v) {
+    V x = gen_vector(g, gen_val(g, v));
+    const char *name = rt_arena_fmt(&g->m->c->arena, ".c%d.%s.%a", g->w, rt_dtypes[v->dtype].name, v->f);
+    V table = LLVMGetNamedGlobal(g->m->mod, name);
+    if (!table) {
+        table = LLVMAddGlobal(g->m->mod, LLVMTypeOf(x), name);
+        LLVMSetInitializer(table, x);
+        LLVMSetGlobalConstant(table, true);
+        LLVMSetLinkage(table, LLVMPrivateLinkage);
+        LLVMSetUnnamedAddress(table, LLVMGlobalUnnamedAddr);
+    }
+    return LLVMBuildLoad2(g->m->b, LLVMTypeOf(x), table, "");
+}
+
 static void gen_prim(gen *g, const k_inst *n) {
     val in[3], out;
     V args[3];
@@ -153,7 +188,10 @@ static void gen_prim(gen *g, const k_inst *n) {
         set(g, n->out[0], out);
         return;
     }
-    for (int i = 0; i < n->nin; i++) args[i] = all_uniform ? in[i].v : gen_vector(g, in[i]);
+    for (int i = 0; i < n->nin; i++) {
+        bool table = g->crowded && n->prim == K_FMA && n->in[i]->constant && g->w > 1;
+        args[i] = all_uniform ? in[i].v : table ? coefficient(g, n->in[i]) : gen_vector(g, in[i]);
+    }
     V r = cg_prim(g->m, n->prim, result, operand, args);
     set(g, n->out[0], all_uniform ? uniform(r) : vector(r));
 }
@@ -411,6 +449,7 @@ static void gen_vector_loop(gen *g, const k_inst *n) {
         main = LLVMBuildSub(g->m->b, count, LLVMBuildURem(g->m->b, count, i64_const(g, w), ""), "");
     else main = LLVMBuildAnd(g->m->b, count, i64_const(g, -(int64_t)w), "");
     g->w = w;
+    g->crowded = is_crowded(g, n->blocks[0]);
     for (int k = 0; k < n->nout; k++) cur[k] = per_lane(g, gen_vector(g, gen_val(g, n->in[2 + k])));
     vector_main(g, n, main, cur, tmp);
     bool whole = w == 1 || (known(count, &trips) && trips % w == 0);

@@ -199,9 +199,26 @@ static V fma_prim(cg_module *m, V *a) {
     return LLVMBuildFPTrunc(m->b, r, t, "");
 }
 
+/* The same constant in all lanes, and not NaN. */
+static bool is_number(V v, double *x) {
+    LLVMBool loses;
+    V one = LLVMIsConstant(v) && lanes_of(v) ? LLVMGetAggregateElement(v, 0) : v;
+    if (!one || !LLVMIsAConstantFP(one) || splat_const(one, lanes_of(v)) != v) return false;
+    *x = LLVMConstRealGetDouble(one, &loses);
+    return *x == *x;
+}
+
+/* p: OLT or OGT.  `c p a ? c : a` is an instruction of x86 and gives a if either is NaN: with a number c that is all.
+ * Operands that are equal may be exchanged if they are no zeros. */
 static V float_min(cg_module *m, LLVMRealPredicate p, V a, V c) {
-    V r = LLVMBuildSelect(m->b, LLVMBuildFCmp(m->b, p, a, c, ""), a, c, "");
-    return LLVMBuildSelect(m->b, LLVMBuildFCmp(m->b, LLVMRealUNO, a, a, ""), a, r, "");
+    LLVMBuilderRef b = m->b;
+    double x;
+    if (is_number(a, &x) && x != 0) {
+        V t = a;
+        a = c, c = t;
+    }
+    V r = LLVMBuildSelect(b, LLVMBuildFCmp(b, p, c, a, ""), c, a, "");
+    return is_number(c, &x) ? r : LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealUNO, c, c, ""), c, r, "");
 }
 
 static V float_prim(cg_module *m, ir_prim p, V *a) {

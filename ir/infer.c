@@ -197,6 +197,19 @@ bool ir_param_is_condition(const char *name) {
     return is_one_of(name, names);
 }
 
+bool ir_param_is_limit(const char *name) {
+    static const char *const names[] = {"min", "max", "min_val", "max_val", NULL};
+    return is_one_of(name, names);
+}
+
+bool ir_int_range(rt_dtype d, int64_t *low, int64_t *high) {
+    bool is_signed = rt_dtypes[d].kind == 'I';
+    if (!is_signed && rt_dtypes[d].kind != 'U') return false;
+    *high = (int64_t)(UINT64_MAX >> (64 - rt_dtypes[d].bits + is_signed));
+    *low = is_signed ? -*high - 1 : 0;
+    return true;
+}
+
 static bool number_promotes(const char *name) {
     static const char *const names[] = {"self", "other", "exponent", "min", "max", "input", NULL};
     return is_one_of(name, names);
@@ -372,6 +385,9 @@ static bool creation_dims(ir_infer *x, int *rank, const ir_dim **dims) {
         memcpy(dims, size, (size_t)*rank * sizeof *dims);
         return non_negative(x, *rank, dims);
     }
+    for (int i = 0; i < x->nargs; i++)
+        if (x->args[i].kind == A_TENSOR && x->args[i].type->rank)
+            return ir_fail(x, "RuntimeError", "%s only supports 0-dimensional start and end tensors", x->op->name);
     *rank = n ? 2 : 1;
     if (n) {
         dims[0] = n->dim;
@@ -393,6 +409,21 @@ static int tensor_types(const ir_infer *x, const ir_type **types, int max) {
     return n;
 }
 
+/* No integer of the dtype is within a limit that lies beyond the wrong end of its range. */
+static bool check_limits(ir_infer *x) {
+    int64_t low, high, at;
+    if (!ir_int_range(x->compute, &low, &high)) return true;
+    for (int i = 0; i < x->nargs; i++) {
+        const ir_arg *a = &x->args[i];
+        const char *name = x->op->schema->params[i].name;
+        if (a->kind != A_INT || !ir_param_is_limit(name) || !ir_dim_is_const(a->dim, &at)) continue;
+        if (!strncmp(name, "max", 3) ? at < low : at > high)
+            return ir_fail(x, "RuntimeError", "%s: the limit %lld is outside the range of %s", x->op->name, (long long)at,
+                           rt_dtypes[x->compute].name);
+    }
+    return true;
+}
+
 /* Ops whose result has the shape of `self` whatever the others are (copy, masked_fill_, fill). */
 static bool keeps_shape(const ir_op *op) { return !strcmp(op->name, "copy") || !strcmp(op->name, "fill"); }
 
@@ -404,6 +435,7 @@ static bool infer_pointwise(ir_infer *x) {
     if (!promote(x, &result)) return false;
     if (!ir_scalar_has(x->op->body, x->compute))
         return ir_fail(x, "RuntimeError", "%s is not implemented for %s", x->op->full, rt_dtypes[x->compute].name);
+    if (!check_limits(x)) return false;
     if (!n && !creation_dims(x, &rank, dims)) return false;
     if (n && !ir_broadcast_dims(x, n, types, &rank, dims)) return false;
     if (n && keeps_shape(x->op)) {
@@ -434,10 +466,12 @@ bool ir_reduced_axes(ir_infer *x, int rank, uint32_t *set) {
 /* Ops without identity ("!" in the row) need at least one element per result. */
 static bool check_not_empty(ir_infer *x, const ir_type *self, uint32_t set) {
     if (!strchr(x->op->dims, '!')) return true;
-    for (int d = 0; d < self->rank; d++)
-        if ((set >> d & 1) && is_const(self->dims[d], 0))
-            return ir_fail(x, "IndexError", "%s(): Expected reduction dim %d to have non-zero size.",
-                           x->op->name, d);
+    for (int d = 0; d < self->rank; d++) {
+        if (!(set >> d & 1)) continue;
+        if (is_const(self->dims[d], 0))
+            return ir_fail(x, "IndexError", "%s(): Expected reduction dim %d to have non-zero size.", x->op->name, d);
+        ir_require_le(x, ir_dim_const(C, 1), self->dims[d], "%s(): Expected reduction dim %d to have non-zero size.", x->op->name, d);
+    }
     return true;
 }
 

@@ -7,6 +7,8 @@
 rt_dtype ir_promoted_type(const ir_infer *x); /* of all tensors and numbers that promote */
 rt_dtype ir_compute_dtype(rt_dtype d);        /* f16 and bf16 are computed in f32 */
 bool ir_param_is_condition(const char *name); /* a mask: never cast to the compute dtype */
+bool ir_param_is_limit(const char *name);     /* a Scalar that bounds the values */
+bool ir_int_range(rt_dtype d, int64_t *low, int64_t *high); /* false for floats and bool */
 bool ir_reduced_axes(ir_infer *x, int rank, uint32_t *set);
 
 enum { IR_MAX_SPATIAL = 3 };

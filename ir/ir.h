@@ -62,6 +62,7 @@ struct ir_context {
     RT_VEC(rt_value) owned;       /* released with the context: constants, defaults */
     RT_VEC(ir_module *) modules;  /* their tensors and values are released with the context */
     struct ir_ending *endings;    /* newest first */
+    RT_VEC(struct ir_op *) customs; /* those of ir_custom_option: custom.h */
 };
 
 ir_context *ir_context_new(void);      /* NULL: out of memory.  Ends with ir_context_free */
@@ -212,6 +213,7 @@ struct ir_op {
     ir_func *compiled;   /* COMPOSITE: body once requested */
     const char *dims;    /* REDUCE: "dim", "all", "scan", "window" */
     bool view;           /* MOVE: a VIEW row, its result aliases its input */
+    const struct ir_custom *custom; /* a C function outside (custom.h), or NULL */
     int out_params;      /* derived `out=` form: how many trailing parameters are written, else 0 (inplace_of is set) */
 };
 
@@ -256,6 +258,9 @@ const ir_op *ir_struct(ir_context *c, ir_struct_id id);
 /* ======================================================= graph.c */
 typedef struct ir_use { ir_node *node; ir_block *block; int index; struct ir_use *next; } ir_use; /* of a node's input, or of a block's result (node NULL) */
 
+/* How a tensor lies in memory: its dims from the slowest to the fastest, without gaps. */
+typedef struct ir_layout { uint8_t order[RT_MAX_RANK]; } ir_layout;
+
 struct ir_value {
     int id;              /* dense within the function */
     const char *name;    /* text form's name without %, unique in the function; NULL: %id */
@@ -264,6 +269,7 @@ struct ir_value {
     ir_block *block;     /* block that defines it */
     int index;           /* among def's results or the block's parameters */
     ir_use *uses;
+    const ir_layout *layout; /* of a kernel's result that only kernels read; NULL: row-major */
 };
 
 struct ir_node {
@@ -321,7 +327,16 @@ struct ir_class {
 };
 
 /* A param or a state cell.  type NULL: that of `tensor`.  State that is no tensor: `init`, its first value. */
-typedef struct ir_tensor_data { const char *name; rt_tensor *tensor; bool state; const ir_type *type; rt_value init; } ir_tensor_data;
+/* A tensor that a loaded module makes from another param, once, by a kernel of two buffers: from, made. */
+typedef struct ir_prepared { const char *from; const void *kernel; /* k_kernel */ int64_t grid, bytes; } ir_prepared;
+typedef struct ir_tensor_data {
+    const char *name;
+    rt_tensor *tensor;
+    bool state;
+    const ir_type *type;
+    rt_value init;
+    const ir_prepared *prepared; /* tensor is NULL then */
+} ir_tensor_data;
 const ir_type *ir_tensor_data_type(ir_context *c, const ir_tensor_data *d);
 
 struct ir_module {

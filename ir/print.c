@@ -147,6 +147,8 @@ static void print_typed(printer *p, const ir_value *v) {
     print_def(p, v);
     rt_text_str(p->out, ": ");
     ir_type_print(p->out, v->type);
+    for (int i = 0; v->layout && i < v->type->rank; i++)
+        rt_text_fmt(p->out, "%s%d%s", i ? ", " : " order(", v->layout->order[i], i + 1 == v->type->rank ? ")" : "");
 }
 
 static void print_refs(printer *p, int n, ir_value *const *v) {

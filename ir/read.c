@@ -394,7 +394,24 @@ static bool use_list(reader *r, uses *out) {
 typedef struct defs {
     RT_VEC(const char *) names;
     RT_VEC(const ir_type *) types;
+    RT_VEC(const ir_layout *) layouts;
 } defs;
+
+/* order(0, 2, 3, 1) behind a tensor's type; NULL if there is none, or after a diagnostic. */
+static const ir_layout *layout(reader *r, const ir_type *t) {
+    if (!eat_word(r, "order")) return NULL;
+    ir_layout *l = RT_NEW(&r->c->arena, ir_layout);
+    uint32_t seen = 0;
+    for (int i = 0; t->kind == T_TENSOR && i < t->rank; i++) {
+        int64_t d;
+        if (!expect(r, i ? ',' : '(') || !integer(r, &d)) return NULL;
+        if (d < 0 || d >= t->rank || seen >> d & 1) return fail(r, "each dim stands once in an order"), NULL;
+        seen |= 1u << d;
+        l->order[i] = (uint8_t)d;
+    }
+    if (!seen) return fail(r, "an order is for tensors of known rank"), NULL;
+    return expect(r, ')') ? l : NULL;
+}
 
 static bool def_list(reader *r, defs *d) {
     do {
@@ -403,6 +420,7 @@ static bool def_list(reader *r, defs *d) {
         if (!t) return false;
         RT_PUSH(&r->c->arena, &d->names, s);
         RT_PUSH(&r->c->arena, &d->types, t);
+        RT_PUSH(&r->c->arena, &d->layouts, layout(r, t));
     } while (eat(r, ','));
     return true;
 }
@@ -458,8 +476,10 @@ static bool statement(reader *r, ir_block *b) {
     if (it.cell) return fail(r, "a tensor is no constant: use param");
     if (eat_word(r, "as") && !(n->type = type(r))) return false;
     n->span = span(r, at);
-    for (int i = 0; i < n->nout; i++)
+    for (int i = 0; i < n->nout; i++) {
+        n->out[i]->layout = d.layouts.at[i];
         if (!define(r, n->out[i], d.names.at[i])) return false;
+    }
     return blocks(r, n) && end_line(r);
 }
 
@@ -467,6 +487,8 @@ static bool block_params(reader *r, ir_block *b) {
     defs d = {0};
     if (!expect(r, '(')) return false;
     if (!eat(r, ')') && (!def_list(r, &d) || !expect(r, ')'))) return false;
+    for (int i = 0; i < d.names.n; i++)
+        if (d.layouts.at[i]) return fail(r, "only a kernel's result has an order");
     for (int i = 0; i < d.names.n; i++)
         if (!define(r, ir_block_param(b, d.types.at[i], NULL), d.names.at[i])) return false;
     return expect(r, ':') && end_line(r);

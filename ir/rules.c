@@ -343,15 +343,14 @@ bool ir_rule_repeat_interleave(ir_infer *x) {
 bool ir_rule_diag_embed(ir_infer *x) {
     const ir_type *t = self_of(x);
     int n = t->rank + 1, a, b;
-    int64_t offset;
+    const ir_dim *down, *right;
     if (!t->rank)
         return ir_fail(x, "RuntimeError", "diag_embed: expected a tensor of at least one dimension");
-    if (!ir_arg_const_int(x, "offset", &offset))
-        return ir_missing(x, "a diagonal offset that is not constant");
     if (!ir_arg_axis(x, "dim1", n, &a) || !ir_arg_axis(x, "dim2", n, &b)) return false;
     if (a == b) return ir_fail(x, "RuntimeError", "diagonal dimensions cannot be identical %d, %d", a, b);
     const ir_dim **dims = ir_dims_new(C, n);
-    const ir_dim *side = ir_dim_add(C, t->dims[t->rank - 1], num(x, offset < 0 ? -offset : offset));
+    ir_diagonal_offset(x, &down, &right);
+    const ir_dim *side = ir_dim_add(C, t->dims[t->rank - 1], ir_dim_add(C, down, right));
     for (int i = 0, k = 0; i < n; i++) dims[i] = i == a || i == b ? side : t->dims[k++];
     return ir_result(x, t->dtype, n, dims);
 }
@@ -710,8 +709,7 @@ bool ir_rule_select_scatter(ir_infer *x) {
 bool ir_rule_slice_scatter(ir_infer *x) {
     const ir_type *t = self_of(x);
     int axis;
-    int64_t step;
-    const ir_dim *start, *len, *dims[RT_MAX_RANK];
+    const ir_dim *start, *len, *step, *dims[RT_MAX_RANK];
     if (!t->rank) return ir_fail(x, "RuntimeError", "slice() cannot be applied to a 0-dim tensor.");
     if (!ir_arg_axis(x, "dim", t->rank, &axis) || !ir_slice_bounds(x, t->dims[axis], &start, &len, &step))
         return false;

@@ -45,15 +45,17 @@ bool ir_result_view(ir_infer *x, rt_dtype dtype, int rank, const ir_dim *const *
 
 /* Sizes of view/reshape with the -1 filled in; checks the number of elements. */
 bool ir_view_sizes(ir_infer *x, const ir_type *self, int *rank, const ir_dim ***dims);
-/* Python's slice on a size: first index and length. */
+/* Parameter `step`, at least 1: that of one that only the run knows is a guard. */
+bool ir_arg_step(ir_infer *x, const ir_dim **step);
+/* Python's slice on a size: first index, length and step. */
 bool ir_slice_bounds(ir_infer *x, const ir_dim *size, const ir_dim **start, const ir_dim **len,
-                     int64_t *step);
+                     const ir_dim **step);
 bool ir_select_index(ir_infer *x, const ir_type *self, int axis, const ir_dim **index);
-typedef struct ir_diagonal {
+typedef struct ir_diagonal { /* element i is at (i + down, i + right); one of the two is 0 */
     int d1, d2;
-    int64_t offset;
-    const ir_dim *len;
+    const ir_dim *down, *right, *len;
 } ir_diagonal;
+void ir_diagonal_offset(ir_infer *x, const ir_dim **down, const ir_dim **right); /* of parameter `offset` */
 bool ir_diagonal_of(ir_infer *x, const ir_type *self, ir_diagonal *d);
 /* Where result dim i of expand reads: the input's dim, or -1 (new or size 1: index 0). */
 bool ir_expand_dims(ir_infer *x, const ir_type *self, int *rank, const ir_dim ***dims, int **from);

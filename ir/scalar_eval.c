@@ -75,8 +75,9 @@ static double digamma(double x) {
 
 /* ---- by kind of the operands */
 
-static double maximum(double a, double b) { return isnan(a) || isnan(b) ? NAN : a > b ? a : b; }
-static double minimum(double a, double b) { return isnan(a) || isnan(b) ? NAN : a < b ? a : b; }
+/* Equal operands (zeros of both signs) give the first, as PyTorch's do; so max(x, 0) is one instruction. */
+static double maximum(double a, double b) { return isnan(a) || isnan(b) ? NAN : b > a ? b : a; }
+static double minimum(double a, double b) { return isnan(a) || isnan(b) ? NAN : b < a ? b : a; }
 
 static double floor_mod(double a, double b) {
     double r = fmod(a, b);
@@ -95,6 +96,11 @@ static double floor_div(double a, double b) {
 
 static double next_after(rt_dtype d, double a, double b) {
     return d == DT_F64 ? nextafter(a, b) : nextafterf((float)a, (float)b);
+}
+
+static double sigmoid(double x) {
+    double e = exp(-fabs(x));
+    return (x < 0 ? e : 1) / (1 + e);
 }
 
 static double float1(ir_prim op, double a) {
@@ -122,6 +128,7 @@ static double float1(ir_prim op, double a) {
     case K_SINH: return sinh(a);
     case K_COSH: return cosh(a);
     case K_TANH: return tanh(a);
+    case K_SIGMOID: return sigmoid(a);
     case K_ASINH: return asinh(a);
     case K_ACOSH: return acosh(a);
     case K_ATANH: return atanh(a);

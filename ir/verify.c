@@ -308,6 +308,23 @@ static bool check_core(verifier *v, const ir_node *n) {
     return true;
 }
 
+/* A memory order is between kernels: all else takes row-major tensors. */
+static bool check_layouts(verifier *v, const ir_node *n) {
+    bool kernel = n->op->cls == OP_STRUCT && n->op->id == S_KERNEL;
+    for (int i = 0; i < n->nout; i++) {
+        const ir_value *x = n->out[i];
+        if (!x->layout) continue;
+        if (!kernel || x->type->kind != T_TENSOR) return bad(v, n, "only a kernel's result has an order");
+        for (const ir_use *u = x->uses; u; u = u->next) {
+            const ir_node *in = u->node ? u->node->block->owner : NULL;
+            bool read = u->node && u->node->op->cls == OP_STRUCT && u->node->op->id == S_KERNEL;
+            bool inside = in && in->op->cls == OP_STRUCT && in->op->id == S_KERNEL;
+            if (!read && !inside) return bad(v, n, "%s has an order, but not only kernels read it", ir_value_text(x));
+        }
+    }
+    return true;
+}
+
 /* ---- structure */
 
 static bool use_known(const ir_value *x, const ir_node *n, const ir_block *b, int index) {
@@ -367,7 +384,7 @@ static bool check_node(verifier *v, const ir_block *b, const ir_node *n) {
     for (int i = 0; i < n->nout; i++)
         if (!define(v, n, b, n->out[i], i)) return false;
     if (!(n->op->cls == OP_STRUCT ? check_struct(v, n) : check_op(v, n))) return false;
-    return v->m->state < IR_CORE || check_core(v, n);
+    return check_layouts(v, n) && (v->m->state < IR_CORE || check_core(v, n));
 }
 
 /* Values of a block are visible until its end, and by then all their uses have been met. */

@@ -339,26 +339,29 @@ static bool slice_bound(ir_infer *x, const ir_arg *a, const ir_dim *size, const 
     return true;
 }
 
+bool ir_arg_step(ir_infer *x, const ir_dim **step) {
+    const ir_dim *given = ir_arg_named(x, "step")->dim;
+    if (!ir_require_le(x, num(x, 1), given, "%s step must be positive", x->op->name)) return false;
+    *step = ir_dim_larger(C, given, num(x, 1)); /* a divisor, also where the guard is not reached yet */
+    return true;
+}
+
 bool ir_slice_bounds(ir_infer *x, const ir_dim *size, const ir_dim **start, const ir_dim **len,
-                     int64_t *step) {
-    const ir_dim *end = size;
+                     const ir_dim **step) {
+    const ir_dim *end = size, *one = num(x, 1);
     *start = num(x, 0);
-    if (!ir_arg_const_int(x, "step", step)) return ir_missing(x, "a slice step that is not constant");
-    if (*step <= 0) return ir_fail(x, "RuntimeError", "slice step must be positive");
-    if (!slice_bound(x, ir_arg_given(x, "start"), size, start) ||
+    if (!ir_arg_step(x, step) || !slice_bound(x, ir_arg_given(x, "start"), size, start) ||
         !slice_bound(x, ir_arg_given(x, "end"), size, &end))
         return false;
     const ir_dim *span = ir_dim_larger(C, ir_dim_sub(C, end, *start), num(x, 0));
-    if (*step > 1) span = ir_dim_floordiv(C, ir_dim_add(C, span, num(x, *step - 1)), num(x, *step));
-    *len = span;
+    *len = *step == one ? span : ir_dim_floordiv(C, ir_dim_sub(C, ir_dim_add(C, span, *step), one), *step);
     return true;
 }
 
 bool ir_rule_slice(ir_infer *x) {
     const ir_arg *self = ir_arg_named(x, "self");
     int axis, rank = self->type->rank;
-    int64_t step;
-    const ir_dim *start, *len, **old = ir_arg_strides(C, self);
+    const ir_dim *start, *len, *step, **old = ir_arg_strides(C, self);
     if (!rank) return ir_fail(x, "RuntimeError", "slice() cannot be applied to a 0-dim tensor.");
     if (!ir_arg_axis(x, "dim", rank, &axis) ||
         !ir_slice_bounds(x, self->type->dims[axis], &start, &len, &step))
@@ -367,7 +370,7 @@ bool ir_rule_slice(ir_infer *x) {
     memcpy(dims, self->type->dims, (size_t)rank * sizeof *dims);
     memcpy(strides, old, (size_t)rank * sizeof *strides);
     dims[axis] = len;
-    strides[axis] = ir_dim_mul(C, old[axis], num(x, step));
+    strides[axis] = ir_dim_mul(C, old[axis], step);
     return ir_result_view(x, self->type->dtype, rank, dims, strides, ir_dim_mul(C, start, old[axis]));
 }
 
@@ -413,16 +416,19 @@ bool ir_rule_unsqueeze(ir_infer *x) {
 
 /* ------------------------------------------------------------------ diagonal, unfold, as_strided */
 
+void ir_diagonal_offset(ir_infer *x, const ir_dim **down, const ir_dim **right) {
+    const ir_dim *offset = ir_arg_named(x, "offset")->dim;
+    *right = ir_dim_larger(C, offset, num(x, 0));
+    *down = ir_dim_sub(C, *right, offset);
+}
+
 bool ir_diagonal_of(ir_infer *x, const ir_type *self, ir_diagonal *d) {
     if (!ir_arg_axis(x, "dim1", self->rank, &d->d1) || !ir_arg_axis(x, "dim2", self->rank, &d->d2))
         return false;
     if (d->d1 == d->d2 || self->rank < 2)
         return ir_fail(x, "RuntimeError", "diagonal dimensions cannot be identical %d, %d", d->d1, d->d2);
-    if (!ir_arg_const_int(x, "offset", &d->offset))
-        return ir_missing(x, "a diagonal offset that is not constant");
-    const ir_dim *a = self->dims[d->d1], *b = self->dims[d->d2];
-    if (d->offset >= 0) b = ir_dim_sub(C, b, num(x, d->offset));
-    else a = ir_dim_add(C, a, num(x, d->offset));
+    ir_diagonal_offset(x, &d->down, &d->right);
+    const ir_dim *a = ir_dim_sub(C, self->dims[d->d1], d->down), *b = ir_dim_sub(C, self->dims[d->d2], d->right);
     d->len = ir_dim_larger(C, ir_dim_smaller(C, a, b), num(x, 0));
     return true;
 }
@@ -440,8 +446,7 @@ bool ir_rule_diagonal(ir_infer *x) {
     dims[n] = d.len, strides[n++] = ir_dim_add(C, old[d.d1], old[d.d2]);
     const ir_dim *offset = num(x, 0);
     if (!is_const(d.len, 0))
-        offset = d.offset >= 0 ? ir_dim_mul(C, num(x, d.offset), old[d.d2])
-                               : ir_dim_mul(C, num(x, -d.offset), old[d.d1]);
+        offset = ir_dim_add(C, ir_dim_mul(C, d.right, old[d.d2]), ir_dim_mul(C, d.down, old[d.d1]));
     return ir_result_view(x, t->dtype, n, dims, strides, offset);
 }
 
@@ -449,11 +454,9 @@ bool ir_rule_unfold(ir_infer *x) {
     const ir_arg *self = ir_arg_named(x, "self");
     const ir_type *t = self->type;
     int axis, n = t->rank;
-    int64_t step;
-    if (!ir_arg_axis(x, "dimension", n, &axis)) return false;
+    const ir_dim *step;
+    if (!ir_arg_axis(x, "dimension", n, &axis) || !ir_arg_step(x, &step)) return false;
     const ir_dim *size = ir_arg_named(x, "size")->dim, *full = n ? t->dims[axis] : num(x, 1);
-    if (!ir_arg_const_int(x, "step", &step)) return ir_missing(x, "an unfold step that is not constant");
-    if (step <= 0) return ir_fail(x, "RuntimeError", "step is %lld but must be > 0", (long long)step);
     if (!ir_require_le(x, num(x, 0), size, "size is %s but must be >= 0", ir_dims_text(C, 1, &size)) ||
         !ir_require_le(x, size, full, "maximum size for tensor at dimension %d is %s but size is %s", axis,
                        ir_dims_text(C, 1, &full), ir_dims_text(C, 1, &size)))
@@ -462,8 +465,8 @@ bool ir_rule_unfold(ir_infer *x) {
                  **old = ir_arg_strides(C, self);
     for (int i = 0; i < n; i++) dims[i] = t->dims[i], strides[i] = old[i];
     if (n) {
-        dims[axis] = ir_dim_add(C, ir_dim_floordiv(C, ir_dim_sub(C, full, size), num(x, step)), num(x, 1));
-        strides[axis] = ir_dim_mul(C, old[axis], num(x, step));
+        dims[axis] = ir_dim_add(C, ir_dim_floordiv(C, ir_dim_sub(C, full, size), step), num(x, 1));
+        strides[axis] = ir_dim_mul(C, old[axis], step);
     }
     dims[n] = size, strides[n] = n ? old[axis] : num(x, 1);
     return ir_result_view(x, t->dtype, n + 1, dims, strides, num(x, 0));

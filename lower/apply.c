@@ -5,8 +5,8 @@
  * and signature. They, and the types and sizes that inference makes, live in a context of their own, which
  * starts afresh when it has grown large: a loop that runs for ever does not fill the memory. */
 #include "ir/infer_shapes.h"
+#include "lower/custom.h"
 #include "lower/eval.h"
-#include "runtime/ffi.h"
 
 enum { MAX_RESULTS = 8, MAX_OPERANDS = 64 };
 static const size_t SCRATCH_BYTES = 64u << 20;
@@ -388,7 +388,6 @@ static bool apply_host(call *x, rt_value *out) {
     if (!fn) fn = rt_host_find(x->op->name);
     if (fn) return fn(x->env, x->args, x->nargs, out);
     if (body) return apply_body(x, out);
-    if (x->op->decl) return rt_ffi_call(x->op->decl, x->env, x->args, x->nargs, out); /* a custom operator: see ffi.h */
     return rt_raise(x->env, "NotImplementedError", "op '%s' is not supported", x->op->full);
 }
 
@@ -441,7 +440,13 @@ static bool apply_derived(lower_interp *in, call *x, rt_value *out) {
 
 /* ------------------------------------------------------------------ dispatch */
 
+static bool apply_custom(call *x, rt_value *out) {
+    ir_infer types;
+    return infer(x, &types) ? lower_custom_call(x->a->c, x->op, &types, x->args, out, x->env) : raise_infer(x, &types);
+}
+
 static bool dispatch(call *x, rt_value *out) {
+    if (x->op->custom) return apply_custom(x, out);
     switch (x->op->cls) {
     case OP_HOST:
     case OP_OPAQUE: return apply_host(x, out);

@@ -56,8 +56,18 @@ static void bind(struct binding *b, const char *name, const ir_expr *e) {
     b->values[b->n++] = e;
 }
 
-static double largest(rt_dtype d) {
-    return d == DT_F16 ? 65504.0 : d == DT_BF16 ? 0x1.fep127 : d == DT_F64 ? DBL_MAX : FLT_MAX;
+/* The format of the result's floats: its largest and its least positive numbers (the second one normal), and the distance
+ * from 1 to the next. */
+static void bind_format(comp *k, ir_infer *x, struct binding *b) {
+    rt_dtype d = x->res[0]->dtype;
+    bool f16 = d == DT_F16, bf16 = d == DT_BF16, f64 = d == DT_F64;
+    const struct { const char *name; double value; } all[] = {
+        {"result_max", f16 ? 65504.0 : bf16 ? 0x1.fep127 : f64 ? DBL_MAX : FLT_MAX},
+        {"result_least", f16 ? 0x1p-24 : bf16 ? 0x1p-133 : f64 ? 0x1p-1074 : 0x1p-149},
+        {"result_normal", f16 ? 0x1p-14 : f64 ? DBL_MIN : FLT_MIN},
+        {"result_step", f16 ? 0x1p-10 : bf16 ? 0x1p-7 : f64 ? DBL_EPSILON : FLT_EPSILON},
+    };
+    for (size_t i = 0; i < RT_COUNT(all); i++) bind(b, all[i].name, ir_x_float(&k->x, x->compute, all[i].value));
 }
 
 /* The dtype that a parameter is given to the body in: conditions and ints keep theirs, and where there are no
@@ -69,6 +79,15 @@ static rt_dtype bound_dtype(const ir_infer *x, int i, bool creates) {
     return x->compute;
 }
 
+/* A limit (min, max ...) of integers as one of their dtype: beyond their range it is the range's end, as in PyTorch. */
+static const ir_expr *limit(comp *k, ir_infer *x, int i) {
+    int64_t low, high;
+    const ir_expr *e = comp_param(k, x, i, DT_NONE);
+    if (!e || !ir_int_range(x->compute, &low, &high)) return comp_param(k, x, i, x->compute);
+    e = ir_x2(&k->x, K_MAX, ir_x_cast(&k->x, e, DT_I64), ir_x_int(&k->x, DT_I64, low));
+    return ir_x_cast(&k->x, ir_x2(&k->x, K_MIN, e, ir_x_int(&k->x, DT_I64, high)), x->compute);
+}
+
 static void bind_params(comp *k, ir_infer *x, struct binding *b) {
     const ir_schema *s = x->op->schema;
     bool creates = ir_arg_given(x, "steps") != NULL;
@@ -78,12 +97,12 @@ static void bind_params(comp *k, ir_infer *x, struct binding *b) {
     }
     for (int i = 0; i < x->nargs; i++) {
         const ir_arg *a = &x->args[i];
-        bind(b, s->params[i].name, comp_param(k, x, i, bound_dtype(x, i, creates)));
+        bool limits = a->kind != A_TENSOR && ir_param_is_limit(s->params[i].name);
+        bind(b, s->params[i].name, limits ? limit(k, x, i) : comp_param(k, x, i, bound_dtype(x, i, creates)));
         if (a->kind == A_STR && a->known)
             bind(b, ir_fmt(C, "%s.%s", s->params[i].name, a->s), ir_x_int(&k->x, DT_BOOL, 1));
     }
-    if (rt_dtypes[x->compute].kind == 'F')
-        bind(b, "result_max", ir_x_float(&k->x, x->compute, largest(x->res[0]->dtype)));
+    if (rt_dtypes[x->compute].kind == 'F') bind_format(k, x, b);
 }
 
 /* Integer division raises on a zero divisor: a check per division that is evaluated. */

@@ -186,15 +186,14 @@ static bool map_select(comp *k, ir_infer *x) {
     return read_self(k, x, at);
 }
 
-static ex times_plus(comp *k, ex i, int64_t step, const ir_dim *start) {
-    return map_op(k, K_ADD, map_op(k, K_MUL, i, map_int(k, step)), map_dim(k, start));
+static ex times_plus(comp *k, ex i, const ir_dim *step, const ir_dim *start) {
+    return map_op(k, K_ADD, map_op(k, K_MUL, i, map_dim(k, step)), map_dim(k, start));
 }
 
 static bool map_slice(comp *k, ir_infer *x) {
     const ir_type *t = self_of(x);
     int axis;
-    int64_t step;
-    const ir_dim *start, *len;
+    const ir_dim *start, *len, *step;
     ex at[RT_MAX_RANK];
     if (!ir_arg_axis(x, "dim", t->rank, &axis) || !ir_slice_bounds(x, t->dims[axis], &start, &len, &step))
         return false;
@@ -222,8 +221,8 @@ static bool map_unsqueeze(comp *k, ir_infer *x) {
 }
 
 static void diagonal_at(comp *k, const ir_diagonal *d, ex along, ex *a, ex *b) {
-    *a = d->offset < 0 ? map_op(k, K_ADD, along, map_int(k, -d->offset)) : along;
-    *b = d->offset > 0 ? map_op(k, K_ADD, along, map_int(k, d->offset)) : along;
+    *a = map_op(k, K_ADD, along, map_dim(k, d->down));
+    *b = map_op(k, K_ADD, along, map_dim(k, d->right));
 }
 
 static bool map_diagonal(comp *k, ir_infer *x) {
@@ -240,12 +239,12 @@ static bool map_diagonal(comp *k, ir_infer *x) {
 static bool map_unfold(comp *k, ir_infer *x) {
     const ir_type *t = self_of(x);
     int axis;
-    int64_t step;
+    const ir_dim *step;
     ex at[RT_MAX_RANK];
     if (!t->rank) return read_self(k, x, at);
-    if (!ir_arg_axis(x, "dimension", t->rank, &axis) || !ir_arg_const_int(x, "step", &step)) return false;
+    if (!ir_arg_axis(x, "dimension", t->rank, &axis) || !ir_arg_step(x, &step)) return false;
     identity(k, t->rank, at);
-    at[axis] = map_op(k, K_ADD, map_op(k, K_MUL, at[axis], map_int(k, step)), map_at(k, t->rank));
+    at[axis] = map_op(k, K_ADD, map_op(k, K_MUL, at[axis], map_dim(k, step)), map_at(k, t->rank));
     return read_self(k, x, at);
 }
 
@@ -451,16 +450,14 @@ static bool map_repeat_interleave(comp *k, ir_infer *x) {
 static bool map_diag_embed(comp *k, ir_infer *x) {
     const ir_type *t = self_of(x);
     int a, b;
-    int64_t offset;
+    const ir_dim *down, *right;
     ex at[RT_MAX_RANK];
-    if (!ir_arg_axis(x, "dim1", k->ndims, &a) || !ir_arg_axis(x, "dim2", k->ndims, &b) ||
-        !ir_arg_const_int(x, "offset", &offset))
-        return false;
+    if (!ir_arg_axis(x, "dim1", k->ndims, &a) || !ir_arg_axis(x, "dim2", k->ndims, &b)) return false;
+    ir_diagonal_offset(x, &down, &right);
     for (int i = 0, j = 0; i < k->ndims; i++)
         if (i != a && i != b) at[j++] = map_at(k, i);
-    /* on the diagonal b - a == offset, counted from where it begins */
-    at[t->rank - 1] = offset >= 0 ? map_at(k, a) : map_at(k, b);
-    ex on = map_op(k, K_EQ, map_op(k, K_ADD, map_at(k, a), map_int(k, offset)), map_at(k, b));
+    at[t->rank - 1] = map_op(k, K_SUB, map_at(k, a), map_dim(k, down));
+    ex on = map_op(k, K_EQ, at[t->rank - 1], map_op(k, K_SUB, map_at(k, b), map_dim(k, right)));
     k->out[0] = map_if(k, on, map_load(k, &x->args[0], at), map_zero(k, t->dtype));
     return true;
 }
@@ -818,19 +815,18 @@ static bool map_select_scatter(comp *k, ir_infer *x) {
 static bool map_slice_scatter(comp *k, ir_infer *x) {
     const ir_type *t = self_of(x);
     int axis;
-    int64_t step;
-    const ir_dim *start, *len;
+    const ir_dim *start, *len, *step;
     ex at[RT_MAX_RANK], ok = NULL;
     if (!ir_arg_axis(x, "dim", t->rank, &axis) || !ir_slice_bounds(x, t->dims[axis], &start, &len, &step))
         return false;
     identity(k, t->rank, at);
     ex from = map_op(k, K_SUB, at[axis], map_dim(k, start)), i = from;
     if (!is_const(start, 0)) ok = map_op(k, K_GE, from, map_int(k, 0));
-    if (step > 1) {
-        i = map_op(k, K_FLOORDIV, from, map_int(k, step));
-        ok = map_and(k, ok, map_op(k, K_EQ, map_op(k, K_MUL, i, map_int(k, step)), from));
+    if (!is_const(step, 1)) {
+        i = map_op(k, K_FLOORDIV, from, map_dim(k, step));
+        ok = map_and(k, ok, map_op(k, K_EQ, map_op(k, K_MUL, i, map_dim(k, step)), from));
     }
-    if (step > 1 || ir_dim_eq(C, ir_dim_add(C, start, len), t->dims[axis]) != IR_YES)
+    if (!is_const(step, 1) || ir_dim_eq(C, ir_dim_add(C, start, len), t->dims[axis]) != IR_YES)
         ok = map_and(k, ok, map_op(k, K_LT, i, map_dim(k, len)));
     at[axis] = i;
     return either(k, x, ok, at);
@@ -844,8 +840,8 @@ static bool map_diagonal_scatter(comp *k, ir_infer *x) {
     int j = 0;
     for (int i = 0; i < t->rank; i++)
         if (i != d.d1 && i != d.d2) at[j++] = map_at(k, i);
-    at[j] = d.offset >= 0 ? map_at(k, d.d1) : map_at(k, d.d2);
-    ex on = map_op(k, K_EQ, map_op(k, K_ADD, map_at(k, d.d1), map_int(k, d.offset)), map_at(k, d.d2));
+    at[j] = map_op(k, K_SUB, map_at(k, d.d1), map_dim(k, d.down));
+    ex on = map_op(k, K_EQ, at[j], map_op(k, K_SUB, map_at(k, d.d2), map_dim(k, d.right)));
     return either(k, x, on, at);
 }
 

@@ -49,21 +49,18 @@ static ex tap_sum(comp *k, const ir_arg *in, rt_dtype math, int d, int n, const 
 typedef struct axis {
     const ir_dim *in, *out;
     ex size, i; /* input size, output index */
-    bool given; /* a scale factor was */
-    double factor;
+    ex factor; /* f64: the scale factor, NULL if none was given */
     bool align;
 } axis;
 
-static bool given_scale(ir_infer *x, int d, int n, axis *a) {
+static bool given_scale(comp *k, ir_infer *x, int d, int n, axis *a) {
     static const char *const names[] = {"scales_d", "scales_h", "scales_w"};
     const ir_arg *s = ir_arg_given(x, n == 1 ? "scales" : names[MAX_SPATIAL - n + d]);
-    int64_t whole;
-    a->given = s != NULL;
     if (!s) return true;
-    if (s->kind == A_INT && ir_dim_is_const(s->dim, &whole)) a->factor = (double)whole;
-    else if (s->kind == A_FLOAT && s->known) a->factor = s->f;
-    else return ir_missing(x, "%s: a scale factor that is not constant", x->op->full);
-    a->given = a->factor > 0;
+    if (s->kind == A_INT) a->factor = ir_x_cast(&k->x, map_dim(k, s->dim), DT_F64);
+    else if (s->kind == A_FLOAT) a->factor = s->known ? real(k, DT_F64, s->f) : ir_x_scalar(&k->x, s->operand, DT_F64);
+    else return ir_missing(x, "%s: a scale factor that is not a number", x->op->full);
+    if (a->factor->op == X_CONST && !(a->factor->f > 0)) a->factor = NULL;
     return true;
 }
 
@@ -72,7 +69,7 @@ static bool axis_of(comp *k, ir_infer *x, int d, int n, axis *a) {
     *a = (axis){.in = t->dims[2 + d], .out = k->dims[2 + d], .i = map_at(k, 2 + d)};
     a->size = map_dim(k, a->in);
     if (ir_arg_given(x, "align_corners") && !ir_arg_bool(x, "align_corners", &a->align)) return false;
-    return given_scale(x, d, n, a);
+    return given_scale(k, x, d, n, a);
 }
 
 static ex as_real(comp *k, const ir_dim *d, rt_dtype math) { return ir_x_cast(&k->x, map_dim(k, d), math); }
@@ -85,8 +82,10 @@ static ex pixel_scale(comp *k, ir_infer *x, const axis *a, rt_dtype math) {
                         as_real(k, ir_dim_sub(C, a->out, one), math));
         return map_if(k, map_op(k, K_GT, map_dim(k, a->out), map_int(k, 1)), ratio, real(k, math, 0));
     }
-    if (a->given) return real(k, math, 1.0 / a->factor);
-    return over(k, as_real(k, a->in, math), as_real(k, a->out, math));
+    ex ratio = over(k, as_real(k, a->in, math), as_real(k, a->out, math));
+    if (!a->factor) return ratio;
+    ex inverse = ir_x_cast(&k->x, over(k, real(k, DT_F64, 1), a->factor), math);
+    return map_if(k, map_op(k, K_GT, a->factor, real(k, DT_F64, 0)), inverse, ratio);
 }
 
 static ex center(comp *k, const axis *a, rt_dtype math) {
@@ -95,16 +94,22 @@ static ex center(comp *k, const axis *a, rt_dtype math) {
 
 static ex floor_int(comp *k, ex e) { return ir_x_cast(&k->x, ir_x1(&k->x, K_FLOOR, e), DT_I64); }
 
+/* Images (not 1d, not 3d) whose size stays or doubles are copied whatever the factor is, as in PyTorch. */
 static void nearest(comp *k, ir_infer *x, const axis *a, bool exact, taps *t) {
+    const ir_dim *twice = ir_dim_mul(C, a->in, ir_dim_const(C, 2));
+    ir_truth same = ir_dim_eq(C, a->in, a->out), doubled = ir_dim_eq(C, a->out, twice);
+    ex half = map_op(k, K_FLOORDIV, a->i, map_int(k, 2));
+    bool copies = !exact && (x->args[0].type->rank == 4 || !a->factor);
     t->n = 1;
-    if (!exact && ir_dim_eq(C, a->in, a->out) == IR_YES) {
-        t->at[0] = a->i;
-    } else if (!exact && ir_dim_eq(C, a->out, ir_dim_mul(C, a->in, ir_dim_const(C, 2))) == IR_YES) {
-        t->at[0] = map_op(k, K_FLOORDIV, a->i, map_int(k, 2));
-    } else {
+    if (copies && same == IR_YES) t->at[0] = a->i;
+    else if (copies && doubled == IR_YES) t->at[0] = half;
+    else {
         ex pos = exact ? center(k, a, DT_F32) : ir_x_cast(&k->x, a->i, DT_F32);
         t->at[0] =
             map_op(k, K_MIN, floor_int(k, times(k, pos, pixel_scale(k, x, a, DT_F32))), less_one(k, a->size));
+        if (!copies || !a->factor) return;
+        if (doubled == IR_UNKNOWN) t->at[0] = map_if(k, map_op(k, K_EQ, map_dim(k, a->out), map_dim(k, twice)), half, t->at[0]);
+        if (same == IR_UNKNOWN) t->at[0] = map_if(k, map_op(k, K_EQ, map_dim(k, a->out), a->size), a->i, t->at[0]);
     }
 }
 
@@ -121,6 +126,12 @@ static ex source(comp *k, ir_infer *x, const axis *a, rt_dtype math, bool cubic,
 
 static void linear(comp *k, ir_infer *x, const axis *a, rt_dtype math, taps *t) {
     ex past, first = source(k, x, a, math, false, &past);
+    ir_truth same = ir_dim_eq(C, a->in, a->out);
+    if (a->factor && !a->align && same != IR_NO) { /* one to one, whatever the factor was */
+        ex equal = same == IR_YES ? ir_x_int(&k->x, DT_BOOL, 1) : map_op(k, K_EQ, map_dim(k, a->out), a->size);
+        first = map_if(k, equal, a->i, first);
+        past = map_if(k, equal, real(k, math, 0), past);
+    }
     t->n = 2;
     t->at[0] = first;
     t->at[1] = map_op(k, K_MIN, plus(k, first, map_int(k, 1)), less_one(k, a->size));
@@ -175,7 +186,8 @@ static ex filter(comp *k, char how, ex e, rt_dtype m) {
 static const ir_dim *aa_window(ir_infer *x, const axis *a, double half) {
     int64_t in, out;
     double scale;
-    if (a->given && !a->align) scale = 1.0 / a->factor;
+    if (a->factor && !a->align && a->factor->op != X_CONST) return a->in;
+    if (a->factor && !a->align) scale = 1.0 / a->factor->f;
     else if (ir_dim_is_const(a->in, &in) && ir_dim_is_const(a->out, &out) && (!a->align || out > 1))
         scale = a->align ? (double)(in - 1) / (double)(out - 1) : (double)in / (double)out;
     else return a->in;

@@ -52,6 +52,20 @@ static bool binds(symbols *s, const ir_node *n) {
     return x.yes;
 }
 
+/* A known text with no fields but {}, for each of which there is an argument: as messages of assertions that hold. */
+static bool plain_format(const ir_node *n) {
+    const rt_value *k = !strcmp(n->op->full, "format") && n->nin ? ir_const_of(n->in[0]) : NULL;
+    if (!k || k->tag != V_STR) return false;
+    int fields = 0;
+    for (size_t i = 0; i < k->str->n; i++) {
+        if (k->str->s[i] == '}') return false;
+        if (k->str->s[i] != '{') continue;
+        if (k->str->s[++i] != '}') return false; /* the text ends with a NUL */
+        fields++;
+    }
+    return fields < n->nin;
+}
+
 static bool effectful_block(const ir_block *b);
 
 static bool effectful(const ir_node *n) {
@@ -70,7 +84,7 @@ static bool effectful(const ir_node *n) {
             return n->op->id == S_LOOP; /* may not end */
         }
     }
-    return n->op->effects & (EFF_WRITES | EFF_SIDE | EFF_RAISES);
+    return n->op->effects & (EFF_WRITES | EFF_SIDE | EFF_RAISES) && !plain_format(n);
 }
 
 static bool effectful_block(const ir_block *b) {

@@ -36,20 +36,88 @@ emit sched_before(emit *e, const char *suffix);
 k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype, const ir_dim *elements, const char *name);
 void sched_begin(emit *e, const char *name);
 
-/* tile.c: contractions on register tiles.  sched_tiles_plan is asked before sched_begin, and may pack operands; then
- * sched_tiles writes the loops. */
-typedef struct tiles {
-    int a, b;              /* operands (factors of the product) */
-    const nest_access *aa, *ba;
-    int nloop, mloop;      /* loops of columns and rows; mloop -1: one row */
-    bool packed;           /* B lies in panels of TILE_N columns */
-    int bin;               /* packed param: input number of the node; else -1 */
-    bool padded;           /* B is read from a zero-padded copy: its index p in dim d is p + shift[d] of the operand */
-    const ir_expr *load;   /* padded: of the operand */
+/* Contractions on register tiles: C[m, n] = sum over k of A[m, k] * B[k, n], with batch loops around.  sched_tiles_plan
+ * (tile.c) is asked before the expressions are rewritten to loops; sched_tiles_copies (tile_copy.c) makes the kernels that
+ * run before, and sched_tiles (tile_emit.c) writes the loops. */
+enum { TILE_M = 6, TILE_N = 16 };
+
+/* A zero-padded copy of a factor, its dims in another order: its index p in dim d is p + shift[d] of the operand. */
+typedef struct tile_copy {
+    bool on;
+    const ir_expr *load; /* of the operand */
+    uint8_t order[RT_MAX_RANK]; /* dims from the slowest to the fastest */
     const ir_dim *size[RT_MAX_RANK];
     int64_t shift[RT_MAX_RANK];
+} tile_copy;
+
+/* A factor of a product: a load, perhaps cast, perhaps guarded by its bounds (padding). */
+typedef struct sched_factor { const ir_expr *load; bool guarded; const nest_access *access; } sched_factor;
+typedef struct sched_line { int64_t coef[NEST_MAX], c; } sched_line; /* an index that is a sum of variables times constants */
+bool sched_line_of(const ir_expr *x, sched_line *out);
+bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f); /* f32, f16 or bf16 */
+nest_access *sched_access(emit *e, const ir_expr *load); /* of the nest, for changing it */
+/* Plans a copy and the access to it: dims in the operand's own order; last >= 0: with the dim over which index variable
+ * `last` moves last; rows: with those over which only the reduction moves last.  false: the index has no such form. */
+bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a);
+void sched_copy_kernel(emit *e, int operand, const tile_copy *c); /* makes it, in scratch 0 */
+const ir_dim *sched_copy_elements(emit *e, const tile_copy *c);
+bool sched_used_elsewhere(const emit *e, int operand); /* in the results */
+bool sched_in_results(const comp *k, const ir_expr *x);
+bool sched_is_param(const ir_value *v);
+/* A param of these dims that takes the place of operand `operand` among the kernel's inputs; t is taken.  Its input number. */
+int sched_replace_param(emit *e, int operand, rt_tensor *t);
+
+typedef struct tile_segment { const ir_dim *size, *a, *b; } tile_segment; /* a reduce loop: iterations, steps of the factors' addresses (NULL: 0) */
+
+typedef struct tiles {
+    int a, b;              /* operands (factors of the product) */
+    nest_access aa, ba;    /* their addresses by index variable: in the copies where they are on */
+    tile_copy copy[2];     /* of A, of B: at most one is on */
+    int nloop, mloop;      /* loops of columns and rows; mloop -1: one row */
+    bool linear;           /* A's address is the row times the row loop's coefficient */
+    bool packed, run_time; /* B lies in panels of TILE_N columns: a param; packed by a kernel before */
+    int bin;               /* packed param: input number of the node; else -1 */
+    int nr, rvar[NEST_MAX];/* reduce variables in the order in which k counts */
+    int nseg;
+    tile_segment seg[NEST_MAX]; /* the same, merged; the last one is the contract's */
 } tiles;
 bool sched_tiles_plan(emit *e, tiles *t);
 void sched_tiles(emit *e, const tiles *t);
+/* The copy and the panels, by kernels before the main one; returns the buffers from which the main kernel reads. */
+void sched_tiles_copies(emit *e, const tiles *t, k_buffer **A, k_buffer **B);
+const ir_dim *sched_tiles_k(emit *e, const tiles *t);     /* elements of k */
+const ir_dim *sched_tiles_panels(emit *e, const tiles *t);/* panels of columns */
+bool sched_tiles_batch(emit *e, const tiles *t, int loop); /* an outer loop over which B moves */
+
+/* stencil.c: each channel by a window of its own (depthwise convolution). */
+enum { STENCIL_TAPS = 64, STENCIL_DIMS = 3 };
+typedef struct stencil_bound { /* a dim of the image in which a tap may lie outside: index = variable * step + offset of the tap */
+    int var;
+    int64_t step, offset[STENCIL_TAPS];
+    const ir_dim *size;
+} stencil_bound;
+typedef struct stencil {
+    int image, weight;        /* operands */
+    nest_access at;           /* of the image, or its copy */
+    tile_copy copy;
+    int channels, columns;    /* loops; columns -1: none */
+    int ntaps, win;           /* win: input number of the weights, packed [taps][channels] */
+    int64_t tap[STENCIL_TAPS];/* offset of each in the image */
+    int row[STENCIL_TAPS];    /* taps of one row of the window lie next to each other */
+    int nbounds;              /* read without a copy: taps outside count as 0 */
+    stencil_bound bound[STENCIL_DIMS];
+    int across;               /* the bound along the columns, or -1 */
+} stencil;
+/* winograd.c: kernels marked by the pass of that name. */
+typedef struct winograd {
+    int image, weight;            /* operands */
+    tile_copy copy;               /* of the image */
+    nest_access at;
+    const ir_dim *ic, *oc, *th, *tw, *tiles; /* channels; tiles in height and width; all tiles */
+} winograd;
+bool sched_winograd_plan(emit *e, winograd *w);
+void sched_winograd(emit *e, const winograd *w);
+bool sched_stencil_plan(emit *e, stencil *s);
+void sched_stencil(emit *e, const stencil *s);
 
 #endif

@@ -51,8 +51,8 @@ static void apply_any(const ir_expr *e, void *dst, const void *const *args, int 
         case K_NEG: LOOP(T, -x)                                                                              \
         case K_ABS: LOOP(T, FABS(x))                                                                         \
         case K_SQRT: LOOP(T, SQRT(x))                                                                        \
-        case K_MAX: LOOP(T, x > y ? x : x != x ? x : y)                                                      \
-        case K_MIN: LOOP(T, x < y ? x : x != x ? x : y) COMPARISONS(T)                                       \
+        case K_MAX: LOOP(T, y > x ? y : y != y ? y : x)                                                      \
+        case K_MIN: LOOP(T, y < x ? y : y != y ? y : x) COMPARISONS(T)                                       \
         default: return false;                                                                               \
         }                                                                                                    \
     }
@@ -87,7 +87,7 @@ static bool apply_i64(const ir_expr *e, void *dst, const void *const *args, int 
         LOOP(int64_t, quotient(x, y))
     case K_MOD:
         if (!divides(args[1], n)) return false;
-        LOOP(int64_t, x - quotient(x, y) * y)
+        LOOP(int64_t, (uint64_t)x - (uint64_t)quotient(x, y) * (uint64_t)y)
         COMPARISONS(int64_t)
     default: return false;
     }

@@ -163,7 +163,7 @@ bool lower_fused(ir_module *m, ir_node *kernel, fused *out) {
     b.k->scan = -1;
     if (!add_items(&b, m, kernel)) return false;
     if (b.anchor) copy_anchor(&b);
-    if (b.k->write) return true;
+    if (b.k->write) return lower_split(m->c, out), true;
     const ir_type *t = body->results.at[0]->type;
     if (!b.anchor) {
         b.k->ndims = t->rank;
@@ -180,5 +180,6 @@ bool lower_fused(ir_module *m, ir_node *kernel, fused *out) {
         b.k->out[i] = value_at(&b, p, v, b.k->ndims, identity(&b, b.k->ndims));
         b.k->out_dtype[i] = v->type->dtype;
     }
+    lower_split(m->c, out);
     return true;
 }

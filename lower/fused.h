@@ -8,6 +8,9 @@
 typedef struct fused {
     comp *k;
     RT_VEC(ir_value *) operands;
+    /* of the output's index variables, once they are split: variable v counts step[v] elements of dim dim_of[v] */
+    uint8_t dim_of[2 * RT_MAX_RANK];
+    const ir_dim *step[2 * RT_MAX_RANK];
 } fused;
 
 typedef enum comp_kind { CK_NONE, CK_MAP, CK_REDUCE, CK_SCAN, CK_CONTRACT, CK_WRITE } comp_kind;
@@ -16,5 +19,7 @@ comp_kind lower_comp_kind(const comp *k);
 /* Inlines the group's map nodes into its anchor (the one node that is no map), or, without an anchor, into the yielded
  * values, which have the same dims.  false after diagnostics. */
 bool lower_fused(ir_module *m, ir_node *kernel, fused *out);
+/* Takes index variables apart where they are divided, and simplifies quotients: split.c. */
+void lower_split(ir_context *c, fused *f);
 
 #endif

@@ -52,6 +52,10 @@ const ir_dim *lower_scratch_bytes(ir_context *c, const lower_kernel *k, int inde
 /* Schedules one group; `shared` holds the kernels made so far.  false after diagnostics. */
 bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared);
 
+/* ---- work.c: what one run of a group needs by its shapes, never NULL: floating-point operations of its contractions (2 for
+ * each product), and bytes of its operands and results. */
+void lower_group_work(ir_context *c, const ir_node *group, const ir_dim **flops, const ir_dim **bytes);
+
 /* ---- passes over modules; each returns the number of changes */
 int lower_fold(ir_module *m);
 int lower_convbn(ir_module *m);
@@ -60,6 +64,8 @@ int lower_dce(ir_module *m);
 /* A param that holds t (taken), read in front of `at`. */
 ir_value *lower_new_param(ir_module *m, ir_node *at, rt_tensor *t, const ir_type *type);
 int lower_fuse(ir_module *m);     /* core -> grouped */
+int lower_layout(ir_module *m);   /* grouped: orders of values between kernels */
+int lower_winograd(ir_module *m); /* grouped: marks kernels */
 int lower_schedule(ir_module *m); /* grouped: fills node->info of every S_KERNEL */
 
 #endif

@@ -449,6 +449,8 @@ typedef struct lowering {
     k_memo *memo;
     k_leaf *leaf;
     void *env;
+    const ir_expr *root;
+    rt_map always; /* expressions that the root needs under no condition; filled at the first arm that loads */
 } lowering;
 
 static bool has_load(k_memo *m, const ir_expr *x) {
@@ -459,6 +461,12 @@ static bool has_load(k_memo *m, const ir_expr *x) {
     for (int i = 0; i < x->n && !r; i++) r = has_load(m, x->args[i]);
     rt_map_putn(&m->k->c->arena, &m->loads, (const char *)&x, sizeof x, (void *)(r ? yes : no));
     return r;
+}
+
+static void mark_always(lowering *l, const ir_expr *x) {
+    if (!has_load(l->memo, x) || rt_map_getn(&l->always, (const char *)&x, sizeof x)) return;
+    rt_map_putn(&l->b->k->c->arena, &l->always, (const char *)&x, sizeof x, (void *)x);
+    for (int i = 0; i < (x->op == K_SELECT ? 1 : x->n); i++) mark_always(l, x->args[i]);
 }
 
 /* The conditions that an expression stands under, innermost first; mask: all of them. */
@@ -479,6 +487,7 @@ static k_value *lower_select(lowering *l, const ir_expr *x, const guard *g) {
         guard inner = {NULL, g};
         bool guarded = has_load(l->memo, x->args[1 + i]);
         if (guarded) inner.mask = and_mask(l->b, g, i ? k_1(l->b, K_NOT, cond) : cond);
+        if (guarded && !l->always.n) mark_always(l, l->root);
         arm[i] = lower_expr(l, x->args[1 + i], guarded ? &inner : g);
     }
     return k_select(l->b, cond, arm[0], arm[1]);
@@ -509,9 +518,11 @@ static k_value *known_under(lowering *l, const ir_expr *x, const k_value *mask) 
     return NULL;
 }
 
-/* What was loaded under fewer conditions holds for more lanes: it serves here, too. */
+/* What was loaded under fewer conditions holds for more lanes: it serves here, too; and what is needed under none
+ * elsewhere is loaded so here. */
 static k_value *lower_expr(lowering *l, const ir_expr *x, const guard *g) {
     bool loads = has_load(l->memo, x);
+    if (g && loads && rt_map_getn(&l->always, (const char *)&x, sizeof x)) g = NULL;
     k_value *v = known_under(l, x, NULL);
     for (const guard *at = g; at && loads && !v; at = at->outer) v = known_under(l, x, at->mask);
     if (v) return v;
@@ -522,7 +533,7 @@ static k_value *lower_expr(lowering *l, const ir_expr *x, const guard *g) {
 }
 
 k_value *k_expr(k_builder *b, k_memo *memo, const ir_expr *x, k_leaf *leaf, void *env) {
-    lowering l = {b, memo, leaf, env};
+    lowering l = {.b = b, .memo = memo, .leaf = leaf, .env = env, .root = x};
     return lower_expr(&l, x, NULL);
 }
 

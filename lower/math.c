@@ -1,17 +1,12 @@
 /* math.c: the primitives that a processor lacks, as sequences of those that it has.
  *
- * The functions that models spend time in (exp, log, tanh, erf of f32) are written in f32; the other f32
- * functions go through short series in f64 and are rounded once at the end.  f64 functions are calls of libm,
- * except those that libm lacks.  Every backend gets these same sequences, so that all agree bit for bit.
- * Errors against the exact value, measured by tests/unit/test_kernel.c: below 2 ULP in f32.  Arguments out of
- * the domain, infinities, zeros of both signs and subnormals give what C's Annex F says. */
-#include "lower/kernel.h"
+ * f32: math_f32.c has the functions that models spend time in; the others go through short series in f64 here and are
+ * rounded once at the end.  f64 functions are calls of libm, except those that libm lacks.  Every backend gets these
+ * same sequences, so that all agree bit for bit.  Arguments out of the domain, infinities, zeros of both signs and
+ * subnormals give what C's Annex F says. */
+#include "lower/math.h"
 
-#include <float.h>
 #include <math.h>
-
-typedef k_value *val;
-typedef k_builder *B;
 
 /* ---- libm */
 
@@ -69,36 +64,6 @@ static val libm(B b, ir_prim p, val x, val y) {
     return n->out[0];
 }
 
-/* ---- notation */
-
-static val num(B b, val like, double x) { return k_float(b, like->dtype, x); }
-static val neg(B b, val x) { return k_1(b, K_NEG, x); }
-static val mag(B b, val x) { return k_1(b, K_ABS, x); }
-static val root(B b, val x) { return k_1(b, K_SQRT, x); }
-static val quot(B b, val x, val y) { return k_2(b, K_DIV, x, y); }
-static val madd(B b, val x, val y, val z) { return k_3(b, K_FMA, x, y, z); }
-static val sign_of(B b, val x, val s) { return k_2(b, K_COPYSIGN, x, s); }
-static val lt(B b, val x, double y) { return k_2(b, K_LT, x, num(b, x, y)); }
-static val gt(B b, val x, double y) { return k_2(b, K_GT, x, num(b, x, y)); }
-static val eq(B b, val x, double y) { return k_2(b, K_EQ, x, num(b, x, y)); }
-static val times(B b, val x, double y) { return k_mul(b, x, num(b, x, y)); }
-static val plus(B b, val x, double y) { return k_add(b, x, num(b, x, y)); }
-static val either(B b, val x, val y) { return k_2(b, K_OR, x, y); }
-static val both(B b, val x, val y) { return k_2(b, K_AND, x, y); }
-static val isnan_of(B b, val x) { return k_2(b, K_NE, x, x); }
-static val to64(B b, val x) { return k_cast(b, x, DT_F64); }
-static val to32(B b, val x) { return k_cast(b, x, DT_F32); }
-static val clamp(B b, val x, double lo, double hi) {
-    return k_2(b, K_MIN, k_2(b, K_MAX, x, num(b, x, lo)), num(b, x, hi));
-}
-
-/* c[0] x^(n-1) + ... + c[n-1] */
-static val poly(B b, val x, const double *c, int n) {
-    val r = num(b, x, c[0]);
-    for (int i = 1; i < n; i++) r = madd(b, r, x, num(b, x, c[i]));
-    return r;
-}
-
 /* Computes `normal` unless `rare` holds somewhere, then the function of libm for those. */
 static val rarely(B b, val rare, val normal, ir_prim p, val x, val y) {
     k_inst *branch = k_if(b, rare);
@@ -106,85 +71,6 @@ static val rarely(B b, val rare, val normal, ir_prim p, val x, val y) {
     k_else(b, 1, &slow);
     k_end(b, 1, &normal);
     return branch->out[0];
-}
-
-/* ---- f32: exp and log families */
-
-/* z = the integer nearest to a, as its float and as i32 (adding 1.5 * 2^23 leaves it in the low bits). */
-static val nearest32(B b, val magic, val *whole) {
-    *whole = k_sub(b, k_bitcast(b, magic, DT_I32), k_int(b, DT_I32, 0x4B400000));
-    return plus(b, magic, -12582912.0);
-}
-
-static val two_to32(B b, val n) {
-    return k_bitcast(b, k_2(b, K_SHL, k_add(b, n, k_int(b, DT_I32, 127)), k_int(b, DT_I32, 23)), DT_F32);
-}
-
-/* e^r - 1 for |r| <= ln2 / 2 */
-static val exp_tail32(B b, val r) {
-    static const double c[] = {1.9875691500E-4, 1.3981999507E-3, 8.3334519073E-3,
-                               4.1665795894E-2, 1.6666665459E-1, 5.0000001201E-1};
-    return madd(b, poly(b, r, c, 6), k_mul(b, r, r), r);
-}
-
-/* 2^n in two factors, so that subnormal results and those just below overflow are right. */
-static val scale32(B b, val x, val n) {
-    val half = k_2(b, K_SHR, n, k_int(b, DT_I32, 1));
-    return k_mul(b, k_mul(b, x, two_to32(b, half)), two_to32(b, k_sub(b, n, half)));
-}
-
-static val reduce_exp32(B b, val x, val *whole) {
-    val n = nearest32(b, madd(b, x, num(b, x, M_LOG2E), num(b, x, 12582912.0)), whole);
-    val r = madd(b, n, num(b, x, -0.693145751953125), x);
-    return madd(b, n, num(b, x, -1.42860682030941723212e-6), r);
-}
-
-static val exp32(B b, val x) {
-    val n, r = reduce_exp32(b, clamp(b, x, -105, 90), &n);
-    return scale32(b, plus(b, exp_tail32(b, r), 1), n);
-}
-
-static val exp2_32(B b, val x) {
-    val c = clamp(b, x, -152, 130), n, whole = nearest32(b, plus(b, c, 12582912.0), &n);
-    val r = k_sub(b, c, whole), t = times(b, r, M_LN2);
-    t = k_add(b, t, madd(b, r, num(b, r, M_LN2), neg(b, t))); /* what the product lost */
-    return scale32(b, plus(b, exp_tail32(b, t), 1), n);
-}
-
-/* 2^n (e^r - 1) + (2^n - 1), with 2^(n-1) so that the largest n is representable. */
-static val expm1_32(B b, val x) {
-    val n, r = reduce_exp32(b, clamp(b, x, -30, 89), &n), p = exp_tail32(b, r);
-    val s = two_to32(b, k_sub(b, n, k_int(b, DT_I32, 1)));
-    val y = times(b, madd(b, s, p, plus(b, s, -0.5)), 2);
-    return k_select(b, eq(b, x, 0), x, y); /* keeps -0 */
-}
-
-/* x = m * 2^e with m in [sqrt(1/2), sqrt(2)); e as a float.  x positive and finite. */
-static val split32(B b, val x, val *e) {
-    val tiny = lt(b, x, FLT_MIN), base = k_int(b, DT_I32, 0x3f3504f3);
-    val u = k_sub(b, k_bitcast(b, k_select(b, tiny, times(b, x, 0x1p23), x), DT_I32), base);
-    val k = k_cast(b, k_2(b, K_SHR, u, k_int(b, DT_I32, 23)), DT_F32);
-    *e = k_add(b, k, k_select(b, tiny, num(b, x, -23), num(b, x, 0)));
-    return k_bitcast(b, k_add(b, k_2(b, K_AND, u, k_int(b, DT_I32, 0x7fffff)), base), DT_F32);
-}
-
-/* log, log2, log10: domain and limits around a result for positive finite x. */
-static val log_limits(B b, val x, val y) {
-    y = k_select(b, eq(b, x, 0), num(b, x, -INFINITY), y);
-    y = k_select(b, lt(b, x, 0), num(b, x, NAN), y);
-    return k_select(b, either(b, eq(b, x, INFINITY), isnan_of(b, x)), x, y);
-}
-
-static val log32(B b, val x) {
-    static const double c[] = {7.0376836292E-2,  -1.1514610310E-1, 1.1676998740E-1,
-                               -1.2420140846E-1, 1.4249322787E-1,  -1.6668057665E-1,
-                               2.0000714765E-1,  -2.4999993993E-1, 3.3333331174E-1};
-    val e, f = plus(b, split32(b, x, &e), -1), z = k_mul(b, f, f);
-    val y = k_mul(b, k_mul(b, poly(b, f, c, 9), f), z);
-    y = madd(b, e, num(b, x, -2.12194440e-4), y);
-    y = madd(b, z, num(b, x, -0.5), y);
-    y = madd(b, e, num(b, x, 0.693359375), k_add(b, f, y));
-    return log_limits(b, x, y);
 }
 
 /* ---- f64 helpers behind the other f32 functions: about 40 good bits, for normal arguments */
@@ -211,7 +97,7 @@ static val log64(B b, val x) {
 }
 
 /* The same with 0, infinity, NaN and negative arguments. */
-static val full_log64(B b, val x) { return log_limits(b, x, log64(b, x)); }
+static val full_log64(B b, val x) { return math_log_limits(b, x, 0, log64(b, x)); }
 
 static val nearest64(B b, val magic, val *whole) {
     *whole = k_bitcast(b, magic, DT_I64);
@@ -262,7 +148,8 @@ static val bit_set(B b, val q, int64_t bit) {
     return k_2(b, K_NE, k_2(b, K_AND, q, k_i64(b, bit)), k_i64(b, 0));
 }
 
-static val sin_or_cos(B b, ir_prim p, val x) {
+/* Through f64, up to 2^40. */
+static val wide_sin_or_cos(B b, ir_prim p, val x) {
     val q, r = quadrant(b, to64(b, x), &q), s = sin_series(b, r), c = cos_series(b, r), y;
     if (p == K_TAN) {
         val odd = bit_set(b, q, 1);
@@ -275,6 +162,16 @@ static val sin_or_cos(B b, ir_prim p, val x) {
     y = to32(b, y);
     if (p != K_COS) y = k_select(b, eq(b, x, 0), x, y);
     return rarely(b, gt(b, mag(b, x), 0x1p40), y, p, x, NULL);
+}
+
+static val sin_or_cos(B b, ir_prim p, val x) {
+    val near = math_f32(b, p, x);
+    if (!near) return wide_sin_or_cos(b, p, x);
+    k_inst *branch = k_if(b, gt(b, mag(b, x), 71476));
+    val far = wide_sin_or_cos(b, p, x);
+    k_else(b, 1, &far);
+    k_end(b, 1, &near);
+    return branch->out[0];
 }
 
 static val atan64(B b, val x) { /* any x */
@@ -300,26 +197,12 @@ static val atan2_64(B b, val y, val x) {
     return sign_of(b, t, y);
 }
 
-static val asin64(B b, val x) {
-    val d = root(b, k_mul(b, k_sub(b, num(b, x, 1), x), plus(b, x, 1)));
-    return atan64(b, quot(b, x, d)); /* NaN beyond 1: the root's */
-}
-
 /* x + c x^3 for |x| < 2^-10, where the other formulas cancel; else y. */
 static val near_zero(B b, val x, double c, val y) {
     val z = k_mul(b, x, x), small = madd(b, k_mul(b, x, z), num(b, x, c), x);
     small = k_select(b, eq(b, x, 0), x, small); /* keeps -0 */
     return k_select(b, lt(b, mag(b, x), 0x1p-10), small, y);
 }
-
-static val sinh64(B b, val x) {
-    static const double c[] = {1.0 / 39916800, 1.0 / 362880, 1.0 / 5040, 1.0 / 120, 1.0 / 6, 1};
-    val small = k_mul(b, x, poly(b, k_mul(b, x, x), c, 6));
-    val y = times(b, k_sub(b, exp64(b, x), exp64(b, neg(b, x))), 0.5);
-    return k_select(b, lt(b, mag(b, x), 0.5), small, y);
-}
-
-static val cosh64(B b, val x) { return times(b, k_add(b, exp64(b, x), exp64(b, neg(b, x))), 0.5); }
 
 static val asinh64(B b, val x) {
     val a = mag(b, x), y = full_log64(b, k_add(b, a, root(b, madd(b, a, a, num(b, x, 1)))));
@@ -334,12 +217,6 @@ static val acosh64(B b, val x) {
 static val atanh64(B b, val x) {
     val one = num(b, x, 1), y = times(b, full_log64(b, quot(b, k_add(b, one, x), k_sub(b, one, x))), 0.5);
     return near_zero(b, x, 1.0 / 3, y);
-}
-
-static val log1p64(B b, val x) {
-    static const double c[] = {-1.0 / 4, 1.0 / 3, -1.0 / 2, 1};
-    val small = k_mul(b, x, poly(b, x, c, 4)), y = full_log64(b, plus(b, x, 1));
-    return k_select(b, lt(b, mag(b, x), 0x1p-10), small, y);
 }
 
 /* ---- error functions.  Coefficients: W. J. Cody, Rational Chebyshev approximations for the error function.
@@ -392,22 +269,6 @@ static val erfc64(B b, val x) {
     return k_select(b, lt(b, a, 0.46875), k_sub(b, one, erf_small64(b, x)), large);
 }
 
-/* After N. Juffa: two polynomials, the outer one in the exponent. */
-static val erf32(B b, val x) {
-    static const double outer1[] = {-1.72853470e-5, 3.83197126e-4},
-                        outer2[] = {-3.88396438e-3, 2.42546219e-2};
-    static const double outer3[] = {-1.06777877e-1, -6.34846687e-1, -1.28717512e-1};
-    static const double inner[] = {-5.96761703e-4, 4.99119423e-3,  -2.67681349e-2,
-                                   1.12819925e-1,  -3.76125336e-1, 1.28379166e-1};
-    val t = mag(b, x), s = k_mul(b, x, x), r = madd(b, poly(b, t, outer1, 2), s, poly(b, t, outer2, 2));
-    for (int i = 0; i < 3; i++) r = madd(b, r, t, num(b, x, outer3[i]));
-    r = k_2(b, K_MAX, madd(b, r, t, neg(b, t)), num(b, x, -80)); /* beyond 9: 1 */
-    r = k_select(b, gt(b, t, 9), num(b, x, -80), r);
-    r = sign_of(b, k_sub(b, num(b, x, 1), exp32(b, r)), x);
-    val q = madd(b, poly(b, s, inner, 6), x, x);
-    return k_select(b, gt(b, t, 0.927734375), r, q);
-}
-
 /* M. Giles' polynomials, then one Newton step on erf or, where that is flat, on erfc. */
 static val erfinv64(B b, val x) {
     static const double mid[] = {2.81022636e-08,  3.43273939e-07, -3.5233877e-06,
@@ -428,15 +289,6 @@ static val erfinv64(B b, val x) {
     y = k_select(b, eq(b, a, 1), num(b, x, INFINITY), y);
     y = k_select(b, either(b, gt(b, a, 1), isnan_of(b, x)), num(b, x, NAN), y);
     return sign_of(b, y, x);
-}
-
-static val tanh32(B b, val x) {
-    static const double c[] = {-5.70498872745E-3, 2.06390887954E-2, -5.37397155531E-2, 1.33314422036E-1,
-                               -3.33332819422E-1};
-    val a = mag(b, x), z = k_mul(b, x, x), small = madd(b, k_mul(b, poly(b, z, c, 5), z), x, x);
-    val e = plus(b, exp32(b, times(b, k_2(b, K_MIN, a, num(b, x, 20)), 2)), 1);
-    val y = sign_of(b, k_sub(b, num(b, x, 1), quot(b, num(b, x, 2), e)), x);
-    return sign_of(b, k_select(b, lt(b, a, 0.625), small, y), x); /* keeps -0 */
 }
 
 /* ---- pow */
@@ -552,7 +404,6 @@ static val nextafter_bits(B b, val x, val y) {
     rt_dtype d = x->dtype, i = d == DT_F64 ? DT_I64 : DT_I32;
     val zero = num(b, x, 0), bits = k_bitcast(b, x, i), one = k_int(b, i, 1);
     val away = k_2(b, K_EQ, k_2(b, K_LT, x, y), k_2(b, K_GT, x, zero));
-    away = k_1(b, K_NOT, k_2(b, K_XOR, k_2(b, K_LT, x, y), k_2(b, K_GT, x, zero)));
     val r = k_bitcast(b, k_select(b, away, k_add(b, bits, one), k_sub(b, bits, one)), d);
     r = k_select(b, k_2(b, K_EQ, x, zero), sign_of(b, k_bitcast(b, one, d), y), r);
     r = k_select(b, k_2(b, K_EQ, x, y), y, r);
@@ -561,30 +412,9 @@ static val nextafter_bits(B b, val x, val y) {
 
 /* ---- choice */
 
-static val math32(B b, ir_prim p, val x) {
-    val w;
+static val through_f64(B b, ir_prim p, val x) {
+    val w = to64(b, x);
     switch (p) {
-    case K_EXP: return exp32(b, x);
-    case K_EXP2: return exp2_32(b, x);
-    case K_EXPM1: return expm1_32(b, x);
-    case K_LOG: return log32(b, x);
-    case K_TANH: return tanh32(b, x);
-    case K_ERF: return erf32(b, x);
-    case K_SIN:
-    case K_COS:
-    case K_TAN: return sin_or_cos(b, p, x);
-    default: break;
-    }
-    w = to64(b, x);
-    switch (p) {
-    case K_LOG2: return to32(b, times(b, full_log64(b, w), M_LOG2E));
-    case K_LOG10: return to32(b, times(b, full_log64(b, w), M_LOG10E));
-    case K_LOG1P: return to32(b, log1p64(b, w));
-    case K_ASIN: return to32(b, asin64(b, w));
-    case K_ACOS: return to32(b, k_sub(b, num(b, w, M_PI_2), asin64(b, w)));
-    case K_ATAN: return to32(b, atan64(b, w));
-    case K_SINH: return to32(b, sinh64(b, w));
-    case K_COSH: return to32(b, cosh64(b, w));
     case K_ASINH: return to32(b, asinh64(b, w));
     case K_ACOSH: return to32(b, acosh64(b, w));
     case K_ATANH: return to32(b, atanh64(b, w));
@@ -593,6 +423,24 @@ static val math32(B b, ir_prim p, val x) {
     case K_DIGAMMA: return to32(b, digamma64(b, w, false));
     default: return NULL;
     }
+}
+
+/* n / (x + y) as if the sum were not rounded. */
+static val quot_of_sum(B b, val n, val x, val y) {
+    val s = k_add(b, x, y), t = k_sub(b, s, x);
+    val lost = k_add(b, k_sub(b, x, k_sub(b, s, t)), k_sub(b, y, t)), q = quot(b, n, s);
+    return madd(b, neg(b, quot(b, lost, s)), q, q);
+}
+
+/* e^-|x| neither overflows nor cancels. */
+static val sigmoid_f64(B b, val x) {
+    val one = num(b, x, 1), e = libm(b, K_EXP, neg(b, mag(b, x)), NULL);
+    return quot_of_sum(b, k_select(b, lt(b, x, 0), e, one), one, e);
+}
+
+static val tanh_f64(B b, val x) { /* libm's may be off by more than two units */
+    val a = at_most(b, mag(b, x), 22), t = libm(b, K_EXPM1, k_add(b, a, a), NULL);
+    return sign_of(b, quot_of_sum(b, t, t, num(b, x, 2)), x);
 }
 
 static val erfinv_f64(B b, val x) {
@@ -621,13 +469,17 @@ k_value *k_math(k_builder *b, ir_prim p, int n, k_value *const *in) {
     }
     if (p < K_EXP) return NULL;
     if (d == DT_F64) {
+        if (p == K_SIGMOID) return sigmoid_f64(b, in[0]);
+        if (p == K_TANH) return tanh_f64(b, in[0]);
         if (p == K_DIGAMMA) return digamma64(b, in[0], true);
         if (p == K_ERFINV) return erfinv_f64(b, in[0]);
         return libm(b, p, in[0], n == 2 ? in[1] : NULL);
     }
     if (p == K_POW) return pow32(b, in[0], in[1]);
     if (p == K_ATAN2) return to32(b, atan2_64(b, to64(b, in[0]), to64(b, in[1])));
-    val y = math32(b, p, in[0]);
+    if (p == K_SIN || p == K_COS || p == K_TAN) return sin_or_cos(b, p, in[0]);
+    val y = math_f32(b, p, in[0]);
+    if (!y) y = through_f64(b, p, in[0]);
     return y ? y : libm(b, p, in[0], n == 2 ? in[1] : NULL);
 }
 

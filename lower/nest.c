@@ -90,19 +90,28 @@ static affine analyse(walk *w, const ir_expr *e) {
     return *w->done[e->id];
 }
 
+void nest_strides(ir_context *c, int rank, const ir_dim *const *dims, const ir_layout *order, const ir_dim **stride) {
+    const ir_dim *s = ir_dim_const(c, 1);
+    for (int i = rank - 1; i >= 0; i--) {
+        int d = order ? order->order[i] : i;
+        stride[d] = s;
+        s = ir_dim_mul(c, s, dims[d]);
+    }
+}
+
 static void add_access(walk *w, const ir_expr *load) {
     nest *t = w->t;
     ir_context *c = t->c;
-    const ir_type *type = t->f->operands.at[load->i]->type;
+    const ir_value *v = t->f->operands.at[load->i];
     nest_access a = {.load = load};
-    const ir_dim *stride = ir_dim_const(c, 1);
+    const ir_dim *stride[RT_MAX_RANK];
+    nest_strides(c, v->type->rank, v->type->dims, v->layout, stride);
     for (int d = load->n - 1; d >= 0; d--) {
         affine p = analyse(w, load->args[d]);
-        scale(c, w->x, &p, stride);
+        scale(c, w->x, &p, stride[d]);
         for (int i = 0; i < NEST_MAX; i++) a.coef[i] = sum(c, a.coef[i], p.coef[i]);
         a.rest = rest_sum(w->x, a.rest, p.rest);
         a.rest_uses |= p.rest_uses;
-        stride = ir_dim_mul(c, stride, type->dims[d]);
     }
     t->pinned |= a.rest_uses;
     RT_PUSH(&c->arena, &t->accesses, a);
@@ -123,6 +132,18 @@ static void visit(walk *w, const ir_expr *e, bool address) {
     for (int i = 0; i < e->n && e->op != X_LOAD; i++) visit(w, e->args[i], address);
 }
 
+static uint32_t pins(const nest *t, unsigned char *seen, const ir_expr *e) {
+    if (seen[e->id]) return 0;
+    seen[e->id] = 1;
+    if (e->op == X_INDEX) return 1u << e->i;
+    if (e->op == X_LOAD) return nest_find(t, e)->rest_uses;
+    uint32_t u = 0;
+    for (int i = 0; i < e->n; i++) u |= pins(t, seen, e->args[i]);
+    return u;
+}
+
+uint32_t nest_pins(const nest *t, const ir_expr *e) { return pins(t, RT_ARRAY(&t->c->arena, unsigned char, t->nexprs), e); }
+
 const nest_access *nest_find(const nest *t, const ir_expr *load) {
     return load->id < t->nexprs && t->access_of[load->id] ? &t->accesses.at[t->access_of[load->id] - 1] : NULL;
 }
@@ -136,10 +157,11 @@ static bool is_one(const ir_dim *d) {
     return ir_dim_is_const(d, &x) && x == 1;
 }
 
-/* May variable i (slower) and j (faster, of size n) be one loop? */
-static bool mergeable(nest *t, int i, int j, const ir_dim *n, bool output) {
+/* May variable i (slower) and j (faster, of size n) be one loop?  skip: an access that does not matter, or NULL. */
+static bool mergeable(nest *t, int i, int j, const ir_dim *n, bool output, const nest_access *skip) {
     if (t->pinned & (1u << i | 1u << j)) return false;
     for (int a = 0; a < t->accesses.n; a++) {
+        if (&t->accesses.at[a] == skip) continue;
         const ir_dim *ci = t->accesses.at[a].coef[i], *cj = t->accesses.at[a].coef[j];
         if (!ci && !cj) continue;
         if (!ci || !cj || ci != ir_dim_mul(t->c, cj, n)) return false;
@@ -147,21 +169,31 @@ static bool mergeable(nest *t, int i, int j, const ir_dim *n, bool output) {
     return !output || t->ocoef[i] == ir_dim_mul(t->c, t->ocoef[j], n);
 }
 
-static void add_loops(nest *t, int first, int n, bool reduce) {
+static void add_loops(nest *t, int first, int n, bool reduce, const nest_access *skip, uint32_t free) {
     const comp *k = t->f->k;
     int begin = t->loops.n;
-    for (int i = first; i < first + n; i++) {
+    for (int p = first; p < first + n; p++) {
+        int i = t->order[p];
         const ir_dim *d = dim_of(k, i);
         if (is_one(d)) continue;
         nest_loop *l = t->loops.n > begin ? &t->loops.at[t->loops.n - 1] : NULL;
-        if (l && mergeable(t, l->last, i, d, !reduce)) {
+        if (l && mergeable(t, l->last, i, d, !reduce, free >> l->last & free >> i & 1 ? skip : NULL)) {
             l->last = i;
+            l->vars |= 1u << i;
             l->size = ir_dim_mul(t->c, l->size, d);
             continue;
         }
-        nest_loop fresh = {i, i, d, reduce};
+        nest_loop fresh = {1u << i, i, d, reduce};
         RT_PUSH(&t->c->arena, &t->loops, fresh);
     }
+}
+
+void nest_merge(nest *t, const nest_access *a, uint32_t free) {
+    const comp *k = t->f->k;
+    t->loops.n = 0;
+    add_loops(t, 0, k->ndims, false, a, free);
+    t->nouter = t->loops.n;
+    add_loops(t, k->ndims, k->nrdims, true, a, free);
 }
 
 static void visit_all(walk *w, const comp *k) {
@@ -175,21 +207,30 @@ static void visit_all(walk *w, const comp *k) {
     for (int i = 0; i < k->checks.n; i++) visit(w, k->checks.at[i].index, false);
 }
 
-void nest_build(ir_context *c, const fused *f, nest *out) {
+/* The output's variables and steps, in the order in which it lies in memory. */
+static void output_order(nest *t, const ir_value *result) {
+    const comp *k = t->f->k;
+    const ir_type *type = result->type;
+    const ir_dim *stride[NEST_MAX];
+    bool write = k->write; /* its variables count what is written */
+    int rank = write ? k->ndims : type->rank, n = 0;
+    nest_strides(t->c, rank, write ? k->dims : type->dims, result->layout, stride);
+    for (int v = 0; v < k->ndims; v++) t->ocoef[v] = ir_dim_mul(t->c, stride[t->f->dim_of[v]], t->f->step[v]);
+    for (int i = 0; i < rank; i++)
+        for (int v = 0; v < k->ndims; v++)
+            if (t->f->dim_of[v] == (result->layout ? result->layout->order[i] : i)) t->order[n++] = v;
+    for (int v = 0; v < k->nrdims; v++) t->order[n++] = k->ndims + v;
+}
+
+void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out) {
     comp *k = f->k;
     *out = (nest){.c = c, .f = f};
-    const ir_dim *stride = ir_dim_const(c, 1);
-    for (int i = k->ndims - 1; i >= 0; i--) {
-        out->ocoef[i] = stride;
-        stride = ir_dim_mul(c, stride, k->dims[i]);
-    }
+    output_order(out, result);
     int n = k->x.n + 1; /* analysis makes further ones, which are never analysed */
     walk w = {out, &k->x, RT_ARRAY(&c->arena, unsigned char, n), RT_ARRAY(&c->arena, nest_facts, n), RT_ARRAY(&c->arena, const affine *, n)};
     out->nexprs = n;
     out->access_of = RT_ARRAY(&c->arena, int, n);
     if (k->scan >= 0 && k->nrdims) out->pinned |= 1u << k->scan | 1u << k->ndims;
     visit_all(&w, k);
-    add_loops(out, 0, k->ndims, false);
-    out->nouter = out->loops.n;
-    add_loops(out, k->ndims, k->nrdims, true);
+    nest_merge(out, NULL, 0);
 }

@@ -15,8 +15,9 @@ typedef struct nest_access {
     uint32_t rest_uses;           /* index variables in rest, by bit */
 } nest_access;
 
-typedef struct nest_loop { /* index variables first..last merged; the last runs fastest */
-    int first, last;
+typedef struct nest_loop { /* the index variables of the mask merged; `last` runs fastest */
+    uint32_t vars;
+    int last;
     const ir_dim *size;
     bool reduce;
 } nest_loop;
@@ -29,10 +30,17 @@ typedef struct nest {
     RT_VEC(nest_loop) loops; /* output loops, then reduce loops */
     int nouter;
     const ir_dim *ocoef[NEST_MAX]; /* of the output's address */
+    int order[NEST_MAX];           /* index variables from the slowest to the fastest: those of the output, then those of the reduction */
     uint32_t pinned; /* index variables used other than in affine addresses: their loops are not merged */
 } nest;
 
-void nest_build(ir_context *c, const fused *f, nest *out);
+void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out); /* `result`: for the order of the outputs */
+/* Merges index variables anew: those of `free` whatever the address of `a` is (which is then no sum over loops). */
+void nest_merge(nest *t, const nest_access *a, uint32_t free);
+/* The index variables that an expression uses other than in affine addresses of loads, by bit. */
+uint32_t nest_pins(const nest *t, const ir_expr *e);
+/* Elements from one index to the next, by dim, of a tensor in this order (NULL: row-major). */
+void nest_strides(ir_context *c, int rank, const ir_dim *const *dims, const ir_layout *order, const ir_dim **stride);
 const nest_access *nest_find(const nest *t, const ir_expr *load);
 /* Coefficient of loop l in an access: that of its fastest variable. */
 const ir_dim *nest_coef(const nest *t, const nest_access *a, int loop);

@@ -370,21 +370,27 @@ static void share(planner *x) {
             x->intervals.at[k - 1] = t;
         }
     for (int i = 0; i < x->intervals.n; i++) assign(x, &x->intervals.at[i]);
-    const ir_dim *at = ir_dim_const(x->c, 0);
+    /* With gaps, what is copied though nobody looks at it does not reach into one. */
+    const ir_dim *at = x->p->gap ? x->least : ir_dim_const(x->c, 0);
     for (int s = 0; s < x->slots.n; s++) {
         x->slots.at[s].offset = at;
         at = ir_dim_add(x->c, at, x->slots.at[s].bytes);
+        if (x->p->gap) {
+            RT_PUSH(&x->c->arena, &x->p->gaps, at);
+            at = ir_dim_add(x->c, at, ir_dim_const(x->c, x->p->gap));
+        }
         if (x->slots.at[s].hint > x->p->largest) x->p->largest = x->slots.at[s].hint;
     }
     x->p->workspace = larger(x->c, at, x->least);
     for (int i = 0; i < x->intervals.n; i++) *x->intervals.at[i].place = x->slots.at[x->intervals.at[i].slot].offset;
 }
 
-lower_plan *lower_plan_entry(ir_module *m, ir_func *f) {
+lower_plan *lower_plan_entry(ir_module *m, ir_func *f, int64_t gap) {
     ir_context *c = m->c;
     rt_arena *a = &c->arena;
     lower_plan *p = RT_NEW(a, lower_plan);
     p->f = f;
+    p->gap = gap;
     p->at = RT_ARRAY(a, plan_place, f->nvalues);
     p->carries = RT_ARRAY(a, plan_carry *, f->nnodes);
     p->scratch = RT_ARRAY(a, const ir_dim *, f->nnodes);

@@ -27,6 +27,8 @@ typedef struct lower_plan {
     const ir_dim **scratch;  /* by node id of kernels: offset of the LB_SCRATCH buffers; NULL: none, or of a size not known at entry */
     int nslots;
     const ir_dim *workspace; /* bytes, over entry symbols; never NULL */
+    int64_t gap;             /* bytes behind each slot of the workspace that nobody may touch; 0: none */
+    RT_VEC(const ir_dim *) gaps; /* where they begin */
     int64_t largest;         /* bytes of the largest single buffer at hint sizes, for statistics */
     RT_VEC(ir_value *) in;   /* input leaves in order; NULL: nobody uses it */
     RT_VEC(ir_value *) out;  /* output leaves in order (result, taken apart), then written-back values */
@@ -34,8 +36,8 @@ typedef struct lower_plan {
     RT_VEC(const char *) symbols; /* bound at entry, in order */
 } lower_plan;
 
-/* Plans one entry of a grouped module.  Memory: the context's arena. */
-lower_plan *lower_plan_entry(ir_module *m, ir_func *f);
+/* Plans one entry of a grouped module.  gap: a multiple of 64.  Memory: the context's arena. */
+lower_plan *lower_plan_entry(ir_module *m, ir_func *f, int64_t gap);
 bool plan_known(const lower_plan *p, const ir_dim *d); /* are all its symbols bound at entry */
 bool plan_static(const lower_plan *p, const ir_type *tensor); /* are all its dims known at entry */
 const ir_dim *plan_bytes(ir_context *c, const ir_type *tensor);

@@ -17,7 +17,7 @@ enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8 };
 
 static const ir_expr *loop_index(emit *e, int i) {
     for (int l = 0; l < e->t.loops.n; l++)
-        if (e->t.loops.at[l].first == i && e->t.loops.at[l].last == i) return ir_x_index(&e->x, l);
+        if (e->t.loops.at[l].vars == 1u << i) return ir_x_index(&e->x, l);
     return ir_x_int(&e->x, DT_I64, 0); /* size 1, or merged: then nothing but addresses uses it */
 }
 
@@ -302,7 +302,7 @@ static int gathers(emit *e, int l) {
         const ir_dim *k = nest_coef(&e->t, a, l);
         int64_t x;
         if (k && !(ir_dim_is_const(k, &x) && x == 1)) n++;
-        for (int j = e->t.loops.at[l].first; j <= e->t.loops.at[l].last; j++) n += a->rest_uses >> j & 1;
+        n += __builtin_popcount(a->rest_uses & e->t.loops.at[l].vars);
     }
     return n;
 }
@@ -353,7 +353,7 @@ static void emit_scan(emit *e) {
     const comp *k = e->f->k;
     int m = e->t.nouter, skip = -1, r = m < e->t.loops.n ? m : -1;
     for (int l = 0; l < m; l++)
-        if (e->t.loops.at[l].first == k->scan) skip = l;
+        if (e->t.loops.at[l].vars == 1u << k->scan) skip = l;
     int others = m - (skip >= 0);
     if (others) open_grid(e, m, skip);
     set_cost(e, r >= 0 ? e->t.loops.at[r].size : one(e), 4);
@@ -500,12 +500,18 @@ bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
     lower_launch *main = RT_NEW(&m->c->arena, lower_launch);
     emit e = {.c = m->c, .f = &f, .launch = main, .m = m, .kernel = kernel, .info = info, .shared = shared};
     e.unused = RT_ARRAY(&m->c->arena, bool, f.operands.n + 1);
-    nest_build(m->c, &f, &e.t);
-    rewrite_all(&e);
+    nest_build(m->c, &f, kernel->out[0], &e.t);
     tiles t;
-    bool tiled = lower_comp_kind(f.k) == CK_CONTRACT && sched_tiles_plan(&e, &t);
+    stencil s;
+    winograd w;
+    bool contract = lower_comp_kind(f.k) == CK_CONTRACT, fast = contract && sched_winograd_plan(&e, &w);
+    bool tiled = contract && !fast && sched_tiles_plan(&e, &t);
+    bool windows = contract && !fast && !tiled && sched_stencil_plan(&e, &s);
+    rewrite_all(&e);
     sched_begin(&e, ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
-    if (tiled) sched_tiles(&e, &t);
+    if (fast) sched_winograd(&e, &w);
+    else if (tiled) sched_tiles(&e, &t);
+    else if (windows) sched_stencil(&e, &s);
     else emit_loops(&e);
     bind_scalars(&e);
     RT_PUSH(&m->c->arena, &info->launches, *main);

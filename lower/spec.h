@@ -96,6 +96,7 @@ typedef struct spec_renamed {
 typedef struct spec {
     ir_context *c;
     ir_module *from, *to;
+    const lower_entry *entry;
     ir_func *f;          /* function being emitted */
     ir_block *b;         /* where nodes go */
     spec_heap heap;
@@ -105,6 +106,7 @@ typedef struct spec {
     RT_VEC(spec_renamed) renamed; /* all so far, in order */
     int64_t steps, unrolled, unroll_start; /* nodes evaluated; those of them in loops that were unrolled; steps at the
                                             * start of the outermost loop that is being unrolled */
+    int work;            /* elements of containers walked over since the last step was counted for them */
     bool unrolling;
     struct spec_points *points; /* the blocks being evaluated, innermost first */
     const ir_node *clone_at;    /* SPEC_CLONE: the `if` */
@@ -121,17 +123,20 @@ typedef struct spec {
     rt_map assigned;     /* paths of fields that an entry assigns */
     rt_map parted;       /* names of tensors that were one and have a copy each, as one of them is assigned -> another's name */
     rt_map state_types;  /* name -> core type of a state that is no tensor, as far as it is found (where the declared one is vague) */
-    bool new_state;      /* a state or a wider type of one was discovered: start again */
+    bool again;          /* a state, a wider type of one or a needed length was discovered, or `assume` became true: start again */
+    bool undecided;      /* a reshape of this entry copies or not by sizes that are not known */
+    bool assume;         /* such sizes are taken to be at least 2, because a write needs to know */
+    rt_map assumed;      /* symbols of which that was assumed */
     rt_map param_names;  /* tensor pointer -> name */
     lower_interp *in;    /* evaluates constants */
     ir_span call;        /* in the body of a composite op: the span of its call, which all its nodes get; else 0 */
     int nconst;          /* tensor constants made */
-    const lower_entry *entry;
     ir_value **arg_values; /* entry parameters */
     rt_map fixed_lists;    /* "entry/argument" -> span of what needs the length of that list: it is that of the examples */
 } spec;
 
 /* ---- spec_value.c */
+void spec_work(spec *s, int n); /* n elements of a container are walked over: many of them count as a step */
 const aval *spec_none(spec *s);
 const aval *spec_bool(spec *s, bool b);
 const aval *spec_int(spec *s, int64_t i);

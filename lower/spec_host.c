@@ -283,6 +283,7 @@ static const cell *known_container(spec *s, const aval *a) {
 static rt_value tokenised(spec *s, const aval *a) { return spec_is_const(s, a) && a->kind != AV_REF ? spec_to_rt(s, a) : token(a); }
 
 static rt_value boxed(spec *s, const cell *x) {
+    spec_work(s, x->n);
     if (x->kind == CELL_LIST) {
         rt_value l = rt_list_new(V_LIST, x->n);
         for (int i = 0; i < x->n; i++) l.list->at[i] = tokenised(s, x->at[i]);
@@ -302,6 +303,7 @@ static const aval *unboxed(spec *s, rt_value v, const ir_type *t) {
     if (v.tag != V_LIST && v.tag != V_TUPLE && v.tag != V_DICT) return spec_from_rt(s, v, t);
     int n = (int)(v.tag == V_DICT ? v.dict->n : v.list->n);
     cell x = {.kind = v.tag == V_DICT ? CELL_DICT : CELL_LIST, .type = t, .n = n, .cap = n};
+    spec_work(s, n);
     x.at = RT_ARRAY(&s->c->arena, const aval *, n);
     if (v.tag == V_DICT) x.keys = RT_ARRAY(&s->c->arena, const aval *, n);
     for (int i = 0; i < n; i++) {

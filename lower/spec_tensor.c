@@ -3,6 +3,7 @@
  *
  * A write through a chain of views (b -> v1 -> v2) rebuilds from the inside out: v1' = scatter(v1, value),
  * b' = scatter(b, v1'), and b' becomes the cell's value; all other views of b read b' from then on. */
+#include "ir/custom.h"
 #include "ir/rules.h"
 #include "lower/spec.h"
 
@@ -188,6 +189,10 @@ static ir_value *unview(spec *s, const view *v, ir_value *value, ir_value *paren
 void spec_write(spec *s, const aval *t, ir_value *value, ir_span at) {
     const cell *x = spec_cell(s, t->cell);
     if (x->frozen && spec_clone(s, x->frozen_by)) return;
+    if (x->frozen && s->undecided && !s->assume) {
+        s->assume = s->again = true;
+        return;
+    }
     if (x->frozen) {
         spec_unsupported(s, at, "in-place write to a tensor: %s", x->frozen);
         return;
@@ -195,7 +200,7 @@ void spec_write(spec *s, const aval *t, ir_value *value, ir_span at) {
     if (x->name) rt_map_put(&s->c->arena, &s->in_place, x->name, (void *)x->name);
     if (x->name && !rt_map_get(&s->states, x->name)) {
         rt_map_put(&s->c->arena, &s->states, x->name, (void *)x->name);
-        s->new_state = true;
+        s->again = true;
     }
     for (const view *v = t->view; v && value; v = v->parent)
         value = unview(s, v, value, view_value(s, v->parent, t->cell, at), at);
@@ -257,14 +262,65 @@ void spec_arg(spec *s, const aval *a, ir_arg *out, int operand) {
     }
 }
 
-static bool infer(spec *s, ir_infer *x, const ir_op *op, const aval **args, ir_span at) {
+static bool infer_quietly(spec *s, ir_infer *x, const ir_op *op, const aval **args, ir_span at) {
     int n = op->schema->nparams;
     ir_arg *a = RT_ARRAY(&s->c->arena, ir_arg, n);
     for (int i = 0; i < n; i++) spec_arg(s, args[i], &a[i], i);
     *x = (ir_infer){.c = s->c, .op = op, .span = at, .nargs = n, .args = a};
-    if (ir_infer_op(x)) return true;
-    for (int i = 0; i < n && !x->error_cls; i++)
-        if (op->schema->params[i].type->kind == T_LIST && spec_fix_length(s, args[i], at)) break;
+    return ir_infer_op(x);
+}
+
+/* The length that a run-time list of ints is taken to have for parameter p: the schema's, or the one that the examples gave
+ * to the entry; -1: unknown. */
+static int64_t taken_length(spec *s, const ir_param *p, const aval *a, const ir_value *list) {
+    if ((a->kind != AV_DYN && a->kind != AV_REF) || list->type->kind != T_LIST || list->type->elem[0]->kind != T_INT) return -1;
+    if (p->list_size > 1) return p->list_size;
+    for (int i = 0; i < s->entry->nargs; i++)
+        if (s->arg_values[i] == list && s->entry->args[i].has_length) return s->entry->args[i].length;
+    return -1;
+}
+
+static const aval *call_op(spec *s, const char *full, int n, const aval **args, ir_span at);
+
+/* The elements of a run-time list of n ints; that it has n is a guard. */
+static const aval *elements(spec *s, const aval *list, int64_t n, const char *name, ir_span at) {
+    const aval **e = RT_ARRAY(&s->c->arena, const aval *, n);
+    ir_value *same[2] = {spec_value(s, call_op(s, "len.t", 1, &list, at), at), spec_value(s, spec_int(s, n), at)};
+    const ir_type *t = ir_type_simple(s->c, T_BOOL);
+    const char *why = ir_fmt(s->c, "the length of '%s' is taken to be %lld", name, (long long)n);
+    ir_value *guard[2] = {spec_emit(s, ir_op_find(s->c, "eq.int"), at, 2, same, 1, &t)->out[0],
+                          ir_const(s->b, at, rt_strz(why), ir_type_simple(s->c, T_STR))};
+    spec_emit(s, ir_struct(s->c, S_GUARD), at, 2, guard, 0, NULL);
+    for (int64_t i = 0; i < n; i++) {
+        const aval *in[2] = {list, spec_int(s, i)};
+        e[i] = call_op(s, "__getitem__.t", 2, in, at);
+    }
+    return spec_list_of(s, ir_type_list(s->c, ir_type_int(s->c, NULL)), (int)n, e);
+}
+
+/* For a rule that must know how long its lists are.  False: nothing more is known now. */
+static bool take_lengths(spec *s, const ir_op *op, const aval ***args, ir_span at) {
+    const aval **all = rt_arena_copy(&s->c->arena, *args, (size_t)op->schema->nparams * sizeof **args);
+    bool any = false;
+    for (int i = 0; i < op->schema->nparams; i++) {
+        const aval *a = all[i];
+        bool list = a->kind == AV_DYN || (a->kind == AV_REF && spec_cell(s, a->cell)->kind == CELL_DYN);
+        const ir_param *p = &op->schema->params[i];
+        int64_t n = list ? taken_length(s, p, a, spec_value(s, a, at)) : -1;
+        if (n < 0 || n > 4 * RT_MAX_RANK) continue;
+        all[i] = elements(s, a, n, p->name, at);
+        any = true;
+    }
+    *args = all;
+    return any;
+}
+
+/* May replace *args. */
+static bool infer(spec *s, ir_infer *x, const ir_op *op, const aval ***args, ir_span at) {
+    if (infer_quietly(s, x, op, *args, at)) return true;
+    if (!x->error_cls && take_lengths(s, op, args, at) && infer_quietly(s, x, op, *args, at)) return true;
+    for (int i = 0; i < op->schema->nparams && !x->error_cls; i++)
+        if (op->schema->params[i].type->kind == T_LIST && spec_fix_length(s, (*args)[i], at)) break;
     if (!x->error_cls) {
         spec_unsupported(s, at, "%s: %s", op->full, x->error ? x->error : "not supported for these arguments");
         return false;
@@ -327,12 +383,14 @@ static const aval *view_of(spec *s, const ir_infer *x, const aval **args) {
 
 struct assume { spec *s; ir_span at; bool any; };
 
-/* An entry symbol that the examples never show as 1 is taken to be at least 2, as a guard with the line. */
+/* Where a write depends on it (`assume`), an entry symbol that the examples never show as 1 is taken to be at least 2, as a
+ * guard with the line. */
 static void assume_two(void *env, const char *name) {
     struct assume *a = env;
     ir_symbol *y = ir_symbol_get(a->s->c, name);
     if (rt_map_get(&a->s->symbol_block, name) != a->s->f->body || y->lo != 1 || y->hint == 1) return;
     y->lo = 2;
+    rt_map_put(&a->s->c->arena, &a->s->assumed, name, y);
     a->any = true;
     ir_guard g = {ir_dim_const(a->s->c, 2), '<', ir_dim_symbol(a->s->c, name), "with a size of 1 reshape would not copy here", a->at};
     RT_PUSH(&a->s->c->arena, &a->s->f->guards, g);
@@ -389,7 +447,7 @@ static const ir_dim **order_of(spec *s, const ir_op *op, const aval **args, cons
 }
 
 static const aval *results_of(spec *s, const ir_op *op, const aval **args, const ir_infer *x, ir_node *node) {
-    if (x->nres == 1) {
+    if (x->nres == 1 && x->res[0]->kind == T_TENSOR) {
         const aval *r = spec_tensor_new(s, node->out[0], order_of(s, op, args, x->res[0]));
         ((cell *)spec_cell(s, r->cell))->scalar = result_scalar(s, op, args, x); /* the cell was made a line above */
         if (x->uncertain_view) {
@@ -399,8 +457,8 @@ static const aval *results_of(spec *s, const ir_op *op, const aval **args, const
         return r;
     }
     const aval **all = RT_ARRAY(&s->c->arena, const aval *, x->nres);
-    for (int i = 0; i < x->nres; i++) all[i] = spec_tensor_new(s, node->out[i], NULL);
-    return spec_tuple(s, NULL, x->nres, all);
+    for (int i = 0; i < x->nres; i++) all[i] = x->res[i]->kind == T_TENSOR ? spec_tensor_new(s, node->out[i], NULL) : spec_dyn(s, node->out[i]);
+    return x->nres == 1 ? all[0] : x->nres ? spec_tuple(s, NULL, x->nres, all) : spec_none(s);
 }
 
 /* The tensor itself becomes the view. */
@@ -418,15 +476,20 @@ static const aval *change_view(spec *s, const ir_infer *x, const aval **args, ir
 const aval *spec_tensor_op(spec *s, const ir_op *op, const aval **args, ir_span at) {
     ir_infer x;
     if (is_op(op, "as_strided")) args = of_storage(s, args, op->schema->nparams);
-    if (!infer(s, &x, op, args, at)) return spec_const(s, (rt_value){.tag = V_UNDEF});
-    if (x.uncertain_view && assume_sizes(s, args[0], at) && !infer(s, &x, op, args, at)) return spec_const(s, (rt_value){.tag = V_UNDEF});
+    if (!infer(s, &x, op, &args, at)) return spec_const(s, (rt_value){.tag = V_UNDEF});
+    s->undecided |= x.uncertain_view;
+    if (x.uncertain_view && s->assume && assume_sizes(s, args[0], at) && !infer(s, &x, op, &args, at))
+        return spec_const(s, (rt_value){.tag = V_UNDEF});
     spec_guards(s, &x, at);
     if (ir_is_inplace_view(op)) return change_view(s, &x, args, at);
     if (op->view || x.strides[0]) return view_of(s, &x, args);
     int n = op->schema->nparams;
     ir_value **in = RT_ARRAY(&s->c->arena, ir_value *, n);
     for (int i = 0; i < n; i++) in[i] = op_input(s, args[i], at);
-    return results_of(s, op, args, &x, spec_emit(s, op, at, n, in, x.nres, x.res));
+    for (int i = 0; i < x.nres; i++) /* of custom operators */
+        if (x.res[i]->kind != T_TENSOR) x.res[i] = spec_fresh_type(s, x.res[i]);
+    if (!x.nres) x.res[0] = ir_type_simple(s->c, T_NONE);
+    return results_of(s, op, args, &x, spec_emit(s, op, at, n, in, x.nres ? x.nres : 1, x.res));
 }
 
 /* ---- in-place forms */
@@ -473,7 +536,49 @@ static const ir_op *for_lists(spec *s, const ir_op *op, const aval **args) {
     return ir_op_find(s->c, ir_fmt(s->c, "_%s_list", op->name));
 }
 
+/* ---- custom operators that write their arguments */
+
+static bool shares_memory(const ir_op *op, const aval **args) {
+    for (int i = 0; i < op->schema->nparams; i++)
+        for (int j = 0; op->schema->params[i].writes && j < op->schema->nparams; j++)
+            if (i != j && args[i]->kind == AV_TENSOR && args[j]->kind == AV_TENSOR && args[i]->cell == args[j]->cell) return true;
+    return false;
+}
+
+static const aval *own_result(const aval *r, const ir_op *pure, int i) { return pure->schema->nresults == 1 ? r : r->at[i]; }
+
+/* By the pure form, whose last results are what the arguments become. */
+static const aval *apply_writer(spec *s, const ir_op *op, const aval **args, ir_span at) {
+    const ir_op *pure = op->custom->pure;
+    const ir_schema *schema = op->schema;
+    if (shares_memory(op, args)) {
+        spec_unsupported(s, at, "%s: arguments that share memory with one that is written", op->full);
+        return spec_none(s);
+    }
+    const aval *r = spec_tensor_op(s, pure, args, at), **all = RT_ARRAY(&s->c->arena, const aval *, schema->nresults + 1);
+    int own = 0, n = pure->schema->nresults;
+    for (int i = 0; i < schema->nparams; i++) n -= schema->params[i].writes;
+    for (int i = 0; !s->stop && i < schema->nparams; i++)
+        if (schema->params[i].writes) write_result(s, args[i], own_result(r, pure, n++), at);
+    for (int i = 0; !s->stop && i < schema->nresults; i++) {
+        if (!ir_custom_is_written(schema, i)) all[i] = own_result(r, pure, own++);
+        for (int k = 0; ir_custom_is_written(schema, i) && k < schema->nparams; k++)
+            if (schema->params[k].alias == schema->results[i].alias) all[i] = args[k];
+    }
+    return s->stop || !schema->nresults ? spec_none(s) : schema->nresults == 1 ? all[0] : spec_tuple(s, NULL, schema->nresults, all);
+}
+
+/* The form of an op for arguments that only the run knows: the composite `_NAME_runtime` with the same parameters, or the op
+ * itself where its rule can do without. */
+static const ir_op *for_runtime(spec *s, const ir_op *op, const aval **args, ir_span at) {
+    ir_infer x;
+    if (op->cls == OP_COMPOSITE) return op;
+    const ir_op *form = ir_op_find(s->c, ir_fmt(s->c, "_%s_runtime%s", op->name, op->full + strlen(op->name)));
+    return form && !infer_quietly(s, &x, op, args, at) && !x.error_cls ? form : op;
+}
+
 const aval *spec_apply(spec *s, const ir_op *op, int n, const aval **args, ir_span at) {
+    if (op->custom && op->custom->pure) return apply_writer(s, op, args, at);
     if (op->inplace_of) {
         int written = 0;
         while (written < op->schema->nparams - 1 && !op->schema->params[written].writes) written++;
@@ -482,6 +587,7 @@ const aval *spec_apply(spec *s, const ir_op *op, int n, const aval **args, ir_sp
     if (op->cls == OP_HOST) return spec_host(s, op, n, args, at);
     const ir_op *list_form = for_lists(s, op, args);
     if (list_form) return spec_tensor_op(s, list_form, args, at);
+    op = for_runtime(s, op, args, at);
     if (op->cls != OP_COMPOSITE) return spec_tensor_op(s, op, args, at);
     ir_func *body = s->c->composite ? s->c->composite(s->c, op) : NULL;
     if (!body) {

@@ -67,9 +67,16 @@ int spec_cell_new(spec *s, cell x) {
 
 const cell *spec_cell(const spec *s, int i) { return s->heap.at[i]; }
 
+void spec_work(spec *s, int n) {
+    enum { A_STEP = 8 };
+    s->steps += (s->work + n) / A_STEP;
+    s->work = (s->work + n) % A_STEP;
+}
+
 cell *spec_cell_edit(spec *s, int i) {
     cell *x = rt_arena_copy(&s->c->arena, s->heap.at[i], sizeof *x);
     if (x->kind != CELL_STORAGE && x->kind != CELL_DYN) {
+        spec_work(s, x->n);
         x->at = rt_arena_copy(&s->c->arena, x->at, (size_t)x->n * sizeof *x->at);
         if (x->keys) x->keys = rt_arena_copy(&s->c->arena, x->keys, (size_t)x->n * sizeof *x->keys);
         x->cap = x->n;
@@ -240,6 +247,7 @@ bool spec_is_const(spec *s, const aval *a) {
     case AV_REF: {
         const cell *x = spec_cell(s, a->cell);
         if (x->kind != CELL_LIST && x->kind != CELL_DICT) return false;
+        spec_work(s, x->n);
         for (int k = 0; k < x->n; k++)
             if (!spec_is_const(s, x->at[k]) || (x->keys && !spec_is_const(s, x->keys[k]))) return false;
         return true;

@@ -23,7 +23,7 @@ static const char *join_path(spec *s, const char *path, const char *field) {
 static void add_state(spec *s, const char *path) {
     if (rt_map_get(&s->states, path)) return;
     rt_map_put(&s->c->arena, &s->states, path, (void *)path);
-    s->new_state = true;
+    s->again = true;
 }
 
 void spec_note_write(spec *s, const aval *container) {
@@ -33,7 +33,7 @@ void spec_note_write(spec *s, const aval *container) {
 
 static void widen_to(spec *s, const char *path, const ir_type *t) {
     rt_map_put(&s->c->arena, &s->state_types, path, (void *)t);
-    s->new_state = true;
+    s->again = true;
 }
 
 bool spec_widen_state(spec *s, const ir_value *v, const ir_type *want) {
@@ -432,9 +432,9 @@ bool spec_fix_length(spec *s, const aval *list, ir_span at) {
     const cell *x = list->kind == AV_REF ? spec_cell(s, list->cell) : NULL;
     const ir_value *v = list->kind == AV_DYN ? list->v : x && x->kind == CELL_DYN ? x->content : NULL;
     int i = v ? origin(s, v, 0) : -1;
-    if (i < 0 || s->entry->args[i].length < 0 || rt_map_get(&s->fixed_lists, list_key(s, i))) return false;
+    if (i < 0 || !s->entry->args[i].has_length || rt_map_get(&s->fixed_lists, list_key(s, i))) return false;
     rt_map_put(&s->c->arena, &s->fixed_lists, ir_intern(s->c, list_key(s, i)), (void *)(intptr_t)(at + 1));
-    s->new_state = true;
+    s->again = true;
     return true;
 }
 
@@ -595,7 +595,7 @@ static void run_entry(spec *s, const lower_entry *e) {
     s->cloned = (rt_map){0};
     s->clones = 0;
     s->steps = s->unrolled = s->unroll_start = 0;
-    s->exhausted = s->unrolling = false;
+    s->exhausted = s->unrolling = s->undecided = false;
     s->call = 0;
     int n;
     for (int i = 0; i < s->states.n; i++) { /* their storages exist before any fork */
@@ -660,7 +660,7 @@ static void part(spec *s, const char *path, const rt_tensor *shared) {
         rt_tensor_retain(own);
         rt_map_put(&s->c->arena, &s->parted, d->name, (void *)path);
         rt_map_put(&s->c->arena, &s->parted, path, (void *)d->name);
-        s->new_state = true;
+        s->again = true;
     }
 }
 
@@ -708,7 +708,9 @@ ir_module *lower_specialise(ir_module *m, int nentries, const lower_entry *entri
     name_tensors(&s);
     int ndiags = c->diags.n, nerrors = c->nerrors;
     do {
-        s.new_state = false;
+        s.again = false;
+        for (int i = 0; i < s.assumed.n; i++) ((ir_symbol *)s.assumed.entries[i].value)->lo = 1;
+        s.assumed = (rt_map){0};
         c->diags.n = ndiags;
         c->nerrors = nerrors;
         s.to = ir_module_new(c, m->name);
@@ -717,7 +719,7 @@ ir_module *lower_specialise(ir_module *m, int nentries, const lower_entry *entri
         for (int i = 0; i < nentries; i++) run_entry(&s, &entries[i]);
         part_assigned(&s);
         check_storages(&s);
-    } while (s.new_state);
+    } while (s.again);
     mark_states(&s);
     lower_interp_free(s.in);
     return c->nerrors == nerrors ? s.to : NULL;

@@ -15,7 +15,7 @@
 #include "runtime/value.h"
 
 #define RT_ARTEFACT_MAGIC UINT64_C(0x3154524143544a) /* "JTCART1" in memory */
-enum { RT_ABI_VERSION = 1 };
+enum { RT_ABI_VERSION = 3 };
 
 typedef uint32_t rt_text_ref;
 
@@ -125,8 +125,9 @@ typedef struct rt_write {
 
 typedef struct rt_op { /* for profiles */
     rt_text_ref name;
-    int32_t message; /* place, or -1 */
-    int64_t flops;   /* 0 unknown */
+    int32_t message;      /* place, or -1 */
+    int32_t flops, bytes; /* what it takes, as expressions over the entry's symbols; -1: not known at entry */
+    rt_text_ref result;   /* types of what it gives: "f32[N, 64]" */
 } rt_op;
 
 /* The side file begins with this, then zeros up to `offset` (a multiple of 4096), then the weights. */
@@ -175,6 +176,10 @@ typedef struct rt_level {
     uint32_t reserved;
 } rt_level;
 
+/* Makes what depends on the weights alone and is not stored, in `to` (prepared_bytes, aligned to 64).  Runs once, at load;
+ * piece `i` of `prepare_pieces` on any thread. */
+typedef void rt_prepare_fn(const char *weights, char *to, int64_t i);
+
 typedef struct jitc_artefact {
     uint64_t magic;
     uint32_t abi, size; /* RT_ABI_VERSION; sizeof(rt_artefact) */
@@ -208,6 +213,10 @@ typedef struct jitc_artefact {
     rt_text_ref weights_file; /* name of the side file, beside the artefact; "" none */
     uint32_t nmessages;
     int64_t ndescs;
+    rt_prepare_fn *prepare; /* NULL: nothing to make */
+    int64_t prepare_pieces;
+    uint64_t prepared_bytes;
+    const rt_text_ref *signatures; /* of each host function: "", or that of a custom operator (ffi.h) */
 } rt_artefact;
 
 /* ======================================================= what a running entry gets
@@ -239,6 +248,7 @@ struct rt_run {
     void *profile;   /* not NULL: call `mark` at the start of each op */
     const rt_artefact *artefact;
     void *owner; /* the runtime's own */
+    const char *prepared; /* what `prepare` made; aligned to 64 */
 };
 
 /* Conventions: values go by pointer.  Inputs are borrowed.  An `out` parameter points to a valid value (a
@@ -297,6 +307,6 @@ struct rt_services {
 _Static_assert(sizeof(rt_value) == 16 && offsetof(rt_value, i) == 8, "rt_value");
 _Static_assert(offsetof(rt_run, in) == 24 && offsetof(rt_run, weights) == 56, "rt_run");
 _Static_assert(sizeof(rt_expr) == 16 && sizeof(rt_dim) == 24 && sizeof(rt_desc) == 28, "tables");
-_Static_assert(sizeof(rt_literal) == 24 && sizeof(rt_param) == 40 && sizeof(rt_symbol) == 24, "tables");
+_Static_assert(sizeof(rt_op) == 20 && sizeof(rt_literal) == 24 && sizeof(rt_param) == 40 && sizeof(rt_symbol) == 24, "tables");
 
 #endif

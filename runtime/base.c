@@ -3,11 +3,24 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 void *rt_malloc(size_t n) { return malloc(n ? n : 1); }
 void *rt_calloc(size_t n, size_t size) { return n && size ? calloc(n, size) : calloc(1, 1); }
 void *rt_realloc(void *p, size_t n) { return realloc(p, n ? n : 1); }
 void rt_free(void *p) { free(p); }
+
+void rt_want_large_pages(void *p, size_t n) {
+#ifdef MADV_HUGEPAGE
+    enum { LARGE = 4 << 20 }; /* two of the usual large pages: the ends, which no such page covers, matter less */
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = ((uintptr_t)p + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)p + n) & ~(page - 1);
+    if (n >= LARGE) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)p, (void)n;
+#endif
+}
 
 bool rt_mul_size(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 bool rt_add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }

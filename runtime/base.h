@@ -26,6 +26,9 @@ void *rt_malloc(size_t n);
 void *rt_calloc(size_t n, size_t size); /* checked product, zeroed */
 void *rt_realloc(void *p, size_t n);
 void rt_free(void *p); /* takes NULL */
+/* Fresh memory that will be used as a whole: where it is large the system is asked for large pages, which are a hundred
+ * times fewer faults at first use and less misses later. */
+void rt_want_large_pages(void *p, size_t n);
 
 /* ---- checked size arithmetic: false on overflow, *out untouched */
 bool rt_mul_size(size_t a, size_t b, size_t *out);

@@ -393,6 +393,7 @@ static bool grow(rt_region *m, int64_t bytes) {
     if (!rt_add_size((size_t)bytes, 63, &total) || !(m->block = rt_malloc(total))) return false;
     m->at = (char *)(((uintptr_t)m->block + 63) & ~(uintptr_t)63);
     m->bytes = (size_t)bytes;
+    rt_want_large_pages(m->block, total);
     return true;
 }
 
@@ -510,7 +511,8 @@ static jitc_status run_code(jitc_session *s, int entry) {
                 .slots = s->slots,
                 .profile = s->profiling ? &s->profile : NULL,
                 .artefact = m->a,
-                .owner = s};
+                .owner = s,
+                .prepared = m->prepared};
     rt_profile_begin(s, e);
     int32_t code_failed = code->run(&r);
     rt_profile_end(s);
@@ -530,6 +532,7 @@ static jitc_status run_entry(jitc_session *s, int entry, int nargs) {
 
 static jitc_status begin(jitc_session *s, const char *method, int nargs, int *entry) {
     s->error.n = 0;
+    s->profile.n = 0; /* its sizes go now */
     return rt_select_entry(s->m, method, nargs, s->args, s->leaves, s->symbols, entry, &s->error);
 }
 

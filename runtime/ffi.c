@@ -1,6 +1,9 @@
 /* ffi.c: see ffi.h.  The only file that needs libffi; a library of its own beside the runtime. */
 #include "runtime/ffi.h"
 
+#include "jitc/ffi.h"
+#include "runtime/module.h"
+
 #include <dlfcn.h>
 #include <ffi.h>
 
@@ -89,19 +92,25 @@ rt_ffi *rt_ffi_new(void (*fn)(void), const char *signature, char *why, size_t n)
     return NULL;
 }
 
-rt_ffi *rt_ffi_open(const char *path, const char *symbol, const char *signature, char *why, size_t n) {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL), *found = library ? dlsym(library, symbol) : NULL;
+/* NULL: why[n] says so; else *library is to be closed. */
+static void (*open_function(const char *path, const char *symbol, void **library, char *why, size_t n))(void) {
+    void *found = (*library = dlopen(path, RTLD_NOW | RTLD_LOCAL)) ? dlsym(*library, symbol) : NULL;
     void (*fn)(void) = NULL;
     if (!found) {
         const char *text = dlerror();
         snprintf(why, n, "cannot load operator %s of %s: %s", symbol, path, text ? text : "no such function");
-        if (library) dlclose(library);
+        if (*library) dlclose(*library);
         return NULL;
     }
     memcpy(&fn, &found, sizeof fn);
-    rt_ffi *f = rt_ffi_new(fn, signature, why, n);
+    return fn;
+}
+
+rt_ffi *rt_ffi_open(const char *path, const char *symbol, const char *signature, char *why, size_t n) {
+    void *library, (*fn)(void) = open_function(path, symbol, &library, why, n);
+    rt_ffi *f = fn ? rt_ffi_new(fn, signature, why, n) : NULL;
     if (f) f->library = library;
-    else dlclose(library);
+    else if (fn) dlclose(library);
     return f;
 }
 
@@ -326,3 +335,113 @@ static int as_op(void *data, jitc_op_env *env, int nargs, const jitc_value *args
 }
 
 jitc_op rt_ffi_op(const char *name, rt_ffi *f) { return (jitc_op){name, as_op, f}; }
+
+/* ---- jitc/ffi.h */
+
+typedef struct given {
+    struct given *next;
+    char *name;
+    void (*fn)(void);
+    void *library; /* or NULL */
+} given;
+
+typedef struct bound { /* a call that a module was given */
+    struct bound *next;
+    const given *g;
+    char *signature;
+    rt_ffi *call;
+} bound;
+
+struct jitc_ffi {
+    given *givens;
+    bound *bounds;
+};
+
+static char *copy_text(const char *s) {
+    size_t n = strlen(s) + 1;
+    char *p = rt_malloc(n);
+    return p ? memcpy(p, s, n) : NULL;
+}
+
+jitc_status jitc_ffi_new(jitc_ffi **out) {
+    *out = rt_calloc(1, sizeof **out);
+    return *out ? JITC_OK : rt_fail(JITC_E_MEMORY, "out of memory");
+}
+
+void jitc_ffi_free(jitc_ffi *f) {
+    if (!f) return;
+    for (bound *b = f->bounds, *next; b; b = next) {
+        next = b->next;
+        rt_ffi_free(b->call);
+        rt_free(b->signature);
+        rt_free(b);
+    }
+    for (given *g = f->givens, *next; g; g = next) {
+        next = g->next;
+        if (g->library) dlclose(g->library);
+        rt_free(g->name);
+        rt_free(g);
+    }
+    rt_free(f);
+}
+
+static const given *find_given(const jitc_ffi *f, const char *name) {
+    for (const given *g = f->givens; g; g = g->next)
+        if (!strcmp(g->name, name)) return g;
+    return NULL;
+}
+
+static jitc_status add_given(jitc_ffi *f, const char *name, void (*fn)(void), void *library) {
+    given *g = rt_calloc(1, sizeof *g);
+    char *copy = g ? copy_text(name) : NULL;
+    if (!copy) {
+        rt_free(g);
+        return rt_fail(JITC_E_MEMORY, "out of memory");
+    }
+    *g = (given){f->givens, copy, fn, library};
+    f->givens = g;
+    return JITC_OK;
+}
+
+jitc_status jitc_ffi_add(jitc_ffi *f, const char *name, void (*fn)(void)) {
+    if (!fn) return rt_fail(JITC_E_ARGUMENT, "%s: no function", name);
+    if (find_given(f, name)) return rt_fail(JITC_E_ARGUMENT, "there is a function for %s already", name);
+    return add_given(f, name, fn, NULL);
+}
+
+jitc_status jitc_ffi_add_library(jitc_ffi *f, const char *name, const char *path, const char *symbol) {
+    char why[512];
+    void *library, (*fn)(void);
+    if (find_given(f, name)) return rt_fail(JITC_E_ARGUMENT, "there is a function for %s already", name);
+    if (!(fn = open_function(path, symbol, &library, why, sizeof why))) return rt_fail(JITC_E_FILE, "%s", why);
+    jitc_status status = add_given(f, name, fn, library);
+    if (status != JITC_OK) dlclose(library);
+    return status;
+}
+
+static const bound *bind(jitc_ffi *f, const given *g, const char *signature) {
+    char why[128];
+    for (const bound *b = f->bounds; b; b = b->next)
+        if (b->g == g && !strcmp(b->signature, signature)) return b;
+    bound *b = rt_calloc(1, sizeof *b);
+    if (!b) return NULL;
+    *b = (bound){f->bounds, g, copy_text(signature), rt_ffi_new(g->fn, signature, why, sizeof why)};
+    if (b->signature && b->call) return f->bounds = b;
+    rt_ffi_free(b->call);
+    rt_free(b->signature);
+    rt_free(b);
+    return NULL;
+}
+
+static int find_op(void *user, const char *name, const char *signature, jitc_op *op) {
+    const given *g = find_given(user, name);
+    const bound *b = g ? bind(user, g, signature) : NULL;
+    if (!b) return 0;
+    *op = rt_ffi_op(g->name, b->call);
+    return 1;
+}
+
+void jitc_ffi_use(jitc_ffi *f, jitc_load_opts *opts) {
+    opts->find_op = find_op;
+    opts->user = f;
+}

@@ -68,21 +68,39 @@ static const char *const levels[][2] = {
     {"x86-64-v4", "x86-64-v3,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"},
 };
 
-static unsigned saved_state(void) {
-    unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;
+/* What cpuid said so far: in a virtual machine each one takes microseconds. */
+enum { CPU_LEAVES = 4 /* different ones in `features` */ };
+typedef struct processor {
+    int n;
+    struct cpu_leaf {
+        unsigned leaf, sub, at[4];
+    } leaves[CPU_LEAVES];
+} processor;
+
+static unsigned cpu_register(processor *p, unsigned leaf, unsigned sub, char reg) {
+    int i = 0;
+    while (i < p->n && (p->leaves[i].leaf != leaf || p->leaves[i].sub != sub)) i++;
+    struct cpu_leaf *l = &p->leaves[i];
+    if (i == p->n) {
+        l->leaf = leaf, l->sub = sub;
+        __get_cpuid_count(leaf, sub, &l->at[0], &l->at[1], &l->at[2], &l->at[3]);
+        p->n++;
+    }
+    return l->at[reg - 'a'];
+}
+
+static unsigned saved_state(processor *p) {
+    unsigned a, d;
+    if (!(cpu_register(p, 1, 0, 'c') >> 27 & 1)) return 0;
     __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
     return a;
 }
 
-static bool has_feature(const char *name, size_t n) {
+static bool has_feature(processor *p, const char *name, size_t n) {
     for (size_t i = 0; i < RT_COUNT(features); i++) {
         const struct feature *f = &features[i];
-        unsigned a, b, c, d;
         if (strlen(f->name) != n || memcmp(f->name, name, n)) continue;
-        if (!__get_cpuid_count(f->leaf, f->sub, &a, &b, &c, &d)) return false;
-        unsigned r = f->reg == 'a' ? a : f->reg == 'b' ? b : f->reg == 'c' ? c : d;
-        return (r >> f->bit & 1) && (!f->xcr0 || (saved_state() & f->xcr0) == f->xcr0);
+        return (cpu_register(p, f->leaf, f->sub, f->reg) >> f->bit & 1) && (!f->xcr0 || (saved_state(p) & f->xcr0) == f->xcr0);
     }
     return false;
 }
@@ -95,18 +113,22 @@ static bool has_feature(const char *name, size_t n) {
 #define ARCH ""
 #endif
 static const char *const levels[][2] = {{"generic", ""}};
-static bool has_feature(const char *name, size_t n) {
+typedef struct processor {
+    int n;
+} processor;
+static bool has_feature(processor *p, const char *name, size_t n) {
+    (void)p;
     return n == 4 && !memcmp(name, "neon", 4) && ARCH[0] == 'a';
 }
 #endif
 
-static bool has_features(const char *list) {
+static bool has_features(processor *p, const char *list) {
     for (const char *at = list; *at;) {
         size_t n = strcspn(at, ",");
         bool ok = n == 0;
         for (size_t i = 0; i < RT_COUNT(levels) && !ok; i++)
-            if (strlen(levels[i][0]) == n && !memcmp(levels[i][0], at, n)) ok = has_features(levels[i][1]);
-        if (!ok && !has_feature(at, n)) return false;
+            if (strlen(levels[i][0]) == n && !memcmp(levels[i][0], at, n)) ok = has_features(p, levels[i][1]);
+        if (!ok && !has_feature(p, at, n)) return false;
         at += n + (at[n] == ',');
     }
     return true;
@@ -117,8 +139,9 @@ static jitc_status choose_level(jitc_module *m) {
     const char *arch = rt_art_text(a, a->arch), *here = ARCH;
     if (*arch && *here && strcmp(arch, here))
         return rt_fail(JITC_E_CPU, "%s: compiled for %s, this is %s", jitc_module_name(m), arch, here);
+    processor p = {0};
     for (int i = 0; i < a->nlevels; i++)
-        if (has_features(rt_art_text(a, a->levels[i].features))) {
+        if (has_features(&p, rt_art_text(a, a->levels[i].features))) {
             m->level = i;
             return JITC_OK;
         }
@@ -213,13 +236,18 @@ static bool list_entries(jitc_module *m) {
 
 /* ---- operators */
 
-static bool find_op(rt_host_slot *slot, const char *name, const jitc_load_opts *opts) {
+static bool find_op(rt_host_slot *slot, const char *name, const char *signature, const jitc_load_opts *opts) {
+    jitc_op op = {0};
     for (int i = 0; i < opts->nops; i++)
         if (!strcmp(opts->ops[i].name, name)) {
             *slot = (rt_host_slot){.custom = opts->ops[i].fn, .data = opts->ops[i].data};
             return true;
         }
-    slot->host = rt_host_find(name);
+    if (*signature && opts->find_op && opts->find_op(opts->user, name, signature, &op) && op.fn) {
+        *slot = (rt_host_slot){.custom = op.fn, .data = op.data};
+        return true;
+    }
+    slot->host = *signature ? NULL : rt_host_find(name);
     return slot->host != NULL;
 }
 
@@ -229,7 +257,8 @@ static jitc_status find_ops(jitc_module *m, const jitc_load_opts *opts) {
     if (!m->hosts) return rt_fail(JITC_E_MEMORY, "out of memory");
     for (int64_t i = 0; i < m->a->nhosts; i++) {
         const char *name = rt_art_text(m->a, m->a->hosts[i]);
-        if (!find_op(&m->hosts[i], name, opts)) rt_text_fmt(&missing, "%s%s", missing.n ? ", " : "", name);
+        const char *signature = m->a->signatures ? rt_art_text(m->a, m->a->signatures[i]) : "";
+        if (!find_op(&m->hosts[i], name, signature, opts)) rt_text_fmt(&missing, "%s%s", missing.n ? ", " : "", name);
     }
     if (!missing.n && !missing.failed) return JITC_OK;
     rt_fail(JITC_E_MISSING, "%s needs operators that were not given: %s", jitc_module_name(m),
@@ -264,13 +293,13 @@ static bool header_fits(const jitc_module *m, const rt_weights_header *h, size_t
 
 static jitc_status map_side_file(jitc_module *m, const char *path) {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st)) {
         int err = errno;
         if (fd >= 0) close(fd);
         return rt_fail(JITC_E_FILE, "cannot read weights %s: %s", path, strerror(err));
     }
-    void *p = (size_t)st.st_size < sizeof(rt_weights_header)
+    void *p = !S_ISREG(st.st_mode) || (size_t)st.st_size < sizeof(rt_weights_header)
                   ? MAP_FAILED
                   : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
@@ -322,9 +351,21 @@ static bool read_opts(const jitc_load_opts *given, jitc_load_opts *opts) {
     return true;
 }
 
+/* A mapping of its own, not the heap: large, aligned, and given back whole. */
+static jitc_status prepare(jitc_module *m) {
+    if (!m->a->prepare) return JITC_OK;
+    void *p = mmap(NULL, m->a->prepared_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return rt_fail(JITC_E_MEMORY, "out of memory");
+    m->prepared = p;
+    rt_want_large_pages(p, m->a->prepared_bytes);
+    for (int64_t i = 0; i < m->a->prepare_pieces; i++) m->a->prepare(m->weights, m->prepared, i);
+    return JITC_OK;
+}
+
 static jitc_status finish(jitc_module *m, const char *path, const jitc_load_opts *opts) {
     jitc_status status = choose_level(m);
     if (status == JITC_OK) status = find_weights(m, path, opts);
+    if (status == JITC_OK) status = prepare(m);
     if (status == JITC_OK) status = find_ops(m, opts);
     if (status == JITC_OK && !list_entries(m)) status = rt_fail(JITC_E_MEMORY, "out of memory");
     return status;
@@ -378,6 +419,11 @@ static bool cut_short(int fd) {
 /* fd is taken. */
 static jitc_status load_fd(int fd, const char *path, const jitc_load_opts *opts, jitc_module **out) {
     char name[64];
+    struct stat st;
+    if (!fstat(fd, &st) && !S_ISREG(st.st_mode)) {
+        close(fd);
+        return rt_fail(JITC_E_FORMAT, "cannot load %s: not a regular file", path ? path : "module");
+    }
     if (cut_short(fd)) {
         close(fd);
         return rt_fail(JITC_E_FORMAT, "cannot load %s: the file is cut short", path ? path : "module");
@@ -399,7 +445,7 @@ static jitc_status load_fd(int fd, const char *path, const jitc_load_opts *opts,
 
 jitc_status jitc_load(const char *path, const jitc_load_opts *opts, jitc_module **out) {
     *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
     if (fd < 0) return rt_fail(JITC_E_FILE, "cannot open %s: %s", path, strerror(errno));
     return load_fd(fd, path, opts, out);
 }
@@ -454,6 +500,7 @@ void jitc_module_release(jitc_module *m) {
     rt_free(m->entries);
     rt_free(m->hosts);
     if (m->mapped) munmap(m->mapped, m->mapped_bytes);
+    if (m->prepared) munmap(m->prepared, m->a->prepared_bytes);
     if (m->library) dlclose(m->library);
     if (m->fd >= 0) close(m->fd);
     rt_free(m);

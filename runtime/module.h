@@ -34,6 +34,7 @@ struct jitc_module {
     const rt_artefact *a;
     int level; /* chosen code */
     const char *weights;
+    char *prepared; /* a mapping of a->prepared_bytes, or NULL */
     void *library; /* of dlopen, or NULL */
     int fd;        /* kept open while the library is loaded: its name must stay unique.  Or -1 */
     void *mapped;  /* side file */

@@ -303,13 +303,12 @@ static int64_t now_ns(void) {
 
 static void close_row(rt_profile *p, int64_t now) {
     if (p->open) p->rows[p->n - 1].ns = now - p->begin - p->rows[p->n - 1].start;
-    p->open = 0;
+    p->open = false;
 }
 
 static void mark(rt_run *r, int32_t op) {
     jitc_session *s = session_of(r);
     rt_profile *p = &s->profile;
-    const rt_artefact *a = r->artefact;
     int64_t now = now_ns();
     close_row(p, now);
     if (p->n == p->cap) {
@@ -319,17 +318,13 @@ static void mark(rt_run *r, int32_t op) {
         p->rows = rows;
         p->cap = cap;
     }
-    const rt_op *o = &a->ops[p->entry->ops + op];
-    const rt_message *at = o->message >= 0 ? &a->messages[o->message] : NULL;
-    p->rows[p->n++] = (jitc_profile_row){.name = rt_art_text(a, o->name),
-                                         .file = at ? rt_art_text(a, at->file) : "",
-                                         .line = at ? at->line : 0,
-                                         .start = now - p->begin};
-    p->open = 1;
+    p->rows[p->n++] = (jitc_profile_row){.op = op, .start = now - p->begin};
+    p->open = true;
 }
 
 void rt_profile_begin(jitc_session *s, const rt_art_entry *e) {
-    s->profile.n = s->profile.open = 0;
+    s->profile.n = s->profile.described = 0;
+    s->profile.open = false;
     s->profile.entry = e;
     if (s->profiling) s->profile.begin = now_ns();
 }
@@ -338,7 +333,26 @@ void rt_profile_end(jitc_session *s) {
     if (s->profiling) close_row(&s->profile, now_ns());
 }
 
-int jitc_session_profile(const jitc_session *s, const jitc_profile_row **rows) {
+/* What a row stands for is told here, where it costs no time that is measured. */
+static void describe_rows(jitc_session *s) {
+    const rt_artefact *a = s->m->a;
+    rt_profile *p = &s->profile;
+    for (; p->described < p->n; p->described++) {
+        int i = p->described;
+        jitc_profile_row *row = &p->rows[i];
+        const rt_op *o = &a->ops[p->entry->ops + row->op];
+        const rt_message *at = o->message >= 0 ? &a->messages[o->message] : NULL;
+        row->name = rt_art_text(a, o->name);
+        row->result = rt_art_text(a, o->result);
+        row->file = at ? rt_art_text(a, at->file) : "";
+        row->line = at ? at->line : 0;
+        if (o->flops < 0 || !rt_expr_eval(a, o->flops, s->symbols, &row->flops)) row->flops = 0;
+        if (o->bytes < 0 || !rt_expr_eval(a, o->bytes, s->symbols, &row->bytes)) row->bytes = 0;
+    }
+}
+
+int jitc_session_profile(jitc_session *s, const jitc_profile_row **rows) {
+    describe_rows(s);
     *rows = s->profile.rows;
     return s->profile.n;
 }

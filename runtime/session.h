@@ -20,7 +20,8 @@ enum { RT_BLOCK_HEAD = 64 };
 
 typedef struct rt_profile {
     jitc_profile_row *rows;
-    int n, cap, open;
+    int n, cap, described; /* described: so many rows have their names */
+    bool open; /* the last row has no end yet */
     int64_t begin;
     const rt_art_entry *entry;
 } rt_profile;

@@ -731,6 +731,29 @@ def empty_strided(size: List[int], stride: List[int], *, dtype: Optional[int] = 
 def empty_permuted(size: List[int], physical_layout: List[int], *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None) -> Tensor:
     return torch.full(size, 0, dtype=6 if dtype is None else dtype)
 
+def _arange_runtime(end: number, *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None) -> Tensor:
+    return torch._arange_runtime(0, end, 1, dtype=dtype)
+
+@overload("start")
+def _arange_runtime(start: number, end: number, *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None) -> Tensor:
+    return torch._arange_runtime(start, end, 1, dtype=dtype)
+
+@overload("start_step")
+def _arange_runtime(start: number, end: number, step: number = 1, *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None) -> Tensor:
+    """arange for a step, or bounds that are floats, that only the run knows."""
+    if torch.Float(step) == 0.0:
+        raise RuntimeError("step must be nonzero")
+    if start > end if step > 0 else start < end:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
+        n = -((torch.Int(start) - torch.Int(end)) // torch.Int(step))
+    else:
+        length = (torch.Float(end) - torch.Float(start)) / torch.Float(step)
+        if not (length < 4611686018427387904.0 and length > -4611686018427387904.0):
+            raise RuntimeError("unsupported range")
+        n = torch.ceil(length)
+    return torch._arange(start, end, step, n, dtype=dtype)
+
 def full_like(self: Tensor, fill_value: number, *, dtype: Optional[int] = None, layout: Optional[int] = None, device: Optional[Device] = None, pin_memory: Optional[bool] = None, memory_format: Optional[int] = None) -> Tensor:
     return torch.full(self.size(), fill_value, dtype=self.dtype if dtype is None else dtype)
 
@@ -879,9 +902,7 @@ def _all_but_channel(rank: int) -> List[int]:
 def _batch_norm_train(input: Tensor, weight: Optional[Tensor], bias: Optional[Tensor], running_mean: Optional[Tensor], running_var: Optional[Tensor], momentum: float, eps: float) -> Tuple[Tensor, Tensor, Tensor]:
     dims = torch._all_but_channel(input.dim())
     x = torch._widen(input)
-    n = input.numel() // input.size(1)
-    if n == 1 and input.dim() == 2:
-        raise ValueError("Expected more than 1 value per channel when training, got input size {}".format(input.size()))
+    n = torch._prod([input.size(d) for d in dims])
     mean = torch.mean(x, dims)
     centred = x - torch._channels(mean, input.dim())
     var = torch.mean(centred * centred, dims)
@@ -1016,7 +1037,7 @@ def renorm(self: Tensor, p: number, dim: int, maxnorm: number) -> Tensor:
 def softmax(self: Tensor, dim: int, dtype: Optional[int] = None) -> Tensor:
     d = self.dtype if dtype is None else dtype
     x = torch._widen(self.to(d))
-    e = torch.exp(x - torch.amax(x, [dim], True)) if x.numel() > 0 or x.dim() == 0 else torch.exp(x)
+    e = torch.exp(x - torch._amax(x, [dim], True))
     return (e / torch.sum(e, [dim], True)).to(d)
 
 def _softmax(self: Tensor, dim: int, half_to_float: bool) -> Tensor:
@@ -1031,7 +1052,7 @@ def _safe_softmax(self: Tensor, dim: int, dtype: Optional[int] = None) -> Tensor
 def log_softmax(self: Tensor, dim: int, dtype: Optional[int] = None) -> Tensor:
     d = self.dtype if dtype is None else dtype
     x = torch._widen(self.to(d))
-    c = x - torch.amax(x, [dim], True) if x.numel() > 0 or x.dim() == 0 else x
+    c = x - torch._amax(x, [dim], True)
     return (c - torch.log(torch.sum(torch.exp(c), [dim], True))).to(d)
 
 def _log_softmax(self: Tensor, dim: int, half_to_float: bool) -> Tensor:
@@ -1042,7 +1063,7 @@ def softmin(self: Tensor, dim: int, dtype: Optional[int] = None) -> Tensor:
 
 def logsumexp(self: Tensor, dim: BroadcastingList1[int], keepdim: bool = False) -> Tensor:
     x = torch._widen(self if self.is_floating_point() else self.to(6))
-    top = torch.amax(x, dim, True)
+    top = torch._amax(x, dim, True)
     top = torch.where(torch.abs(top) == inf, torch.zeros_like(top), top)
     y = torch.log(torch.sum(torch.exp(x - top), dim, True)) + top
     y = y if keepdim else torch.squeeze(y, dim)
@@ -1315,7 +1336,7 @@ def cov(self: Tensor, *, correction: int = 1, fweights: Optional[Tensor] = None,
 
 def corrcoef(self: Tensor) -> Tensor:
     c = torch.cov(self)
-    if self.dim() < 2:
+    if c.dim() < 2:
         return c / c
     else:
         s = torch.sqrt(torch.diagonal(c, 0, 0, 1))
@@ -1328,13 +1349,24 @@ def quantile(self: Tensor, q: float, dim: Optional[int] = None, keepdim: bool = 
 def quantile(self: Tensor, q: Tensor, dim: Optional[int] = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
     return torch._quantile(self, q.reshape([-1]), q.dim() == 0, dim, keepdim, interpolation)
 
-def _quantile(self: Tensor, q: Tensor, single: bool, dim: Optional[int], keepdim: bool, interpolation: str) -> Tensor:
+@overload("scalar")
+def nanquantile(self: Tensor, q: float, dim: Optional[int] = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
+    return torch._quantile(self, torch.full([1], q, dtype=self.dtype), True, dim, keepdim, interpolation, True)
+
+def nanquantile(self: Tensor, q: Tensor, dim: Optional[int] = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
+    return torch._quantile(self, q.reshape([-1]), q.dim() == 0, dim, keepdim, interpolation, True)
+
+def _quantile(self: Tensor, q: Tensor, single: bool, dim: Optional[int], keepdim: bool, interpolation: str, skip_nan: bool = False) -> Tensor:
     x = torch.flatten(self)
     if dim is not None:
         x = torch.movedim(self, dim, -1) if self.dim() > 0 else x
-    n = x.size(-1)
     s = torch.sort(x, -1)[0]
-    at = torch.where(torch.any(torch.isnan(x), -1, True), n - 1, q * (n - 1))
+    bad = torch.isnan(x)
+    if skip_nan:
+        at = q * torch.clamp_min(torch.sum(torch.logical_not(bad), -1, True) - 1, 0)
+    else:
+        last = x.size(-1) - 1
+        at = torch.where(torch.any(bad, -1, True), last, q * last)
     low = torch.floor(at)
     if interpolation == "lower":
         r = torch.gather(s, -1, low.to(4))
@@ -2256,6 +2288,35 @@ def softsign(self: Tensor) -> Tensor:
 def tanhshrink(self: Tensor) -> Tensor:
     return self - torch.tanh(self)
 
+def square(self: Tensor) -> Tensor:
+    return torch.pow(self, 2)
+
+@overload("Tensor")
+def ldexp(self: Tensor, other: Tensor) -> Tensor:
+    exact = self.is_floating_point() and not other.is_floating_point()
+    return self * torch.pow(2.0, other.to(self.dtype) if exact else other)
+
+@overload("Tensor_Tensor")
+def float_power(self: Tensor, exponent: Tensor) -> Tensor:
+    return torch.pow(self.to(7), exponent.to(7))
+
+@overload("Tensor_Scalar")
+def float_power(self: Tensor, exponent: number) -> Tensor:
+    return torch.pow(self.to(7), exponent)
+
+@overload("Scalar")
+def float_power(self: number, exponent: Tensor) -> Tensor:
+    return torch.pow(self, exponent.to(7))
+
+def special_ndtr(self: Tensor) -> Tensor:
+    return 0.5 * torch.erfc(self * -0.7071067811865476)
+
+def special_log_ndtr(self: Tensor) -> Tensor:
+    x = self if self.is_floating_point() else self.to(6)
+    t = x * 0.7071067811865476
+    far = torch.log(0.5 * torch.special_erfcx(-torch.clamp_max(t, -0.5))) - t * t
+    return torch.where(x < -1.0, far, torch.log1p(-0.5 * torch.erfc(t)))
+
 def logsigmoid(self: Tensor) -> Tensor:
     return torch.log_sigmoid(self)
 
@@ -2322,8 +2383,8 @@ def isin(element: number, test_elements: Tensor, *, assume_unique: bool = False,
     hit = torch.any(test_elements == element)
     return torch.logical_not(hit) if invert else hit
 
-def gcd(self: Tensor, other: Tensor) -> Tensor:
-    xs = torch.broadcast_tensors([torch.abs(self), torch.abs(other)])
+def _gcd(x: Tensor, y: Tensor) -> Tensor:
+    xs = torch.broadcast_tensors([torch.abs(x), torch.abs(y)])
     a = xs[0]
     b = xs[1]
     while torch.Bool(torch.any(b != 0)):
@@ -2333,11 +2394,20 @@ def gcd(self: Tensor, other: Tensor) -> Tensor:
         b = torch.where(done, b, r)
     return a.clone()
 
+def gcd(self: Tensor, other: Tensor) -> Tensor:
+    d = (self + other).dtype
+    return torch._gcd(self.to(d), other.to(d))
+
 def lcm(self: Tensor, other: Tensor) -> Tensor:
-    g = torch.gcd(self, other)
+    d = (self + other).dtype
+    x = self.to(d)
+    y = other.to(d)
+    g = torch._gcd(x, y)
     zero = g == 0
-    q = torch.div(self, torch.where(zero, torch.ones_like(g), g), rounding_mode="trunc")
-    return torch.where(zero, torch.zeros_like(g), torch.abs(q * other))
+    q = torch.div(x, torch.where(zero, torch.ones_like(g), g), rounding_mode="trunc")
+    if d == 0 or d == 1 or d == 2:  # C's arithmetic: the product is an int
+        return torch.where(zero, torch.zeros_like(g), torch.abs(q.to(3) * y.to(3)).to(d))
+    return torch.where(zero, torch.zeros_like(g), torch.abs(q * y))
 
 def _chebyshev(x: Tensor, coefficients: List[float]) -> Tensor:
     b0 = torch.full_like(x, coefficients[0])
@@ -2356,7 +2426,8 @@ def special_i0e(self: Tensor) -> Tensor:
     return torch.where(a <= 8.0, near, far / torch.sqrt(torch.clamp_min(a, 8.0)))
 
 def i0(self: Tensor) -> Tensor:
-    return torch.exp(torch.abs(self)) * torch.special_i0e(self)
+    x = self if self.is_floating_point() else self.to(6)
+    return torch.exp(torch.abs(x)) * torch.special_i0e(x)
 
 def special_i0(self: Tensor) -> Tensor:
     return torch.i0(self)

@@ -349,7 +349,6 @@ void jitc_close(jitc_context *c) {
         rt_tensor_release(c->slots[i].flat);
     }
     trace_end_call(c);
-    for (int i = 0; i < c->custom.n; i++) rt_ffi_free(c->custom.at[i]);
     lower_interp_free(c->in);
     ir_context_free(c->ir);
     rt_free(c->slots);

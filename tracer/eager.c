@@ -2,7 +2,7 @@
  *
  * What a name with arguments of given types means is kept, so that a loop of operators allocates nothing in the
  * context's arena. */
-#include "runtime/ffi.h"
+#include "lower/custom.h"
 #include "tracer/tracer.h"
 
 enum { MAX_ARGS = 64 };
@@ -390,44 +390,14 @@ jitc_t jitc_call_at(jitc_context *c, const char *name, int nargs, const jitc_arg
 
 /* ======================================================= custom operators */
 
-static bool letter_of(const ir_type *t, bool writes, rt_text *out) {
-    static const struct { ir_kind kind; const char *letter; } letters[] = {
-        {T_TENSOR, "T"}, {T_INT, "i"}, {T_FLOAT, "f"}, {T_BOOL, "b"}, {T_STR, "s"}};
-    if (t->kind == T_LIST || t->kind == T_OPTIONAL) {
-        if (t->kind == T_LIST) rt_text_str(out, "[");
-        bool ok = letter_of(t->elem[0], writes, out);
-        rt_text_str(out, t->kind == T_LIST ? "]" : "?");
-        return ok;
-    }
-    for (size_t i = 0; i < RT_COUNT(letters); i++)
-        if (t->kind == letters[i].kind) {
-            rt_text_str(out, writes && t->kind == T_TENSOR ? "M" : letters[i].letter);
-            return true;
-        }
-    return false;
-}
-
-static bool flat_signature(const ir_schema *s, rt_text *out) {
-    bool ok = !s->varargs && !s->varresults;
-    for (int i = 0; i < s->nparams; i++) ok = ok && letter_of(s->params[i].type, s->params[i].writes, out);
-    rt_text_str(out, ">");
-    for (int i = 0; i < s->nresults; i++) ok = ok && letter_of(s->results[i].type, s->results[i].alias && s->results[i].writes, out);
-    return ok && !out->failed;
-}
-
 typedef struct custom_job { jitc_context *c; const char *schema, *library, *symbol; void (*fn)(void); } custom_job;
 
 static bool bind_custom(jitc_context *c, ir_op *op, const custom_job *j) {
-    rt_text signature = {0};
+    const char *signature = op->custom->signature;
     char why[512];
-    rt_ffi *f = NULL;
-    if (!flat_signature(op->schema, &signature)) snprintf(why, sizeof why, "%s: a custom operator cannot have such a schema", j->schema);
-    else if (j->fn) f = rt_ffi_new(j->fn, signature.s, why, sizeof why);
-    else f = rt_ffi_open(j->library, j->symbol, signature.s, why, sizeof why);
-    rt_text_free(&signature);
+    rt_ffi *f = j->fn ? rt_ffi_new(j->fn, signature, why, sizeof why) : rt_ffi_open(j->library, j->symbol, signature, why, sizeof why);
     if (!f) return trace_fail(c, JITC_E_FILE, (trace_place){0}, "%s", why);
-    RT_PUSH(&c->own, &c->custom, f);
-    op->decl = f; /* where lower_apply finds it */
+    lower_custom_bind(c->ir, op, f);
     return true;
 }
 
@@ -435,18 +405,8 @@ static bool register_op(void *env) {
     custom_job *j = env;
     jitc_context *c = j->c;
     int before = c->ir->diags.n;
-    const char *colons = strstr(j->schema, "::");
-    if (!colons) return trace_fail(c, JITC_E_ARGUMENT, (trace_place){0}, "%s: the name of a custom operator needs a namespace", j->schema);
-    ir_schema *parsed = ir_schema_parse(c->ir, j->schema);
-    const char *name = ir_internn(c->ir, j->schema, strcspn(j->schema, "("));
-    if (parsed && !c->ir->nerrors && ir_op_find(c->ir, name))
-        return trace_fail(c, JITC_E_ARGUMENT, (trace_place){0}, "there is an operator '%s' already", name);
-    ir_op *op = parsed && !c->ir->nerrors
-                    ? ir_op_add(c->ir, ir_internn(c->ir, j->schema, (size_t)(colons - j->schema)), j->schema, OP_OPAQUE)
-                    : NULL;
-    if (!op || c->ir->nerrors) return trace_diagnostics(c, before, (trace_place){0});
-    op->effects |= EFF_SIDE | EFF_RAISES;
-    return bind_custom(c, op, j);
+    ir_op *op = ir_custom_add(c->ir, j->schema);
+    return op && !c->ir->nerrors ? bind_custom(c, op, j) : trace_diagnostics(c, before, (trace_place){0});
 }
 
 static jitc_status add_custom(custom_job *j) {

@@ -5,6 +5,7 @@
  * what the program does to them, and what it writes is written to them.  A guard that fails leaves everything as it
  * was, so the call can be done again eagerly; its path is recorded as one more variant. */
 #include "codegen/artefact.h"
+#include "lower/custom.h"
 #include "lower/entries.h"
 #include "lower/pass.h"
 #include "tracer/tracer.h"
@@ -187,8 +188,18 @@ static const char *first_error(jitc_context *c, int before) {
     return "it failed without a message";
 }
 
+/* The context's custom operators are also those of the compiled code. */
+static int find_custom(void *user, const char *name, const char *signature, jitc_op *out) {
+    const jitc_context *c = user;
+    const ir_op *op = ir_op_find(c->ir, name);
+    if (!op || !op->custom || !op->custom->call || strcmp(op->custom->signature, signature)) return 0;
+    *out = rt_ffi_op(op->full, op->custom->call);
+    return 1;
+}
+
 static bool load_module(call *x, variant *v, const char *path) {
-    jitc_status status = jitc_load(path, NULL, &v->module);
+    jitc_load_opts o = {.size = sizeof o, .find_op = find_custom, .user = x->c};
+    jitc_status status = jitc_load(path, &o, &v->module);
     if (status == JITC_OK) status = jitc_session_new(v->module, NULL, &v->session);
     if (status == JITC_OK) return true;
     v->why = ir_fmt(x->c->ir, "%s", jitc_error());

@@ -112,7 +112,6 @@ struct jitc_context {
     rt_map matches;       /* name and argument types -> overload */
     rt_text key;
     RT_VEC(trace_script) scripts;
-    RT_VEC(struct rt_ffi *) custom; /* owned */
     RT_VEC(jitc_graph *) graphs;
     RT_VEC(jitc_fn *) functions;
 };

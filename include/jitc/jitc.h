@@ -44,6 +44,9 @@ typedef struct jitc_compile_opts {
     int colour;              /* 1: messages with terminal colours */
     /* "thread", "address": the code reports what it does wrong to the sanitizer that the loading program is built with */
     const char *sanitize;
+    /* "SCHEMA" or "LIBRARY:SYMBOL=SCHEMA": custom operators that the model calls, see jitc_register_op; no library is opened */
+    const char *const *ops;
+    int nops;
 } jitc_compile_opts;
 
 /* Compiles `model` (.pt, .ir, .py) to `out`; the suffix says what: .so, .o or .a (with a .h beside), .ll, .s, .ir (with
@@ -336,15 +339,19 @@ extern "C" {
 #define jitc_arange(c, ...) jitc_apply(c, "arange", __VA_ARGS__)
 /* clang-format on */
 
-/* A custom operator: `symbol` of the shared object `library`, under a schema such as "my_ops::norm(Tensor x, float eps=1e-5) ->
- * Tensor".  All texts are borrowed for the call.  The library stays loaded until jitc_close.  The C function gets
+/* A custom operator: `symbol` of the shared object `library`, under a schema such as
+ *   my_ops::norms(Tensor x, float eps=1e-5) -> Tensor; x: f32[N, C] -> f32[N]
+ * What follows the semicolon may be left out.  It tells types of arguments and results: a size that no argument has is one
+ * that the function decides, and a tensor result that is not declared has dtype and rank of the first tensor argument and such
+ * sizes.  It is checked at every call.  A compiled module gets its functions when it is loaded: see jitc/ffi.h.
+ * All texts are borrowed for the call.  The library stays loaded until jitc_close.  The C function gets
  *   Tensor  const DLTensor *, contiguous (written in place, Tensor(a!): DLTensor *, with any strides)
  *   int     int64_t       float  double       bool  int32_t, 0 or 1       str  const char *
  *   T?      NULL for None, else as Tensor and str are passed; numbers by pointer
  *   T[]     int64_t n, const T *items (tensors: const DLTensor *const *)
  * and then, for each result that is not an argument written in place, a pointer to set: DLManagedTensorVersioned ** (taken),
  * int64_t *, double *, int32_t *.  It returns NULL, or why it failed ("ValueError: text"), which must stay valid.  Arguments
- * are borrowed for the call. */
+ * are borrowed for the call, and results must not share memory with them. */
 JITC_API jitc_status jitc_register_op(jitc_context *c, const char *schema, const char *library, const char *symbol);
 /* The same with a function of this program, cast to the type. */
 JITC_API jitc_status jitc_register_function(jitc_context *c, const char *schema, void (*fn)(void));

@@ -172,6 +172,10 @@ typedef struct jitc_load_opts {
     const void *weights; /* another set in the module's layout; aligned to 64; must outlive the module */
     size_t weights_bytes;
     const char *weights_path; /* the side file, where it is not beside the module */
+    /* Asked for a custom operator that `ops` lacks, during the load: 1 after filling *op (name may stay NULL), else 0.
+     * `signature` tells what it takes and gives: jitc/ffi.h has such a function. */
+    int (*find_op)(void *user, const char *name, const char *signature, struct jitc_op *op);
+    void *user;
 } jitc_load_opts;
 
 /* Loads a shared object that jitc wrote.  Its code runs in this process: load only what you trust.  *out:
@@ -284,13 +288,19 @@ JITC_API const char *jitc_session_error(const jitc_session *s);
 /* Class of the exception after JITC_E_RAISED, "IndexError"; else "". */
 JITC_API const char *jitc_session_error_class(const jitc_session *s);
 
-typedef struct jitc_profile_row {
-    const char *name, *file; /* live as long as the module */
+typedef struct jitc_profile_row { /* an operator, or several that were compiled into one */
+    const char *name;        /* "linear+relu"; texts live as long as the module */
+    const char *result;      /* types of what it gives: "f32[N, 64]" */
+    const char *file;
     int line;
-    int64_t start, ns; /* nanoseconds, start counted from that of the run */
+    int op;                  /* its number in its entry: the same in every run */
+    int64_t start, ns;       /* nanoseconds, start counted from that of the run */
+    /* What it takes by its shapes: multiplications and additions of matrix products and convolutions; operands and
+     * results.  0: nothing, or not known before the run. */
+    int64_t flops, bytes;
 } jitc_profile_row;
-/* Number of rows.  *rows: of the last run; borrowed until the next. */
-JITC_API int jitc_session_profile(const jitc_session *s, const jitc_profile_row **rows);
+/* Number of rows.  *rows: of the last run, in the order of time; borrowed until the next call of a run. */
+JITC_API int jitc_session_profile(jitc_session *s, const jitc_profile_row **rows);
 
 /* ======================================================= run */
 

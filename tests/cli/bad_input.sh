@@ -30,7 +30,14 @@ for at in 40 2000 20000 $((size / 2)) $((size - 40)); do # one flipped byte: ref
 done
 refuse "os system" tests/cli/data/os_system.pt
 refuse ".." tests/cli/data/dotdot.pt
+refuse 'no entry `data/0`' tests/cli/data/no_weight.pt --input "input=f32[N,16]"
 absent tests/evil ../evil "$work/../evil"
+for suffix in pt py ir so; do # neither read without an end nor waited for
+    ln -s /dev/zero "$work/zero.$suffix"
+    mkfifo "$work/fifo.$suffix"
+    expect 1 "not a regular file" "$jitc" show "$work/zero.$suffix"
+    expect 1 "not a regular file" "$jitc" show "$work/fifo.$suffix"
+done
 printf 'nonsense' >"$work/model.bin"
 refuse "model" "$work/model.bin"
 

@@ -32,71 +32,97 @@ static void start_counting(void) {}
 
 /* ---- the models */
 
-enum { RUNS = 5 };
+enum { RUNS = 5, MAX_IN = 2 };
 
-static void run(jitc_session *s, jitc_tensor *x, jitc_tensor **y) {
-    REQUIRE(jitc_run_tensors(s, "forward", 1, &x, 1, y) == JITC_OK, "%s", jitc_session_error(s));
+/* What a model is run with.  The first size of all inputs is the batch. */
+typedef struct model {
+    const char *name, *types[MAX_IN + 1];
+    struct { int ndim; int64_t shape[4]; int64_t most; /* i64 from 1 to this; 0: f32 */ } in[MAX_IN];
+    int nin;
+    int64_t batch; /* the largest */
+    bool varies;   /* smaller ones are run too */
+} model;
+
+static void run(jitc_session *s, int n, jitc_tensor **x, jitc_tensor **y) {
+    REQUIRE(jitc_run_tensors(s, "forward", n, x, 1, y) == JITC_OK, "%s", jitc_session_error(s));
 }
 
-static jitc_tensor *run_value(jitc_session *s, jitc_tensor *x) {
-    jitc_value arg = jitc_tensor_value(x), result;
-    REQUIRE(jitc_run(s, "forward", 1, &arg, &result) == JITC_OK, "%s", jitc_session_error(s));
+static jitc_tensor *run_value(jitc_session *s, int n, jitc_tensor **x) {
+    jitc_value args[MAX_IN], result;
+    for (int i = 0; i < n; i++) args[i] = jitc_tensor_value(x[i]);
+    REQUIRE(jitc_run(s, "forward", n, args, &result) == JITC_OK, "%s", jitc_session_error(s));
     return jitc_value_tensor(result);
 }
 
-static void dlpack(jitc_session *s, jitc_tensor *x) {
-    DLTensor in, out = {0};
-    const DLTensor *args[] = {&in};
-    jitc_tensor_describe(x, &in);
-    REQUIRE(jitc_run_dlpack(s, "forward", 1, args, 1, &out) == JITC_OK, "%s", jitc_session_error(s));
+static void dlpack(jitc_session *s, int n, jitc_tensor **x) {
+    DLTensor in[MAX_IN], out = {0};
+    const DLTensor *args[MAX_IN];
+    for (int i = 0; i < n; i++) {
+        jitc_tensor_describe(x[i], &in[i]);
+        args[i] = &in[i];
+    }
+    REQUIRE(jitc_run_dlpack(s, "forward", n, args, 1, &out) == JITC_OK, "%s", jitc_session_error(s));
 }
 
 /* All ways to run. */
-static void run_all(jitc_session *s, jitc_tensor *x, jitc_tensor *into, int n) {
-    for (int i = 0; i < n; i++) {
+static void run_all(jitc_session *s, int n, jitc_tensor **x, jitc_tensor *into, int times) {
+    for (int i = 0; i < times; i++) {
         jitc_tensor *y = NULL;
-        run(s, x, &y);
-        run(s, x, &into);
-        run_value(s, x);
-        dlpack(s, x);
+        run(s, n, x, &y);
+        run(s, n, x, &into);
+        run_value(s, n, x);
+        dlpack(s, n, x);
     }
 }
 
-static void quiet(const char *name, int threads, jitc_session *s, jitc_tensor *x, jitc_tensor *into) {
+static void quiet(const model *m, int threads, jitc_session *s, jitc_tensor **x, jitc_tensor *into) {
     long before = calls;
-    run_all(s, x, into, RUNS);
+    run_all(s, m->nin, x, into, RUNS);
     long n = calls - before;
-    REQUIRE(n == 0, "%s with %d threads, batch %lld: %ld calls of malloc and free in %d runs", name, threads,
-            (long long)jitc_tensor_shape(x)[0], n, 4 * RUNS);
+    REQUIRE(n == 0, "%s with %d threads, batch %lld: %ld calls of malloc and free in %d runs", m->name, threads,
+            (long long)jitc_tensor_shape(x[0])[0], n, 4 * RUNS);
 }
 
-/* `shape` is that of the largest input; its first size goes down by threes if the batch may vary. */
-static void test(const char *name, const char *input, int ndim, int64_t *shape, bool varies) {
-    const char *inputs[] = {input, NULL};
-    int64_t largest = shape[0];
+static void test_batch(deploy *d, const model *m, int threads, jitc_session *s, int64_t batch) {
+    jitc_tensor *x[MAX_IN], *y = NULL;
+    for (int i = 0; i < m->nin; i++) {
+        int64_t shape[4];
+        memcpy(shape, m->in[i].shape, sizeof shape);
+        shape[0] = batch;
+        x[i] = m->in[i].most ? deploy_ints(m->in[i].ndim, shape, m->in[i].most, (unsigned)batch)
+                             : deploy_floats(m->in[i].ndim, shape, (unsigned)batch);
+    }
+    run(s, m->nin, x, &y);
+    deploy_agrees(d, m->nin, x, y);
+    jitc_tensor *into = deploy_floats(jitc_tensor_ndim(y), jitc_tensor_shape(y), 0);
+    if (batch == m->batch) run_all(s, m->nin, x, into, 1);
+    quiet(m, threads, s, x, into);
+    deploy_agrees(d, m->nin, x, into);
+    deploy_agrees(d, m->nin, x, run_value(s, m->nin, x));
+    for (int i = 0; i < m->nin; i++) jitc_tensor_release(x[i]);
+    jitc_tensor_release(into);
+}
+
+static void test(const model *m) {
     deploy d;
-    REQUIRE(deploy_open(&d, name, inputs, NULL), "%s does not compile", name);
-    for (int threads = 1; threads <= 3; threads++) {
+    REQUIRE(deploy_open(&d, m->name, m->types, NULL), "%s does not compile", m->name);
+    for (int threads = 1; threads <= 2; threads++) {
         jitc_session *s = deploy_session(&d, threads);
-        for (int64_t n = largest; n >= (varies ? 1 : largest); n -= 3) {
-            shape[0] = n;
-            jitc_tensor *x = deploy_floats(ndim, shape, (unsigned)n), *y = NULL;
-            run(s, x, &y);
-            deploy_agrees(&d, x, y);
-            jitc_tensor *into = deploy_floats(jitc_tensor_ndim(y), jitc_tensor_shape(y), 0);
-            if (n == largest) run_all(s, x, into, 1);
-            quiet(name, threads, s, x, into);
-            deploy_agrees(&d, x, into);
-            deploy_agrees(&d, x, run_value(s, x));
-            jitc_tensor_release(x);
-            jitc_tensor_release(into);
-        }
+        for (int64_t n = m->batch; n >= (m->varies ? 1 : m->batch); n -= 3) test_batch(&d, m, threads, s, n);
         jitc_session_free(s);
     }
-    shape[0] = largest;
     deploy_close(&d);
-    printf("%s: no allocation after the first run\n", name);
+    printf("%s: no allocation after the first run\n", m->name);
 }
+
+static const model models[] = {
+    {"mlp", {"input=f32[N, 16]"}, {{2, {0, 16}, 0}}, 1, 10, true},
+    {"lenet", {"x=f32[N, 1, 28, 28]"}, {{4, {0, 1, 28, 28}, 0}}, 1, 4, true},
+    {"resnet_tiny", {"x=f32[N, 3, 32, 32]"}, {{4, {0, 3, 32, 32}, 0}}, 1, 2, false},
+    {"encoder_layer", {"src=f32[N, T, 32]"}, {{3, {0, 9, 32}, 0}}, 1, 5, true},
+    {"bert_tiny", {"input_ids=i64[N, T]", "attention_mask=i64[N, T]"}, {{2, {0, 7}, 9}, {2, {0, 7}, 1}}, 2, 4, true},
+    {"vit_tiny", {"x=f32[N, 3, 32, 32]"}, {{4, {0, 3, 32, 32}, 0}}, 1, 1, false},
+};
 
 int main(void) {
     start_counting();
@@ -104,9 +130,6 @@ int main(void) {
     void *volatile probe = malloc(1);
     free(probe);
     REQUIRE(calls > before, "calls are not counted");
-    test("mlp", "input=f32[N, 16]", 2, (int64_t[]){10, 16}, true);
-    test("lenet", "x=f32[N, 1, 28, 28]", 4, (int64_t[]){4, 1, 28, 28}, true);
-    test("resnet_tiny", "x=f32[N, 3, 32, 32]", 4, (int64_t[]){2, 3, 32, 32}, false);
-    test("encoder_layer", "src=f32[N, T, 32]", 3, (int64_t[]){5, 9, 32}, true);
+    for (size_t i = 0; i < RT_COUNT(models); i++) test(&models[i]);
     return 0;
 }

@@ -174,13 +174,25 @@ jitc_tensor *deploy_floats(int ndim, const int64_t *shape, unsigned seed) {
     return t;
 }
 
-void deploy_agrees(deploy *d, jitc_tensor *x, jitc_tensor *got) {
+jitc_tensor *deploy_ints(int ndim, const int64_t *shape, int64_t most, unsigned seed) {
+    jitc_tensor *t = NULL;
+    REQUIRE(jitc_tensor_new(JITC_I64, ndim, shape, &t) == JITC_OK, "%s", jitc_error());
+    int64_t *x = jitc_tensor_data(t);
+    for (int64_t i = 0; i < jitc_tensor_numel(t); i++) {
+        seed = seed * 1664525u + 1013904223u;
+        x[i] = 1 + (int64_t)(seed >> 8) % most;
+    }
+    return t;
+}
+
+void deploy_agrees(deploy *d, int n, jitc_tensor *const *x, jitc_tensor *got) {
     lower_method f;
     rt_env env = {0};
-    rt_value arg = rt_tensor_value(x), want = V_NULL;
+    rt_value args[8], want = V_NULL;
+    for (int i = 0; i < n; i++) args[i] = rt_tensor_value(x[i]);
     REQUIRE(jitc_model_method(d->model, "forward", &f), "no forward");
     lower_interp *in = lower_interp_new(d->model->module);
-    REQUIRE(lower_interp_call(in, f.func, 1, &arg, &want, &env), "interpreter: %s", env.message);
+    REQUIRE(lower_interp_call(in, f.func, n, args, &want, &env), "interpreter: %s", env.message);
     REQUIRE(want.tag == V_TENSOR && want.tensor->ndim == jitc_tensor_ndim(got) &&
                 !memcmp(want.tensor->shape, jitc_tensor_shape(got), (size_t)want.tensor->ndim * 8),
             "the shapes differ");

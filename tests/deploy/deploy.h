@@ -39,8 +39,10 @@ void deploy_bits(rt_text *out, rt_value v);
 
 /* A tensor of small random numbers that depend on `seed` alone; owned. */
 jitc_tensor *deploy_floats(int ndim, const int64_t *shape, unsigned seed);
-/* Compares `got` with what the interpreter gives for forward(x): f32, to 1e-4. */
-void deploy_agrees(deploy *d, jitc_tensor *x, jitc_tensor *got);
+/* The same of i64, from 1 to `most`. */
+jitc_tensor *deploy_ints(int ndim, const int64_t *shape, int64_t most, unsigned seed);
+/* Compares `got` with what the interpreter gives for forward(x[0], ..., x[n - 1]): f32, to 1e-4. */
+void deploy_agrees(deploy *d, int n, jitc_tensor *const *x, jitc_tensor *got);
 
 /* What every model's name in tests/models is given to, in alphabetic order; names: those that the program was called with, or
  * all. */

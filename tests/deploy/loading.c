@@ -30,7 +30,7 @@ static void runs(deploy *d, jitc_module *m) {
     jitc_tensor *x = deploy_floats(2, (int64_t[]){5, 16}, 1), *y = NULL;
     REQUIRE(jitc_session_new(m, NULL, &s) == JITC_OK, "%s", jitc_error());
     REQUIRE(jitc_run_tensors(s, "forward", 1, &x, 1, &y) == JITC_OK, "%s", jitc_session_error(s));
-    deploy_agrees(d, x, y);
+    deploy_agrees(d, 1, &x, y);
     jitc_tensor_release(x);
     jitc_session_free(s);
 }

@@ -97,7 +97,7 @@ static const rt_param params[] = {{T(PARAM_W), DT_F32, 1, 4, 0, 12, 0, 0}};
 static const rt_state states[] = {{T(COUNTER), 13, 0}, {T(TOTAL), 14, 1}};
 static const rt_guard guards[] = {{4, 6, '<', 1}};
 static const rt_write writes[] = {{0, 0}, {0, 1}};
-static const rt_op ops[] = {{T(OP_ADD), 0, 3}};
+static const rt_op ops[] = {{T(OP_ADD), 0, 6, 0, 0}};
 static const rt_text_ref hosts[] = {T(SCALE)};
 static _Alignas(64) const float weights[16] = {1, 2, 3};
 
@@ -619,6 +619,7 @@ Test(runtime, profile) {
     check_forward(s, 9);
     cr_assert_eq(jitc_session_profile(s, &rows), 1);
     cr_assert(!strcmp(rows[0].name, "add") && rows[0].line == 12 && rows[0].ns >= 0);
+    cr_assert(rows[0].op == 0 && rows[0].flops == 8 && rows[0].bytes == 18);
     jitc_session_free(s);
     jitc_module_release(m);
 }

@@ -1,0 +1,196 @@
+/* layout.c: chooses the order in memory of what one kernel hands to others.
+ * in, out: grouped.  Semantics stay: an order changes addresses only (nest.c).
+ *
+ * Channels last (N, spatial dims, C) suits convolutions: the channels of a pixel are the columns of a register tile, and a
+ * row of the window is one run of memory.  Results of convolutions get it; a kernel that reads something in an order writes
+ * as it reads.  Only where nobody but kernels reads a result, and nobody takes its fastest dim apart (a flattened image
+ * would be read in jumps). */
+#include "lower/fused.h"
+#include "lower/nest.h"
+
+typedef struct layouter {
+    ir_module *m;
+    ir_func *f;
+    fused **at; /* by node id of kernels; NULL: not built yet */
+    int changes;
+} layouter;
+
+static bool is_struct(const ir_node *n, ir_struct_id id) { return n->op->cls == OP_STRUCT && n->op->id == (int)id; }
+
+static const fused *fused_of(layouter *x, ir_node *kernel) {
+    fused **at = &x->at[kernel->id];
+    if (!*at) {
+        *at = RT_NEW(&x->m->c->arena, fused);
+        if (!lower_fused(x->m, kernel, *at)) (*at)->k = NULL;
+    }
+    return (*at)->k ? *at : NULL;
+}
+
+/* ---- who reads */
+
+typedef struct reading { const ir_exprs *x; nest_facts *facts; unsigned char *seen; int operand, dim; bool ok; } reading;
+
+static void check_reads(reading *r, const ir_expr *e) {
+    if (!e || r->seen[e->id] || !r->ok) return;
+    r->seen[e->id] = 1;
+    if (e->op == X_LOAD && e->i == r->operand) r->ok = nest_facts_of(r->facts, e->args[r->dim])->affine;
+    for (int i = 0; i < e->n; i++) check_reads(r, e->args[i]);
+}
+
+/* Is every index into dim `dim` of the value affine? */
+static bool reads_whole(layouter *x, ir_node *kernel, const ir_value *v, int dim) {
+    const fused *f = fused_of(x, kernel);
+    if (!f || f->k->write) return false;
+    const comp *k = f->k;
+    rt_arena *a = &x->m->c->arena;
+    for (int i = 0; i < f->operands.n; i++) {
+        if (f->operands.at[i] != v) continue;
+        reading r = {&k->x, RT_ARRAY(a, nest_facts, k->x.n + 1), RT_ARRAY(a, unsigned char, k->x.n + 1), i, dim, true};
+        for (int s = 0; s < k->nstate; s++) check_reads(&r, k->init[s]), check_reads(&r, k->elem[s]);
+        for (int s = 0; s < k->nout; s++) check_reads(&r, k->out[s]);
+        for (int s = 0; s < k->checks.n; s++) check_reads(&r, k->checks.at[s].index);
+        if (!r.ok) return false;
+    }
+    return true;
+}
+
+/* The kernel that a use belongs to: itself, or around a core node; NULL: none. */
+static ir_node *reader(const ir_use *u) {
+    if (!u->node) return NULL;
+    if (is_struct(u->node, S_KERNEL)) return u->node;
+    ir_node *in = u->node->block->owner;
+    return in && is_struct(in, S_KERNEL) ? in : NULL;
+}
+
+/* Do all readers take the fastest dim as a whole? */
+static bool may_have_order(layouter *x, const ir_value *v, const ir_layout *order) {
+    if (!v->uses) return false;
+    for (const ir_use *u = v->uses; u; u = u->next) {
+        ir_node *k = reader(u);
+        if (!k || !reads_whole(x, k, v, order->order[v->type->rank - 1])) return false;
+    }
+    return true;
+}
+
+/* ---- choosing */
+
+static bool is_one(const ir_dim *d) {
+    int64_t n;
+    return ir_dim_is_const(d, &n) && n == 1;
+}
+
+/* Would channels last be another order at all? */
+static bool differs(const ir_type *t) {
+    bool spatial = false;
+    for (int d = 2; d < t->rank; d++) spatial = spatial || !is_one(t->dims[d]);
+    return spatial && !is_one(t->dims[1]);
+}
+
+static const ir_layout *channels_last(ir_context *c, int rank) {
+    ir_layout *l = RT_NEW(&c->arena, ir_layout);
+    for (int i = 1; i + 1 < rank; i++) l->order[i] = (uint8_t)(i + 1);
+    l->order[rank - 1] = 1;
+    return l;
+}
+
+static const ir_node *convolution(const ir_node *kernel) {
+    for (const ir_node *n = kernel->blocks[0]->first; n; n = n->next)
+        if (n->op->cls == OP_CONTRACT && n->op->body && !strcmp(n->op->body, "conv")) return n;
+    return NULL;
+}
+
+/* With groups a tile would have to take the channels apart; one channel each is a map over them (stencil.c). */
+static bool suits(const ir_node *conv) {
+    const ir_dim *channels = conv->out[0]->type->dims[1], *in = conv->in[0]->type->dims[1];
+    int64_t n;
+    for (int i = 0; i < conv->nin; i++) {
+        const rt_value *v = ir_const_of(conv->in[i]);
+        const char *name = conv->op->schema->params[i].name;
+        if (!strcmp(name, "transposed") && v && v->i) return false;
+        if (!strcmp(name, "groups") && v && v->i != 1 && !(ir_dim_is_const(channels, &n) && n == v->i && in == channels)) return false;
+    }
+    return true;
+}
+
+/* The access to the largest operand that has an order; NULL: there is none whose address is affine. */
+static const nest_access *leading(const nest *t) {
+    const nest_access *best = NULL;
+    int64_t most = -1, n, d;
+    for (int i = 0; i < t->accesses.n; i++) {
+        const nest_access *a = &t->accesses.at[i];
+        const ir_value *v = t->f->operands.at[a->load->i];
+        if (!v->layout || a->rest_uses) continue;
+        n = 1;
+        for (int k = 0; k < v->type->rank; k++) n *= ir_dim_is_const(v->type->dims[k], &d) && d < INT32_MAX && n < INT32_MAX ? d : 1;
+        if (n <= most) continue;
+        most = n;
+        best = a;
+    }
+    return best;
+}
+
+/* The order in which the result is met when its largest ordered operand is read in memory order; NULL: row-major. */
+static const ir_layout *followed(layouter *x, ir_node *kernel) {
+    const fused *f = fused_of(x, kernel);
+    int rank = kernel->out[0]->type->rank, place[RT_MAX_RANK], n = 0;
+    int64_t step[RT_MAX_RANK];
+    nest t;
+    if (!f || f->k->write || f->k->ndims != rank) return NULL; /* its dims are split */
+    nest_build(x->m->c, f, kernel->out[0], &t);
+    const nest_access *a = leading(&t);
+    if (!a) return NULL;
+    ir_layout *l = RT_NEW(&x->m->c->arena, ir_layout);
+    for (int d = 0; d < rank; d++) {
+        l->order[d] = (uint8_t)d;
+        if (a->coef[d] && !is_one(f->k->dims[d]) && ir_dim_is_const(a->coef[d], &step[d])) place[n++] = d;
+    }
+    bool same = true;
+    for (int i = 0; i < n; i++) { /* selection sort over the places of the dims that move */
+        for (int k = i + 1; k < n; k++) {
+            uint8_t p = l->order[place[i]], q = l->order[place[k]];
+            if (step[q] <= step[p]) continue;
+            l->order[place[i]] = q;
+            l->order[place[k]] = p;
+            same = false;
+        }
+    }
+    return same ? NULL : l;
+}
+
+static const ir_layout *wanted(layouter *x, ir_node *kernel) {
+    const ir_type *t = kernel->out[0]->type;
+    const ir_node *conv = convolution(kernel);
+    if (t->kind != T_TENSOR || t->rank < 3) return NULL;
+    if (conv) return suits(conv) && conv->out[0]->type == t && differs(t) ? channels_last(x->m->c, t->rank) : NULL;
+    return followed(x, kernel);
+}
+
+static void choose(layouter *x, ir_node *kernel) {
+    const ir_layout *order = wanted(x, kernel);
+    const fused *f = order ? fused_of(x, kernel) : NULL;
+    comp_kind kind = f ? lower_comp_kind(f->k) : CK_NONE;
+    if (kind != CK_MAP && kind != CK_REDUCE && kind != CK_CONTRACT) return;
+    for (int i = 0; i < kernel->nout; i++)
+        if (!may_have_order(x, kernel->out[i], order)) return;
+    for (int i = 0; i < kernel->nout; i++) kernel->out[i]->layout = order;
+    x->changes++;
+}
+
+static void layout_block(layouter *x, ir_block *b) {
+    for (ir_node *n = b->first; n; n = n->next) {
+        if (is_struct(n, S_KERNEL)) choose(x, n);
+        else
+            for (int i = 0; i < n->nblocks; i++) layout_block(x, n->blocks[i]);
+    }
+}
+
+int lower_layout(ir_module *m) {
+    int changes = 0;
+    for (int i = 0; i < m->funcs.n; i++) {
+        ir_func *f = m->funcs.entries[i].value;
+        layouter x = {.m = m, .f = f, .at = RT_ARRAY(&m->c->arena, fused *, f->nnodes)};
+        layout_block(&x, f->body);
+        changes += x.changes;
+    }
+    return changes;
+}

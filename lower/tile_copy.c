@@ -1,0 +1,161 @@
+/* tile_copy.c: what runs before a contraction on tiles: the zero-padded copy of a factor, and the packing of B in panels
+ * [batch][N / TILE_N][K][TILE_N] where it is no param. */
+#include "lower/emit.h"
+
+typedef const ir_dim *D;
+
+static D num(emit *e, int64_t x) { return ir_dim_const(e->c, x); }
+static D size_of(const emit *e, int loop) { return e->t.loops.at[loop].size; }
+
+static int input_number(const emit *e, int operand) {
+    for (int i = 0; i < e->kernel->nin; i++)
+        if (e->kernel->in[i] == e->f->operands.at[operand]) return i;
+    return -1;
+}
+
+/* ---- the padded copy */
+
+D sched_copy_elements(emit *e, const tile_copy *c) {
+    D n = num(e, 1);
+    for (int d = 0; d < c->load->n; d++) n = ir_dim_mul(e->c, n, c->size[d]);
+    return n;
+}
+
+/* What one vector loop of the copy covers: dims in which the operand lies in one run, or its contiguous dim. */
+typedef struct run {
+    uint32_t dims;         /* by bit */
+    D width, valid;        /* elements of the copy and of the operand */
+    D step, copy_step;     /* of the operand and the copy, per element */
+    int64_t shift;
+} run;
+
+static bool same(D a, int64_t shift, D b) { return shift == 0 && a == b; }
+
+static bool is_one(D d) {
+    int64_t x;
+    return ir_dim_is_const(d, &x) && x == 1;
+}
+
+/* The last dims in the copy's order, as far as the operand has them in one run as well, counted as one. */
+static run last_run(emit *e, const tile_copy *c, const ir_type *t, const D *stride) {
+    int n = t->rank - 1, d = c->order[n];
+    run r = {1u << d, c->size[d], t->dims[d], stride[d], num(e, 1), c->shift[d]};
+    while (n > 0 && same(r.width, r.shift, r.valid)) {
+        int s = c->order[--n];
+        int64_t inner;
+        if (stride[s] != ir_dim_mul(e->c, r.step, r.valid) || !ir_dim_is_const(r.width, &inner) || inner > INT32_MAX) break;
+        r.dims |= 1u << s;
+        r.width = ir_dim_mul(e->c, r.width, c->size[s]);
+        r.valid = ir_dim_mul(e->c, r.valid, t->dims[s]);
+        r.shift = c->shift[s] * inner;
+    }
+    return r;
+}
+
+static run choose_run(emit *e, const tile_copy *c, const ir_type *t, const D *stride, const D *copy_stride) {
+    run r = last_run(e, c, t, stride);
+    for (int d = 0; d < t->rank && !is_one(r.step); d++)
+        if (is_one(stride[d]) && !is_one(t->dims[d])) r = (run){1u << d, c->size[d], t->dims[d], stride[d], copy_stride[d], c->shift[d]};
+    return r;
+}
+
+static k_value *inside(k_builder *b, k_value *p, k_value *n) { return k_2(b, K_AND, k_2(b, K_GE, p, k_i64(b, 0)), k_2(b, K_LT, p, n)); }
+
+/* The index g within `size`; g becomes what counts the slower ones. */
+static k_value *split(emit *x, k_value **g, D size) {
+    k_value *n = sched_dim(x, size), *i = k_2(&x->b, K_REM, *g, n);
+    *g = k_2(&x->b, K_DIV, *g, n);
+    return i;
+}
+
+static k_value *move(emit *x, k_value *at, k_value *i, D step) { return step ? k_add(&x->b, at, k_mul(&x->b, i, sched_dim(x, step))) : at; }
+
+/* Grid over all runs of the copy; a run is a vector loop; outside of the operand it is 0. */
+void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
+    emit x = sched_before(e, "pad");
+    k_builder *b = &x.b;
+    ir_value *v = e->f->operands.at[operand];
+    D stride[RT_MAX_RANK], copy_stride[RT_MAX_RANK], rows = num(e, 1);
+    ir_layout order;
+    memcpy(order.order, c->order, sizeof order.order);
+    nest_strides(e->c, v->type->rank, v->type->dims, v->layout, stride);
+    nest_strides(e->c, v->type->rank, c->size, &order, copy_stride);
+    run r = choose_run(e, c, v->type, stride, copy_stride);
+    k_buffer *in = sched_buffer(&x, LB_IN, input_number(e, operand), v->type->dtype, NULL, "in");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, c), "padded");
+    for (int d = 0; d < v->type->rank; d++)
+        if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, c->size[d]);
+    x.launch->grid = rows;
+    x.launch->cost = r.width;
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *from = k_i64(b, 0), *to = from, *ok = NULL;
+    for (int i = v->type->rank - 1; i >= 0; i--) {
+        int d = c->order[i];
+        if (r.dims >> d & 1) continue;
+        k_value *q = split(&x, &g, c->size[d]), *p = k_add(b, q, k_i64(b, c->shift[d]));
+        from = move(&x, from, p, stride[d]);
+        to = move(&x, to, q, copy_stride[d]);
+        if (same(c->size[d], c->shift[d], v->type->dims[d])) continue;
+        k_value *here = inside(b, p, sched_dim(&x, v->type->dims[d]));
+        ok = ok ? k_2(b, K_AND, ok, here) : here;
+    }
+    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), sched_dim(&x, r.width), 1)), *p = k_add(b, j, k_i64(b, r.shift));
+    if (!same(r.width, r.shift, r.valid)) {
+        k_value *here = inside(b, p, sched_dim(&x, r.valid));
+        ok = ok ? k_2(b, K_AND, ok, here) : here;
+    }
+    k_value *at = move(&x, from, p, r.step);
+    k_store(b, out, move(&x, to, j, r.copy_step), ok ? k_load_if(b, in, at, ok, NULL) : k_load(b, in, at));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+    RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
+}
+
+/* ---- panels */
+
+static D panel_elements(emit *e, const tiles *t) {
+    D n = ir_dim_mul(e->c, ir_dim_mul(e->c, sched_tiles_panels(e, t), sched_tiles_k(e, t)), num(e, TILE_N));
+    for (int l = 0; l < t->nloop; l++)
+        if (sched_tiles_batch(e, t, l)) n = ir_dim_mul(e->c, n, size_of(e, l));
+    return n;
+}
+
+/* Grid over batch, panel and k, k fastest: one row of TILE_N elements each. */
+static void pack_kernel(emit *e, const tiles *t) {
+    emit x = sched_before(e, "pack");
+    k_builder *b = &x.b;
+    const comp *k = e->f->k;
+    ir_value *v = e->f->operands.at[t->b];
+    D elements = panel_elements(e, t), rows = ir_dim_floordiv(e->c, elements, num(e, TILE_N)), width = size_of(e, t->nloop);
+    k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
+                                 : sched_buffer(&x, LB_IN, input_number(e, t->b), v->type->dtype, NULL, "in");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, t->copy[0].on || t->copy[1].on, v->type->dtype, elements, "panels");
+    x.launch->grid = rows;
+    x.launch->cost = num(e, TILE_N * 2);
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *row = g;
+    k_value *at = t->ba.rest ? sched_value(&x, k_memo_new(b->k), t->ba.rest) : k_i64(b, 0);
+    for (int i = t->nr - 1; i >= 0; i--) at = move(&x, at, split(&x, &g, k->rdims[t->rvar[i] - k->ndims]), t->ba.coef[t->rvar[i]]);
+    k_value *first = k_mul(b, split(&x, &g, sched_tiles_panels(e, t)), k_i64(b, TILE_N));
+    for (int l = t->nloop - 1; l >= 0; l--)
+        if (sched_tiles_batch(e, t, l)) at = move(&x, at, split(&x, &g, size_of(e, l)), nest_coef(&e->t, &t->ba, l));
+    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1)), *column = k_add(b, first, j);
+    k_value *elem = k_load_if(b, in, move(&x, at, column, nest_coef(&e->t, &t->ba, t->nloop)), k_2(b, K_LT, column, sched_dim(&x, width)), NULL);
+    k_store(b, out, k_add(b, k_mul(b, row, k_i64(b, TILE_N)), j), elem);
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+    RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
+}
+
+void sched_tiles_copies(emit *e, const tiles *t, k_buffer **A, k_buffer **B) {
+    rt_dtype a = e->f->operands.at[t->a]->type->dtype, b = e->f->operands.at[t->b]->type->dtype;
+    *A = e->in[t->a];
+    *B = e->in[t->b];
+    if (t->copy[0].on) {
+        sched_copy_kernel(e, t->a, &t->copy[0]);
+        *A = sched_buffer(e, LB_SCRATCH, 0, a, sched_copy_elements(e, &t->copy[0]), "padded");
+    }
+    if (t->copy[1].on) sched_copy_kernel(e, t->b, &t->copy[1]);
+    if (t->packed) *B = sched_buffer(e, LB_IN, t->bin, b, NULL, "panels");
+    if (t->run_time) pack_kernel(e, t);
+    if (t->run_time) *B = sched_buffer(e, LB_SCRATCH, t->copy[0].on || t->copy[1].on, b, panel_elements(e, t), "panels");
+    else if (t->copy[1].on) *B = sched_buffer(e, LB_SCRATCH, 0, b, sched_copy_elements(e, &t->copy[1]), "padded");
+}

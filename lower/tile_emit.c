@@ -1,0 +1,304 @@
+/* tile_emit.c: the loops of a contraction on register tiles.
+ *
+ * Rows in tiles of at most TILE_M, balanced so that there are two heights at most when their number is known; else tiles of
+ * TILE_M whose last one repeats the last row, and single rows.  A grid item is a group of tiles times some panels: panels
+ * outside, so that one stays in the cache for the whole group.  Where A's rows are no arithmetic sequence, a table of the
+ * group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
+#include "lower/emit.h"
+
+enum { GROUP = 16 /* tiles of rows that share a panel while it is in the cache */, ITEM_FLOPS = 1 << 20 };
+
+typedef const ir_dim *D;
+
+static D num(emit *e, int64_t x) { return ir_dim_const(e->c, x); }
+static D ceil_div(emit *e, D a, int64_t b) { return ir_dim_floordiv(e->c, ir_dim_add(e->c, a, num(e, b - 1)), num(e, b)); }
+static D size_of(const emit *e, int loop) { return e->t.loops.at[loop].size; }
+static k_value *dim_or_zero(emit *e, D d) { return d ? sched_dim(e, d) : k_i64(&e->b, 0); }
+
+static int64_t hint(D d, int64_t otherwise) {
+    int64_t x;
+    return ir_dim_is_const(d, &x) ? x : otherwise;
+}
+
+typedef struct plan {
+    const tiles *t;
+    k_buffer *A, *B, *acc, *rows; /* rows: A's address of each row of the group, NULL: linear */
+    k_value *a0, *b0;             /* addresses for the batch */
+    k_value *M, *N, *tlo;         /* tlo: first tile of the group */
+    D kall;
+    bool known;                   /* the number of rows is */
+    int inside;                   /* segments that the micro-kernel runs through: 1 or 2 */
+} plan;
+
+static bool outer_only(const emit *e, const tiles *t, int l) { return l < e->t.nouter && l != t->nloop && l != t->mloop; }
+
+static k_value *outer_address(emit *e, const tiles *t, const nest_access *a) {
+    k_builder *b = &e->b;
+    k_value *at = a->rest ? sched_value(e, k_memo_new(b->k), a->rest) : k_i64(b, 0);
+    for (int l = 0; l < e->t.nouter; l++)
+        if (nest_coef(&e->t, a, l) && outer_only(e, t, l)) at = k_add(b, k_mul(b, e->var[l], sched_dim(e, nest_coef(&e->t, a, l))), at);
+    return at;
+}
+
+/* ---- the micro-kernel */
+
+/* more: starts from acc, else from 0; ak, bk: steps of the factors per k, 0 where they are not known. */
+typedef struct shape { int rows; rt_dtype a, b; int64_t ak, bk; bool table, segments, more, cols; } shape;
+
+static void whole_tile(k_builder *b, k_buffer *to, k_buffer *from, int rows) {
+    k_inst *i = k_for(b, KL_UNROLL, 0, k_i64(b, 0), k_i64(b, rows), 1);
+    k_inst *j = k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1);
+    k_value *at = k_add(b, k_mul(b, k_var(i), k_i64(b, TILE_N)), k_var(j));
+    k_store(b, to, at, from ? k_load(b, from, at) : k_float(b, to->dtype, 0));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
+/* acc[rows x TILE_N] (+)= A * B over K, and over S segments, as a kernel of its own that all groups of the module share.
+ * acc goes through memory (384 bytes in the first cache): little against K, and the code stays small. */
+static k_kernel *micro_kernel(emit *e, shape s) {
+    const char *name = ir_fmt(e->c, "tile_%dx%d_%s%lld_%s%lld%s%s%s%s", s.rows, TILE_N, rt_dtypes[s.a].name, (long long)s.ak,
+                              rt_dtypes[s.b].name, (long long)s.bk, s.table ? "_rows" : "",
+                              s.segments ? "_segments" : "", s.more ? "_more" : "", s.cols ? "_cols" : "");
+    k_kernel *k = rt_map_get(e->shared, name);
+    if (k) return k;
+    k = k_kernel_new(e->c, name);
+    k_buffer *acc = k_arg(k, DT_F32, "acc"), *A = k_arg(k, s.a, "A"), *B = k_arg(k, s.b, "B"), *R = s.table ? k_arg(k, DT_I64, "rows") : NULL;
+    k_value *K = k_scalar(k, DT_I64, "K"), *ak = s.ak ? NULL : k_scalar(k, DT_I64, "ak"), *bk = s.bk ? NULL : k_scalar(k, DT_I64, "bk");
+    k_value *row = s.table ? NULL : k_scalar(k, DT_I64, "row"), *width = s.cols ? k_scalar(k, DT_I64, "cols") : NULL;
+    k_value *S = s.segments ? k_scalar(k, DT_I64, "S") : NULL, *as = S ? k_scalar(k, DT_I64, "as") : NULL, *bs = S ? k_scalar(k, DT_I64, "bs") : NULL;
+    k_buffer *tile = k_scratch(k, KS_REGISTER, DT_F32, s.rows * TILE_N, "tile");
+    k_builder b = k_build(k);
+    if (!ak) ak = k_i64(&b, s.ak);
+    if (!bk) bk = k_i64(&b, s.bk);
+    k_value *from[K_MAX_TILE] = {k_i64(&b, 0)}, *at[K_MAX_TILE], *bat = k_i64(&b, 0);
+    int n = s.table ? s.rows : 1;
+    for (int i = 0; i < n && R; i++) from[i] = k_load(&b, R, k_i64(&b, i));
+    whole_tile(&b, tile, s.more ? acc : NULL, s.rows);
+    k_value *seg = S ? k_var(k_for(&b, KL_SERIAL, 0, k_i64(&b, 0), S, 1)) : NULL;
+    for (int i = 0; i < n; i++) at[i] = S ? k_add(&b, from[i], k_mul(&b, seg, as)) : from[i];
+    if (S) bat = k_mul(&b, seg, bs);
+    if (n == 1 && !row) row = k_i64(&b, 0);
+    k_contract_tile(&b, tile, s.rows, TILE_N, K, A, n, at, row, ak, B, bat, bk, width, s.rows == 1 ? 4 : 1);
+    if (S) k_end(&b, 0, NULL);
+    whole_tile(&b, acc, tile, s.rows);
+    rt_map_put(&e->c->arena, e->shared, name, k);
+    return k;
+}
+
+/* Rows of the tile at hand: rows[0] where is_first, else rows[1] (0: there are none). */
+typedef struct heights { int rows[2]; k_value *is_first; } heights;
+
+typedef struct place { k_value *a, *table, *bk; } place; /* where a tile's factors begin; table: index of its first row in `rows` */
+
+static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    const tile_segment *s = &t->seg[t->nseg - 1], *outer = p->inside > 1 ? s - 1 : NULL;
+    int64_t ak = s->a ? hint(s->a, 0) : 0, bk = s->b ? hint(s->b, 0) : 0;
+    if (ak != 1) ak = 0; /* other steps are rare: one kernel for all of them */
+    if (bk != TILE_N) bk = 0;
+    k_kernel *k = micro_kernel(e, (shape){rows, p->A->dtype, p->B->dtype, ak, bk, p->rows != NULL, outer != NULL, t->nseg > p->inside, cols != NULL});
+    k_value *scalars[8];
+    int n = 0;
+    scalars[n++] = sched_dim(e, s->size);
+    if (!ak) scalars[n++] = dim_or_zero(e, s->a);
+    if (!bk) scalars[n++] = dim_or_zero(e, s->b);
+    if (!p->rows) scalars[n++] = t->mloop >= 0 ? dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop)) : k_i64(b, 0);
+    if (cols) scalars[n++] = cols;
+    if (outer) {
+        scalars[n++] = sched_dim(e, outer->size);
+        scalars[n++] = dim_or_zero(e, outer->a);
+        scalars[n++] = dim_or_zero(e, outer->b);
+    }
+    k_call(b, k, (k_buffer *[]){p->acc, p->A, p->B, p->rows}, (k_value *[]){k_i64(b, 0), at.a, at.bk, at.table}, scalars);
+}
+
+static void call_height(emit *e, plan *p, const heights *h, place at, k_value *cols) {
+    k_builder *b = &e->b;
+    if (!h->rows[1]) {
+        call_micro(e, p, h->rows[0], at, cols);
+        return;
+    }
+    k_if(b, h->is_first);
+    call_micro(e, p, h->rows[0], at, cols);
+    k_else(b, 0, NULL);
+    call_micro(e, p, h->rows[1], at, cols);
+    k_end(b, 0, NULL);
+}
+
+/* acc += over the segments seg[i..].  left: columns from the panel's first on; NULL: all of the panel is there. */
+static void reduce_from(emit *e, plan *p, int i, const heights *h, place at, k_value *left) {
+    k_builder *b = &e->b;
+    const tile_segment *s = &p->t->seg[i];
+    if (i < p->t->nseg - p->inside) {
+        k_value *r = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, s->size), 1));
+        at.a = k_add(b, at.a, k_mul(b, r, dim_or_zero(e, s->a)));
+        at.bk = k_add(b, at.bk, k_mul(b, r, dim_or_zero(e, s->b)));
+        reduce_from(e, p, i + 1, h, at, left);
+        k_end(b, 0, NULL);
+        return;
+    }
+    if (!left || p->t->packed || p->t->run_time) {
+        call_height(e, p, h, at, NULL);
+        return;
+    }
+    k_if(b, k_2(b, K_GE, left, k_i64(b, TILE_N)));
+    call_height(e, p, h, at, NULL);
+    k_else(b, 0, NULL);
+    call_height(e, p, h, at, left);
+    k_end(b, 0, NULL);
+}
+
+/* ---- tiles */
+
+static void zero_acc(emit *e, plan *p, int rows) {
+    k_builder *b = &e->b;
+    k_inst *z = k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, rows * TILE_N), 1);
+    k_store(b, p->acc, k_var(z), k_float(b, DT_F32, 0));
+    k_end(b, 0, NULL);
+}
+
+/* One tile of `rows` rows (a run-time value, at most one of the heights) from `row` on, in a panel of columns. */
+static void one_tile(emit *e, plan *p, const heights *h, k_value *rows, k_value *row, k_value *tile, k_value *panel) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    int64_t n, most = h->rows[0] > h->rows[1] ? h->rows[0] : h->rows[1];
+    bool whole = ir_dim_is_const(size_of(e, t->nloop), &n) && n % TILE_N == 0;
+    if (t->nseg > p->inside) zero_acc(e, p, (int)most);
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N)), *left = whole ? NULL : k_sub(b, p->N, first);
+    place at = {p->a0, NULL, NULL};
+    if (p->rows) at.table = k_mul(b, k_sub(b, tile, p->tlo), k_i64(b, TILE_M));
+    else if (t->mloop >= 0) at.a = k_add(b, p->a0, k_mul(b, row, dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop))));
+    at.bk = t->packed || t->run_time ? k_add(b, p->b0, k_mul(b, first, sched_dim(e, p->kall))) : k_add(b, p->b0, first);
+    reduce_from(e, p, 0, h, at, left);
+    k_inst *i = k_for(b, KL_SERIAL, 0, k_i64(b, 0), rows, 1);
+    if (t->mloop >= 0) e->var[t->mloop] = k_add(b, row, k_var(i));
+    k_inst *j = k_for(b, KL_VECTOR, 0, k_i64(b, 0), whole ? k_i64(b, TILE_N) : k_2(b, K_MIN, left, k_i64(b, TILE_N)), 1);
+    e->var[t->nloop] = k_add(b, first, k_var(j));
+    e->param[0] = k_load(b, p->acc, k_add(b, k_mul(b, k_var(i), k_i64(b, TILE_N)), k_var(j)));
+    sched_store_outs(e, k_memo_new(b->k));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
+static int64_t known_rows(emit *e, const tiles *t) {
+    int64_t m = 1;
+    if (t->mloop >= 0) ir_dim_is_const(size_of(e, t->mloop), &m);
+    return m;
+}
+
+/* First row of tile number i. */
+static k_value *first_row(emit *e, const plan *p, k_value *i) {
+    k_builder *b = &e->b;
+    if (!p->known) return k_mul(b, i, k_i64(b, TILE_M));
+    int64_t m = known_rows(e, p->t), count = (m + TILE_M - 1) / TILE_M, q = m / count, big = m - q * count;
+    k_value *row = k_mul(b, i, k_i64(b, q));
+    return big ? k_add(b, row, k_2(b, K_MIN, i, k_i64(b, big))) : row;
+}
+
+static void tile_rows(emit *e, plan *p, k_value *i, k_value *panel) {
+    k_builder *b = &e->b;
+    k_value *row = first_row(e, p, i);
+    if (p->known) {
+        int64_t m = known_rows(e, p->t), count = (m + TILE_M - 1) / TILE_M, q = m / count, big = m - q * count;
+        heights h = {{(int)q, 0}, NULL};
+        k_value *rows = k_i64(b, q);
+        if (big) {
+            h = (heights){{(int)q + 1, (int)q}, k_2(b, K_LT, i, k_i64(b, big))};
+            rows = k_select(b, h.is_first, k_i64(b, q + 1), rows);
+        }
+        one_tile(e, p, &h, rows, row, i, panel);
+        return;
+    }
+    k_value *left = k_sub(b, p->M, row);
+    heights h = {{1, TILE_M}, k_2(b, K_EQ, left, k_i64(b, 1))};
+    one_tile(e, p, &h, k_2(b, K_MIN, left, k_i64(b, TILE_M)), row, i, panel);
+}
+
+/* A's addresses for the rows of tiles [tlo, thi). */
+static void make_table(emit *e, plan *p, k_value *thi) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    const comp *k = e->f->k;
+    p->rows = k_scratch(b->k, KS_LOCAL, DT_I64, GROUP * TILE_M, "rows");
+    k_value *i = k_var(k_for(b, KL_SERIAL, 0, p->tlo, thi, 1)), *row = first_row(e, p, i), *to = k_mul(b, k_sub(b, i, p->tlo), k_i64(b, TILE_M));
+    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_M), 1));
+    k_value *m = k_2(b, K_MIN, k_add(b, row, j), k_sub(b, p->M, k_i64(b, 1))), *at = k_i64(b, 0);
+    uint32_t vars = e->t.loops.at[t->mloop].vars;
+    for (int o = k->ndims - 1; o >= 0; o--) {
+        int v = e->t.order[o];
+        if (!(vars >> v & 1)) continue;
+        vars &= ~(1u << v);
+        k_value *n = sched_dim(e, k->dims[v]), *index = vars ? k_2(b, K_REM, m, n) : m;
+        if (vars) m = k_2(b, K_DIV, m, n);
+        if (t->aa.coef[v]) at = k_add(b, at, k_mul(b, index, sched_dim(e, t->aa.coef[v])));
+    }
+    k_store(b, p->rows, k_add(b, to, j), at);
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
+/* ---- the grid */
+
+/* Sets the variables of the outer loops from g; returns the index among B's batches. */
+static k_value *open_batch(emit *e, const tiles *t, k_value *g) {
+    k_builder *b = &e->b;
+    k_value *batch = k_i64(b, 0), *stride = k_i64(b, 1);
+    for (int l = t->nloop - 1; l >= 0; l--) {
+        if (!outer_only(e, t, l)) continue;
+        k_value *n = sched_dim(e, size_of(e, l));
+        e->var[l] = k_2(b, K_REM, g, n);
+        g = k_2(b, K_DIV, g, n);
+        if (!sched_tiles_batch(e, t, l)) continue;
+        batch = k_add(b, batch, k_mul(b, e->var[l], stride));
+        stride = k_mul(b, stride, n);
+    }
+    return batch;
+}
+
+/* Panels of one grid item: enough work to be worth handing out. */
+static int64_t item_panels(D rows, D npanels, D kall) {
+    int64_t m = hint(rows, GROUP * TILE_M) < GROUP * TILE_M ? hint(rows, GROUP * TILE_M) : GROUP * TILE_M;
+    int64_t per = ITEM_FLOPS / (2 * m * TILE_N * hint(kall, 64)) + 1;
+    return per > hint(npanels, 1 << 20) ? hint(npanels, 1 << 20) : per;
+}
+
+static k_value *grid_index(emit *e, k_value **g, D size) {
+    k_value *n = sched_dim(e, size), *i = k_2(&e->b, K_REM, *g, n);
+    *g = k_2(&e->b, K_DIV, *g, n);
+    return i;
+}
+
+static k_value *clip(emit *e, k_value *lo, int64_t n, D size) { return k_2(&e->b, K_MIN, k_add(&e->b, lo, k_i64(&e->b, n)), sched_dim(e, size)); }
+
+void sched_tiles(emit *e, const tiles *t) {
+    k_builder *b = &e->b;
+    plan p = {.t = t, .kall = sched_tiles_k(e, t), .inside = t->nseg > 1 ? 2 : 1};
+    sched_tiles_copies(e, t, &p.A, &p.B);
+    D rows = t->mloop >= 0 ? size_of(e, t->mloop) : num(e, 1), npanels = sched_tiles_panels(e, t), batch = num(e, 1);
+    for (int l = 0; l < t->nloop; l++)
+        if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, size_of(e, l));
+    D ntiles = ceil_div(e, rows, TILE_M), groups = ceil_div(e, ntiles, GROUP);
+    int64_t per = item_panels(rows, npanels, p.kall);
+    D pgroups = ceil_div(e, npanels, per);
+    e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
+    e->launch->cost = ir_dim_mul(e->c, p.kall, num(e, (hint(rows, 60) < 60 ? hint(rows, 60) : 60) * TILE_N * per / 8 + 1));
+    p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, TILE_M * TILE_N, "acc");
+    p.M = sched_dim(e, rows);
+    p.N = sched_dim(e, size_of(e, t->nloop));
+    p.known = t->mloop < 0 || ir_dim_is_const(rows, NULL);
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
+    k_value *pg = grid_index(e, &g, pgroups), *group = grid_index(e, &g, groups), *nth = open_batch(e, t, g);
+    p.a0 = outer_address(e, t, &t->aa);
+    D per_batch = ir_dim_mul(e->c, ir_dim_mul(e->c, npanels, p.kall), num(e, TILE_N));
+    p.b0 = t->run_time || t->packed ? k_mul(b, nth, sched_dim(e, per_batch)) : outer_address(e, t, &t->ba);
+    k_value *plo = k_mul(b, pg, k_i64(b, per)), *phi = clip(e, plo, per, npanels);
+    p.tlo = k_mul(b, group, k_i64(b, GROUP));
+    k_value *thi = clip(e, p.tlo, GROUP, ntiles);
+    if (!t->linear || !p.known) make_table(e, &p, thi);
+    k_value *panel = k_var(k_for(b, KL_SERIAL, 0, plo, phi, 1));
+    k_value *i = k_var(k_for(b, KL_SERIAL, 0, p.tlo, thi, 1));
+    tile_rows(e, &p, i, panel);
+    for (int c = 0; c < 3; c++) k_end(b, 0, NULL);
+}

@@ -1,0 +1,25 @@
+test specialise
+# It decides what the write changes: the size is assumed not to be 1, by a guard.
+def f(x: Tensor) -> Tensor:
+    y = x.transpose(0, 1).reshape(-1)
+    y.add_(1)
+    return x
+--- inputs
+x=f32[N,3]
+--- want
+module "test" core
+symbol N: 2..2147483647
+
+func @f(%x: f32[N, 3]) -> f32[N, 3] export entry of "f" {
+  assume 2 <= N "with a size of 1 reshape would not copy here"
+  %0: int<0> = const 0
+  %1: int<1> = const 1
+  %2: f32[3, N] = transpose.int %x, %0, %1
+  %3: int<-1> = const -1
+  %4: list[int<-1>] = list %3
+  %5: f32[N*3] = reshape %2, %4
+  %6: int<1> = const 1
+  %7: int<1> = const 1
+  %8: f32[N*3] = add.Scalar %5, %6, %7
+  return %x
+}
