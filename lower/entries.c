@@ -252,12 +252,11 @@ static bool default_fits(builder *b, int i, T t) {
     return d && same_key(d, t, false);
 }
 
-/* given: which arguments the calls pass; NULL: any may be passed.  What none of them passes has its default as a constant.
- * lengths: as in lower_arg, or NULL. */
-static void add_entry(builder *b, const T *types, const bool *given, const int64_t *lengths, lower_entries *out) {
+/* given: which arguments the calls pass; NULL: any may be passed.  What none of them passes has its default as a constant. */
+static lower_arg *add_entry(builder *b, const T *types, const bool *given, lower_entries *out) {
     lower_arg *args = RT_ARRAY(&b->c->arena, lower_arg, b->nparams + 1);
     for (int i = 0; i < b->nparams; i++) {
-        args[i] = (lower_arg){.type = types[i], .name = param_name(b, i), .length = lengths ? lengths[i] : -1};
+        args[i] = (lower_arg){.type = types[i], .name = param_name(b, i)};
         if (default_fits(b, i, types[i])) args[i].has_default = true, args[i].def = *b->f->defaults[i];
         if (b->fixed[i]) args[i].constant = true, args[i].value = *b->fixed[i];
         else if (given && !given[i] && args[i].has_default && is_scalar_value(args[i].def))
@@ -269,6 +268,7 @@ static void add_entry(builder *b, const T *types, const bool *given, const int64
                      .nargs = b->nparams,
                      .args = args};
     RT_PUSH(&b->c->arena, &out->list, e);
+    return args;
 }
 
 /* ---- words */
@@ -431,7 +431,7 @@ bool lower_entries_from_inputs(ir_module *m, const lower_method *f, const lower_
     for (int i = 0; ok && i < b.nparams; i++) types[i] = input_type(&b, i);
     for (int i = 0; ok && i < b.nparams; i++) ok = types[i] != NULL;
     for (int i = 0; ok && i < b.nparams; i++) types[i] = with_symbols(&b, param_name(&b, i), types[i]);
-    if (ok) add_entry(&b, types, NULL, NULL, out);
+    if (ok) add_entry(&b, types, NULL, out);
     return ok;
 }
 
@@ -439,8 +439,8 @@ bool lower_entries_from_inputs(ir_module *m, const lower_method *f, const lower_
 
 typedef struct variant {
     RT_VEC(const T *) calls;
-    bool *given;      /* which arguments some call passes */
-    int64_t *lengths; /* of lists */
+    bool *given; /* which arguments some call passes */
+    RT_VEC(const lower_call *) values;
 } variant;
 
 static const rt_value *call_arg(const builder *b, const lower_call *call, int i) {
@@ -477,6 +477,19 @@ static bool calls_agree(const builder *b, const variant *v, const T *x) {
     return true;
 }
 
+/* The length of list argument i, if all calls agree. */
+static void give_length(const builder *b, const variant *v, int i, lower_arg *out) {
+    for (int k = 0; k < v->values.n; k++) {
+        const rt_value *x = b->fixed[i] ? b->fixed[i] : call_arg(b, v->values.at[k], i);
+        if (x->tag != V_LIST || (k && x->list->n != out->length)) {
+            out->has_length = false;
+            return;
+        }
+        out->has_length = true;
+        out->length = x->list->n;
+    }
+}
+
 static bool variant_entry(builder *b, const variant *v, lower_entries *out) {
     T *types = RT_ARRAY(&b->c->arena, T, b->nparams + 1), *part = RT_ARRAY(&b->c->arena, T, v->calls.n);
     b->taken = (rt_map){0};
@@ -490,16 +503,9 @@ static bool variant_entry(builder *b, const variant *v, lower_entries *out) {
             return false;
         }
     }
-    add_entry(b, types, v->given, v->lengths, out);
+    lower_arg *args = add_entry(b, types, v->given, out);
+    for (int i = 0; i < b->nparams; i++) give_length(b, v, i, &args[i]);
     return true;
-}
-
-static void note_lengths(const builder *b, variant *v, const lower_call *call) {
-    for (int i = 0; i < b->nparams; i++) {
-        const rt_value *x = call_arg(b, call, i);
-        int64_t n = x && x->tag == V_LIST ? x->list->n : -1;
-        v->lengths[i] = v->calls.n == 1 || v->lengths[i] == n ? n : -1;
-    }
 }
 
 bool lower_entries_from_calls(ir_module *m, const lower_method *f, const lower_words *w, int ncalls,
@@ -514,12 +520,12 @@ bool lower_entries_from_calls(ir_module *m, const lower_method *f, const lower_w
         int v = 0;
         while (v < variants.n && !calls_agree(&b, &variants.at[v], types)) v++;
         if (v == variants.n) {
-            variant fresh = {.given = RT_ARRAY(&m->c->arena, bool, b.nparams + 1), .lengths = RT_ARRAY(&m->c->arena, int64_t, b.nparams + 1)};
+            variant fresh = {.given = RT_ARRAY(&m->c->arena, bool, b.nparams + 1)};
             RT_PUSH(&m->c->arena, &variants, fresh);
         }
         RT_PUSH(&m->c->arena, &variants.at[v].calls, types);
         for (int k = 0; k < calls[i].nargs; k++) variants.at[v].given[k] = true;
-        note_lengths(&b, &variants.at[v], &calls[i]);
+        RT_PUSH(&m->c->arena, &variants.at[v].values, &calls[i]);
         used++;
     }
     if (ok && used < ncalls)

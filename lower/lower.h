@@ -12,7 +12,8 @@ typedef struct lower_arg {
     const char *name;    /* as callers know it; NULL: that of the parameter */
     bool has_default;    /* callers may leave it out: it is `def` then, which fits the type */
     rt_value def;
-    int64_t length;      /* of a list that has this many elements in all examples; -1: not known, or they differ */
+    bool has_length;     /* a list that has the same length in all examples; any length fits the type */
+    int64_t length;
 } lower_arg;
 
 typedef struct lower_entry {

@@ -120,13 +120,13 @@ typedef struct spec {
     rt_map cells_of;     /* rt pointer (object, list, tensor storage) -> cell + 1, per entry */
     rt_map states;       /* names of state cells known so far (all entries) */
     rt_map in_place;     /* names of module tensors that an entry writes in place */
-    bool again;          /* a state was discovered, or `assume` became true: start again */
-    bool undecided;      /* a reshape of this entry copies or not by sizes that are not known */
-    bool assume;         /* such sizes are taken to be at least 2, because a write needs to know */
-    rt_map assumed;      /* symbols of which that was assumed */
     rt_map assigned;     /* paths of fields that an entry assigns */
     rt_map parted;       /* names of tensors that were one and have a copy each, as one of them is assigned -> another's name */
     rt_map state_types;  /* name -> core type of a state that is no tensor, as far as it is found (where the declared one is vague) */
+    bool again;          /* a state, a wider type of one or a needed length was discovered, or `assume` became true: start again */
+    bool undecided;      /* a reshape of this entry copies or not by sizes that are not known */
+    bool assume;         /* such sizes are taken to be at least 2, because a write needs to know */
+    rt_map assumed;      /* symbols of which that was assumed */
     rt_map param_names;  /* tensor pointer -> name */
     lower_interp *in;    /* evaluates constants */
     ir_span call;        /* in the body of a composite op: the span of its call, which all its nodes get; else 0 */

@@ -188,11 +188,11 @@ static ir_value *unview(spec *s, const view *v, ir_value *value, ir_value *paren
 
 void spec_write(spec *s, const aval *t, ir_value *value, ir_span at) {
     const cell *x = spec_cell(s, t->cell);
+    if (x->frozen && spec_clone(s, x->frozen_by)) return;
     if (x->frozen && s->undecided && !s->assume) {
         s->assume = s->again = true;
         return;
     }
-    if (x->frozen && spec_clone(s, x->frozen_by)) return;
     if (x->frozen) {
         spec_unsupported(s, at, "in-place write to a tensor: %s", x->frozen);
         return;
@@ -276,7 +276,7 @@ static int64_t taken_length(spec *s, const ir_param *p, const aval *a, const ir_
     if ((a->kind != AV_DYN && a->kind != AV_REF) || list->type->kind != T_LIST || list->type->elem[0]->kind != T_INT) return -1;
     if (p->list_size > 1) return p->list_size;
     for (int i = 0; i < s->entry->nargs; i++)
-        if (s->arg_values[i] == list && s->entry->args[i].length >= 0) return s->entry->args[i].length;
+        if (s->arg_values[i] == list && s->entry->args[i].has_length) return s->entry->args[i].length;
     return -1;
 }
 

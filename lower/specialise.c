@@ -432,7 +432,7 @@ bool spec_fix_length(spec *s, const aval *list, ir_span at) {
     const cell *x = list->kind == AV_REF ? spec_cell(s, list->cell) : NULL;
     const ir_value *v = list->kind == AV_DYN ? list->v : x && x->kind == CELL_DYN ? x->content : NULL;
     int i = v ? origin(s, v, 0) : -1;
-    if (i < 0 || s->entry->args[i].length < 0 || rt_map_get(&s->fixed_lists, list_key(s, i))) return false;
+    if (i < 0 || !s->entry->args[i].has_length || rt_map_get(&s->fixed_lists, list_key(s, i))) return false;
     rt_map_put(&s->c->arena, &s->fixed_lists, ir_intern(s->c, list_key(s, i)), (void *)(intptr_t)(at + 1));
     s->again = true;
     return true;

@@ -130,7 +130,9 @@ flag = false
 x = f32[2] 1 2
 flag = true
 --- want
+(tensor([11.0, 12.0]), tensor([11.0, 12.0]), tensor([102.0, 103.0]), tensor([102.0, 103.0]))
 --- run optional
 x = f32[2] 1 2
 flag = false
 --- want
+(None, tensor([11.0, 12.0]), None, tensor([102.0, 104.0]))
