@@ -409,13 +409,16 @@ static int tensor_types(const ir_infer *x, const ir_type **types, int max) {
     return n;
 }
 
-/* No integer of the dtype is within a limit that lies beyond the wrong end of its range. */
-static bool check_limits(ir_infer *x) {
+/* Numbers that make no sense for integers: a limit beyond the wrong end of their range, a negative power. */
+static bool check_numbers(ir_infer *x) {
     int64_t low, high, at;
     if (!ir_int_range(x->compute, &low, &high)) return true;
     for (int i = 0; i < x->nargs; i++) {
         const ir_arg *a = &x->args[i];
         const char *name = x->op->schema->params[i].name;
+        if (a->kind == A_INT && !strcmp(name, "exponent") &&
+            !ir_require_le(x, ir_dim_const(C, 0), a->dim, "Integers to negative integer powers are not allowed."))
+            return false;
         if (a->kind != A_INT || !ir_param_is_limit(name) || !ir_dim_is_const(a->dim, &at)) continue;
         if (!strncmp(name, "max", 3) ? at < low : at > high)
             return ir_fail(x, "RuntimeError", "%s: the limit %lld is outside the range of %s", x->op->name, (long long)at,
@@ -435,7 +438,7 @@ static bool infer_pointwise(ir_infer *x) {
     if (!promote(x, &result)) return false;
     if (!ir_scalar_has(x->op->body, x->compute))
         return ir_fail(x, "RuntimeError", "%s is not implemented for %s", x->op->full, rt_dtypes[x->compute].name);
-    if (!check_limits(x)) return false;
+    if (!check_numbers(x)) return false;
     if (!n && !creation_dims(x, &rank, dims)) return false;
     if (n && !ir_broadcast_dims(x, n, types, &rank, dims)) return false;
     if (n && keeps_shape(x->op)) {
