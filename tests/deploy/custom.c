@@ -4,6 +4,7 @@
 
 #include "jitc/ffi.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -187,6 +188,29 @@ static void broken_promise(void) {
     unload(&l);
 }
 
+/* ---- called from several threads at once */
+
+enum { THREADS = 8 };
+
+static void *run_thread(void *module) {
+    loaded own = {.m = module};
+    REQUIRE(jitc_session_new(module, NULL, &own.s) == JITC_OK, "%s", jitc_error());
+    jitc_tensor *x = MAT(2, 2, 1, -1, 2, 3);
+    for (int i = 0; i < 50; i++)
+        SAME("kept", jitc_value_tensor(run(&own, "kept", 1, (jitc_value[]){jitc_tensor_value(x)})), 2, 4, 6);
+    jitc_tensor_release(x);
+    jitc_session_free(own.s);
+    return NULL;
+}
+
+static void many_threads(void) {
+    loaded l = COMPILED("kept", "x=f32[N, 2]");
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++) REQUIRE(!pthread_create(&threads[i], NULL, run_thread, l.m), "no thread");
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    unload(&l);
+}
+
 /* ---- traced in C */
 
 static void body(jitc_context *c, void *env, int nin, const jitc_t *in, int nout, jitc_t *out) {
@@ -237,6 +261,7 @@ int main(int argc, char **argv) {
     written_inputs();
     lists_and_nones();
     broken_promise();
+    many_threads();
     traced();
     rmdir(dir);
     puts("custom operators: from a script and from C");
