@@ -14,6 +14,7 @@ static const struct { const char *name, *schema; } ops[] = {
     {"extent", "my_ops::extent(Tensor x) -> (float, int, bool)"},
     {"grow_", "my_ops::grow_(Tensor(a!) x, int by) -> Tensor(a!)"},
     {"blend", "my_ops::blend(Tensor[] xs, float[] w, Tensor? bias, str mode=\"sum\") -> Tensor; -> f32[K]"},
+    {"flat", "my_ops::flat(Tensor x) -> Tensor"}, /* which makes the compiler expect the rank of x */
     {"lies", "my_ops::lies(Tensor x) -> Tensor; x: f32[N] -> f32[N]"},
 };
 enum { NOPS = RT_COUNT(ops) };
@@ -179,8 +180,14 @@ static void lists_and_nones(void) {
     unload(&l);
 }
 
-/* A function that does not keep to its declaration does no harm. */
+/* A function that does not keep to its declaration, or to what is expected without one, does no harm. */
 static void broken_promise(void) {
+    loaded wrong = COMPILED("flattened", "x=f32[N, 2]");
+    jitc_tensor *m = MAT(2, 2, 1, 2, 3, 4);
+    raises(&wrong, "flattened", 1, (jitc_value[]){jitc_tensor_value(m)}, "TypeError",
+           "my_ops::flat, result 1: expected a f32 tensor of rank 2, got f32 of rank 1 (custom.py:");
+    jitc_tensor_release(m);
+    unload(&wrong);
     loaded l = COMPILED("misled", "x=f32[N]");
     jitc_tensor *x = VEC(1, 2, 3);
     raises(&l, "misled", 1, (jitc_value[]){jitc_tensor_value(x)}, "RuntimeError", "my_ops::lies");
