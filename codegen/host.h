@@ -93,8 +93,8 @@ LLVMValueRef host_scalar(host *h, ir_value *v);   /* int, float, bool */
 LLVMValueRef host_data(host *h, ir_value *v);     /* tensor: address of element 0 */
 LLVMValueRef host_box(host *h, ir_value *v);      /* address of an rt_value that holds it; borrowed */
 void host_unbox(host *h, ir_value *v, LLVMValueRef box); /* defines v from a box that stays valid */
-/* The same for a tensor: gives the address of its sizes. */
-LLVMValueRef host_unbox_tensor(host *h, ir_value *v, LLVMValueRef box);
+/* The same for a tensor: gives the address of its sizes.  what: begins the text of a failure. */
+LLVMValueRef host_unbox_tensor(host *h, ir_value *v, LLVMValueRef box, const char *what);
 void host_unbox_maybe(host *h, ir_value *v, LLVMValueRef box); /* the same where a tensor may be none, and is not used then */
 LLVMValueRef host_tensor(host *h, const ir_type *t, LLVMValueRef slot); /* a fresh tensor in the slot: address of element 0 */
 void host_put(host *h, LLVMValueRef at, LLVMValueRef box); /* copies the 16 bytes, without counting */

@@ -333,7 +333,7 @@ static void call_custom(host *h, ir_node *n) {
     for (int i = 0; i < s->nresults; i++)
         if (!ir_custom_is_written(s, i)) boxes[own++] = host_at(h, out, 16 * i);
     for (int i = 0; i < nout; i++)
-        if (n->out[i]->type->kind == T_TENSOR) shapes[i] = host_unbox_tensor(h, n->out[i], boxes[i]);
+        if (n->out[i]->type->kind == T_TENSOR) shapes[i] = host_unbox_tensor(h, n->out[i], boxes[i], ir_fmt(h->c, "%s, result %d", n->op->full, i + 1));
         else host_unbox(h, n->out[i], boxes[i]);
     for (int i = 0; i < nout; i++)
         if (shapes[i]) check_sizes(h, &ok, n->out[i]->type, shapes[i]);

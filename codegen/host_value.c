@@ -126,11 +126,11 @@ static LLVMBasicBlockRef skip_none(host *h, V box) {
     return after;
 }
 
-static V unbox_tensor(host *h, ir_value *v, V box, bool maybe) {
+static V unbox_tensor(host *h, ir_value *v, V box, bool maybe, const char *what) {
     const ir_type *t = v->type;
     V shape = host_alloca(h, h->cg->i64, t->rank ? t->rank : 1), data = host_alloca(h, h->cg->ptr, 1);
     V hold = host_slot(h, host_new_slots(h, 1));
-    int row = cg_message_row(h->c, h->tables, "", "", h->at);
+    int row = cg_message_row(h->c, h->tables, "", what, h->at);
     V args[7] = {host_i32(h, row), box, host_i32(h, t->dtype), host_i32(h, t->rank), shape, hold, data};
     for (int i = 0; maybe && i < t->rank; i++) host_store(h, cg_i64(h->cg, 0), shape, 8 * i);
     if (maybe) host_store(h, h->work, data, 0);
@@ -145,7 +145,7 @@ static V unbox_tensor(host *h, ir_value *v, V box, bool maybe) {
     return shape;
 }
 
-V host_unbox_tensor(host *h, ir_value *v, V box) { return unbox_tensor(h, v, box, false); }
+V host_unbox_tensor(host *h, ir_value *v, V box, const char *what) { return unbox_tensor(h, v, box, false, what); }
 
 void host_unbox(host *h, ir_value *v, V box) {
     switch (v->type->kind) {
@@ -157,7 +157,7 @@ void host_unbox(host *h, ir_value *v, V box) {
         h->vals[v->id].v = LLVMBuildICmp(B, LLVMIntNE, host_load(h, h->cg->i64, box, 8), cg_i64(h->cg, 0), "");
         break;
     case T_FLOAT: h->vals[v->id].v = host_load(h, h->cg->f64, box, 8); break;
-    case T_TENSOR: unbox_tensor(h, v, box, false); break;
+    case T_TENSOR: unbox_tensor(h, v, box, false, ""); break;
     case T_NONE:
     case T_BOTTOM: break;
     default: h->vals[v->id].v = box;
@@ -165,6 +165,6 @@ void host_unbox(host *h, ir_value *v, V box) {
 }
 
 void host_unbox_maybe(host *h, ir_value *v, V box) {
-    if (v->type->kind == T_TENSOR) unbox_tensor(h, v, box, true);
+    if (v->type->kind == T_TENSOR) unbox_tensor(h, v, box, true, "");
     else host_unbox(h, v, box);
 }

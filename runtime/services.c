@@ -204,9 +204,10 @@ static int32_t tensor_get(rt_run *r, int32_t message, const rt_value *v, int32_t
     if (v->tag != V_TENSOR) return fail_type(r, message, "a tensor");
     rt_tensor *t = v->tensor;
     if ((int32_t)t->dtype != dtype || t->ndim != rank) {
+        const char *what = message < 0 ? "" : rt_art_text(r->artefact, r->artefact->messages[message].text);
         session_of(r)->place = message;
-        rt_raise(r->env, "TypeError", "expected a %s tensor of rank %d, got %s of rank %d",
-                 rt_dtypes[dtype].name, rank, rt_dtypes[t->dtype].name, t->ndim);
+        rt_raise(r->env, "TypeError", "%s%sexpected a %s tensor of rank %d, got %s of rank %d", what,
+                 *what ? ": " : "", rt_dtypes[dtype].name, rank, rt_dtypes[t->dtype].name, t->ndim);
         return FAILED;
     }
     if (rank) memcpy(shape, t->shape, (size_t)rank * sizeof *shape);

@@ -4,6 +4,7 @@
 
 #include "jitc/ffi.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@ static const struct { const char *name, *schema; } ops[] = {
     {"extent", "my_ops::extent(Tensor x) -> (float, int, bool)"},
     {"grow_", "my_ops::grow_(Tensor(a!) x, int by) -> Tensor(a!)"},
     {"blend", "my_ops::blend(Tensor[] xs, float[] w, Tensor? bias, str mode=\"sum\") -> Tensor; -> f32[K]"},
+    {"flat", "my_ops::flat(Tensor x) -> Tensor"}, /* which makes the compiler expect the rank of x */
     {"lies", "my_ops::lies(Tensor x) -> Tensor; x: f32[N] -> f32[N]"},
 };
 enum { NOPS = RT_COUNT(ops) };
@@ -178,12 +180,41 @@ static void lists_and_nones(void) {
     unload(&l);
 }
 
-/* A function that does not keep to its declaration does no harm. */
+/* A function that does not keep to its declaration, or to what is expected without one, does no harm. */
 static void broken_promise(void) {
+    loaded wrong = COMPILED("flattened", "x=f32[N, 2]");
+    jitc_tensor *m = MAT(2, 2, 1, 2, 3, 4);
+    raises(&wrong, "flattened", 1, (jitc_value[]){jitc_tensor_value(m)}, "TypeError",
+           "my_ops::flat, result 1: expected a f32 tensor of rank 2, got f32 of rank 1 (custom.py:");
+    jitc_tensor_release(m);
+    unload(&wrong);
     loaded l = COMPILED("misled", "x=f32[N]");
     jitc_tensor *x = VEC(1, 2, 3);
     raises(&l, "misled", 1, (jitc_value[]){jitc_tensor_value(x)}, "RuntimeError", "my_ops::lies");
     jitc_tensor_release(x);
+    unload(&l);
+}
+
+/* ---- called from several threads at once */
+
+enum { THREADS = 8 };
+
+static void *run_thread(void *module) {
+    loaded own = {.m = module};
+    REQUIRE(jitc_session_new(module, NULL, &own.s) == JITC_OK, "%s", jitc_error());
+    jitc_tensor *x = MAT(2, 2, 1, -1, 2, 3);
+    for (int i = 0; i < 50; i++)
+        SAME("kept", jitc_value_tensor(run(&own, "kept", 1, (jitc_value[]){jitc_tensor_value(x)})), 2, 4, 6);
+    jitc_tensor_release(x);
+    jitc_session_free(own.s);
+    return NULL;
+}
+
+static void many_threads(void) {
+    loaded l = COMPILED("kept", "x=f32[N, 2]");
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++) REQUIRE(!pthread_create(&threads[i], NULL, run_thread, l.m), "no thread");
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     unload(&l);
 }
 
@@ -237,6 +268,7 @@ int main(int argc, char **argv) {
     written_inputs();
     lists_and_nones();
     broken_promise();
+    many_threads();
     traced();
     rmdir(dir);
     puts("custom operators: from a script and from C");

@@ -60,6 +60,7 @@ done
 cat >"$work/both.c" <<'C'
 #include "lenet.h"
 #include "mlp.h"
+#include "jitc/ffi.h"
 #include <stdio.h>
 int main(void) {
     jitc_module *a = NULL, *b = NULL;
