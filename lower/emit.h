@@ -82,7 +82,7 @@ typedef struct tiles {
     tile_segment seg[NEST_MAX]; /* the same, merged; the last one is the contract's */
 } tiles;
 bool sched_tiles_plan(emit *e, tiles *t);
-void sched_tiles(emit *e, const tiles *t);
+void sched_tiles(emit *e, tiles *t); /* may cut its segments */
 /* The copy and the panels, by kernels before the main one; returns the buffers from which the main kernel reads. */
 void sched_tiles_copies(emit *e, const tiles *t, k_buffer **A, k_buffer **B);
 const ir_dim *sched_tiles_k(emit *e, const tiles *t);     /* elements of k */

@@ -2,11 +2,12 @@
  *
  * Rows in tiles of at most TILE_M, balanced so that there are two heights at most when their number is known; else tiles of
  * TILE_M whose last one repeats the last row, and single rows.  A grid item is a group of tiles times some panels: panels
- * outside, so that one stays in the cache for the whole group.  Where A's rows are no arithmetic sequence, a table of the
+ * outside, so that one stays in the cache for the whole group; a long k is cut in blocks, so that a block of the panel stays
+ * in the first cache.  Where A's rows are no arithmetic sequence, a table of the
  * group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
 #include "lower/emit.h"
 
-enum { GROUP = 16 /* tiles of rows that share a panel while it is in the cache */, ITEM_FLOPS = 1 << 20 };
+enum { GROUP = 16 /* tiles of rows that share a panel while it is in the cache */, ITEM_FLOPS = 1 << 20, WHOLE_K = 768, BLOCK_K = 512 };
 
 typedef const ir_dim *D;
 
@@ -28,6 +29,7 @@ typedef struct plan {
     D kall;
     bool known;                   /* the number of rows is */
     int inside;                   /* segments that the micro-kernel runs through: 1 or 2 */
+    bool blocked;                 /* the first segment runs outside of the tiles: each tile of the group has its own acc */
 } plan;
 
 static bool outer_only(const emit *e, const tiles *t, int l) { return l < e->t.nouter && l != t->nloop && l != t->mloop; }
@@ -89,7 +91,8 @@ static k_kernel *micro_kernel(emit *e, shape s) {
 /* Rows of the tile at hand: rows[0] where is_first, else rows[1] (0: there are none). */
 typedef struct heights { int rows[2]; k_value *is_first; } heights;
 
-typedef struct place { k_value *a, *table, *bk; } place; /* where a tile's factors begin; table: index of its first row in `rows` */
+/* Where a tile's factors begin, and its sums; table: index of its first row in `rows`. */
+typedef struct place { k_value *a, *table, *bk, *acc; } place;
 
 static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     k_builder *b = &e->b;
@@ -111,7 +114,7 @@ static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
         scalars[n++] = dim_or_zero(e, outer->a);
         scalars[n++] = dim_or_zero(e, outer->b);
     }
-    k_call(b, k, (k_buffer *[]){p->acc, p->A, p->B, p->rows}, (k_value *[]){k_i64(b, 0), at.a, at.bk, at.table}, scalars);
+    k_call(b, k, (k_buffer *[]){p->acc, p->A, p->B, p->rows}, (k_value *[]){at.acc, at.a, at.bk, at.table}, scalars);
 }
 
 static void call_height(emit *e, plan *p, const heights *h, place at, k_value *cols) {
@@ -152,31 +155,52 @@ static void reduce_from(emit *e, plan *p, int i, const heights *h, place at, k_v
 
 /* ---- tiles */
 
-static void zero_acc(emit *e, plan *p, int rows) {
+static void zero_acc(emit *e, plan *p, int n) {
     k_builder *b = &e->b;
-    k_inst *z = k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, rows * TILE_N), 1);
+    k_inst *z = k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, n), 1);
     k_store(b, p->acc, k_var(z), k_float(b, DT_F32, 0));
     k_end(b, 0, NULL);
 }
 
-/* One tile of `rows` rows (a run-time value, at most one of the heights) from `row` on, in a panel of columns. */
-static void one_tile(emit *e, plan *p, const heights *h, k_value *rows, k_value *row, k_value *tile, k_value *panel) {
+/* A tile: its rows (a run-time number, at most one of the heights), the first of them, and its number. */
+typedef struct tile { heights h; k_value *rows, *row, *number; } tile;
+
+static bool whole_panels(const emit *e, const tiles *t) {
+    int64_t n;
+    return ir_dim_is_const(size_of(e, t->nloop), &n) && n % TILE_N == 0;
+}
+
+static k_value *columns_left(emit *e, const plan *p, k_value *first) { return whole_panels(e, p->t) ? NULL : k_sub(&e->b, p->N, first); }
+
+static k_value *acc_of(emit *e, const plan *p, const tile *x) {
+    k_builder *b = &e->b;
+    return p->blocked ? k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, TILE_M * TILE_N)) : k_i64(b, 0);
+}
+
+/* acc (+)= the tile's sums; block: iteration of the first segment, if that runs outside. */
+static void compute(emit *e, plan *p, const tile *x, k_value *panel, k_value *block) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
-    int64_t n, most = h->rows[0] > h->rows[1] ? h->rows[0] : h->rows[1];
-    bool whole = ir_dim_is_const(size_of(e, t->nloop), &n) && n % TILE_N == 0;
-    if (t->nseg > p->inside) zero_acc(e, p, (int)most);
-    k_value *first = k_mul(b, panel, k_i64(b, TILE_N)), *left = whole ? NULL : k_sub(b, p->N, first);
-    place at = {p->a0, NULL, NULL};
-    if (p->rows) at.table = k_mul(b, k_sub(b, tile, p->tlo), k_i64(b, TILE_M));
-    else if (t->mloop >= 0) at.a = k_add(b, p->a0, k_mul(b, row, dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop))));
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N));
+    place at = {p->a0, NULL, NULL, acc_of(e, p, x)};
+    if (p->rows) at.table = k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, TILE_M));
+    else if (t->mloop >= 0) at.a = k_add(b, p->a0, k_mul(b, x->row, dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop))));
     at.bk = t->packed || t->run_time ? k_add(b, p->b0, k_mul(b, first, sched_dim(e, p->kall))) : k_add(b, p->b0, first);
-    reduce_from(e, p, 0, h, at, left);
-    k_inst *i = k_for(b, KL_SERIAL, 0, k_i64(b, 0), rows, 1);
-    if (t->mloop >= 0) e->var[t->mloop] = k_add(b, row, k_var(i));
-    k_inst *j = k_for(b, KL_VECTOR, 0, k_i64(b, 0), whole ? k_i64(b, TILE_N) : k_2(b, K_MIN, left, k_i64(b, TILE_N)), 1);
+    if (block) at.a = k_add(b, at.a, k_mul(b, block, dim_or_zero(e, t->seg[0].a)));
+    if (block) at.bk = k_add(b, at.bk, k_mul(b, block, dim_or_zero(e, t->seg[0].b)));
+    reduce_from(e, p, block ? 1 : 0, &x->h, at, columns_left(e, p, first));
+}
+
+/* The epilogue. */
+static void finish(emit *e, plan *p, const tile *x, k_value *panel) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N)), *left = columns_left(e, p, first), *acc = acc_of(e, p, x);
+    k_inst *i = k_for(b, KL_SERIAL, 0, k_i64(b, 0), x->rows, 1);
+    if (t->mloop >= 0) e->var[t->mloop] = k_add(b, x->row, k_var(i));
+    k_inst *j = k_for(b, KL_VECTOR, 0, k_i64(b, 0), left ? k_2(b, K_MIN, left, k_i64(b, TILE_N)) : k_i64(b, TILE_N), 1);
     e->var[t->nloop] = k_add(b, first, k_var(j));
-    e->param[0] = k_load(b, p->acc, k_add(b, k_mul(b, k_var(i), k_i64(b, TILE_N)), k_var(j)));
+    e->param[0] = k_load(b, p->acc, k_add(b, k_add(b, acc, k_mul(b, k_var(i), k_i64(b, TILE_N))), k_var(j)));
     sched_store_outs(e, k_memo_new(b->k));
     k_end(b, 0, NULL);
     k_end(b, 0, NULL);
@@ -197,23 +221,58 @@ static k_value *first_row(emit *e, const plan *p, k_value *i) {
     return big ? k_add(b, row, k_2(b, K_MIN, i, k_i64(b, big))) : row;
 }
 
-static void tile_rows(emit *e, plan *p, k_value *i, k_value *panel) {
+static tile tile_at(emit *e, const plan *p, k_value *i) {
     k_builder *b = &e->b;
-    k_value *row = first_row(e, p, i);
-    if (p->known) {
-        int64_t m = known_rows(e, p->t), count = (m + TILE_M - 1) / TILE_M, q = m / count, big = m - q * count;
-        heights h = {{(int)q, 0}, NULL};
-        k_value *rows = k_i64(b, q);
-        if (big) {
-            h = (heights){{(int)q + 1, (int)q}, k_2(b, K_LT, i, k_i64(b, big))};
-            rows = k_select(b, h.is_first, k_i64(b, q + 1), rows);
-        }
-        one_tile(e, p, &h, rows, row, i, panel);
-        return;
+    tile x = {.row = first_row(e, p, i), .number = i};
+    if (!p->known) {
+        k_value *left = k_sub(b, p->M, x.row);
+        x.h = (heights){{1, TILE_M}, k_2(b, K_EQ, left, k_i64(b, 1))};
+        x.rows = k_2(b, K_MIN, left, k_i64(b, TILE_M));
+        return x;
     }
-    k_value *left = k_sub(b, p->M, row);
-    heights h = {{1, TILE_M}, k_2(b, K_EQ, left, k_i64(b, 1))};
-    one_tile(e, p, &h, k_2(b, K_MIN, left, k_i64(b, TILE_M)), row, i, panel);
+    int64_t m = known_rows(e, p->t), count = (m + TILE_M - 1) / TILE_M, q = m / count, big = m - q * count;
+    x.h = (heights){{(int)q, 0}, NULL};
+    x.rows = k_i64(b, q);
+    if (!big) return x;
+    x.h = (heights){{(int)q + 1, (int)q}, k_2(b, K_LT, i, k_i64(b, big))};
+    x.rows = k_select(b, x.h.is_first, k_i64(b, q + 1), x.rows);
+    return x;
+}
+
+static tile open_tiles(emit *e, const plan *p, k_value *thi) { return tile_at(e, p, k_var(k_for(&e->b, KL_SERIAL, 0, p->tlo, thi, 1))); }
+
+/* All tiles of the group in one panel. */
+static void panel_tiles(emit *e, plan *p, k_value *panel, k_value *thi) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    if (t->nseg > p->inside && p->blocked) zero_acc(e, p, GROUP * TILE_M * TILE_N);
+    if (p->blocked) {
+        k_value *block = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, t->seg[0].size), 1));
+        tile x = open_tiles(e, p, thi);
+        compute(e, p, &x, panel, block);
+        k_end(b, 0, NULL);
+        k_end(b, 0, NULL);
+    }
+    tile x = open_tiles(e, p, thi);
+    if (!p->blocked && t->nseg > p->inside) zero_acc(e, p, TILE_M * TILE_N);
+    if (!p->blocked) compute(e, p, &x, panel, NULL);
+    finish(e, p, &x, panel);
+    k_end(b, 0, NULL);
+}
+
+/* Cuts a long k of one segment in equal blocks. */
+static bool cut_blocks(emit *e, tiles *t) {
+    int64_t k, n;
+    if (t->nseg != 1 || !ir_dim_is_const(t->seg[0].size, &k) || k <= WHOLE_K) return false;
+    for (n = (k + BLOCK_K / 2) / BLOCK_K; n > 1 && k % n; n--) continue;
+    if (n < 2) return false;
+    t->seg[1] = t->seg[0];
+    t->seg[1].size = num(e, k / n);
+    t->seg[0].size = num(e, n);
+    if (t->seg[0].a) t->seg[0].a = ir_dim_mul(e->c, t->seg[0].a, t->seg[1].size);
+    if (t->seg[0].b) t->seg[0].b = ir_dim_mul(e->c, t->seg[0].b, t->seg[1].size);
+    t->nseg = 2;
+    return true;
 }
 
 /* A's addresses for the rows of tiles [tlo, thi). */
@@ -272,10 +331,11 @@ static k_value *grid_index(emit *e, k_value **g, D size) {
 
 static k_value *clip(emit *e, k_value *lo, int64_t n, D size) { return k_2(&e->b, K_MIN, k_add(&e->b, lo, k_i64(&e->b, n)), sched_dim(e, size)); }
 
-void sched_tiles(emit *e, const tiles *t) {
+void sched_tiles(emit *e, tiles *t) {
     k_builder *b = &e->b;
     plan p = {.t = t, .kall = sched_tiles_k(e, t), .inside = t->nseg > 1 ? 2 : 1};
     sched_tiles_copies(e, t, &p.A, &p.B);
+    p.blocked = t->mloop >= 0 && cut_blocks(e, t);
     D rows = t->mloop >= 0 ? size_of(e, t->mloop) : num(e, 1), npanels = sched_tiles_panels(e, t), batch = num(e, 1);
     for (int l = 0; l < t->nloop; l++)
         if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, size_of(e, l));
@@ -284,7 +344,7 @@ void sched_tiles(emit *e, const tiles *t) {
     D pgroups = ceil_div(e, npanels, per);
     e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
     e->launch->cost = ir_dim_mul(e->c, p.kall, num(e, (hint(rows, 60) < 60 ? hint(rows, 60) : 60) * TILE_N * per / 8 + 1));
-    p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, TILE_M * TILE_N, "acc");
+    p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, (p.blocked ? GROUP : 1) * TILE_M * TILE_N, "acc");
     p.M = sched_dim(e, rows);
     p.N = sched_dim(e, size_of(e, t->nloop));
     p.known = t->mloop < 0 || ir_dim_is_const(rows, NULL);
@@ -298,7 +358,7 @@ void sched_tiles(emit *e, const tiles *t) {
     k_value *thi = clip(e, p.tlo, GROUP, ntiles);
     if (!t->linear || !p.known) make_table(e, &p, thi);
     k_value *panel = k_var(k_for(b, KL_SERIAL, 0, plo, phi, 1));
-    k_value *i = k_var(k_for(b, KL_SERIAL, 0, p.tlo, thi, 1));
-    tile_rows(e, &p, i, panel);
-    for (int c = 0; c < 3; c++) k_end(b, 0, NULL);
+    panel_tiles(e, &p, panel, thi);
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
 }
