@@ -656,6 +656,7 @@ static void part(spec *s, const char *path, const rt_tensor *shared) {
         }
         rt_release(*field);
         *field = rt_tensor_value(own);
+        rt_tensor_release(d->tensor);
         d->tensor = own;
         rt_tensor_retain(own);
         rt_map_put(&s->c->arena, &s->parted, d->name, (void *)path);
