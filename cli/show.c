@@ -88,6 +88,7 @@ static void show_module(const jitc_module *m) {
            *features ? " with " : "", features);
     printf("weights %zu bytes in %d tensors%s%s\n", jitc_module_weights_bytes(m), jitc_module_params(m),
            *text_of(m, m->a->weights_file) ? ", in " : "", text_of(m, m->a->weights_file));
+    if (jitc_module_prepared_bytes(m)) printf("made at load %zu bytes\n", jitc_module_prepared_bytes(m));
     for (int i = 0; i < m->a->nstates; i++) {
         printf("state %s: ", text_of(m, m->a->states[i].name));
         show_type(m, m->a->states[i].desc);

@@ -137,6 +137,7 @@ const char *jitc_module_features(const jitc_module *m) {
     return rt_art_text(m->a, m->a->levels[m->level].features);
 }
 size_t jitc_module_weights_bytes(const jitc_module *m) { return (size_t)m->a->weights_bytes; }
+size_t jitc_module_prepared_bytes(const jitc_module *m) { return (size_t)m->a->prepared_bytes; }
 int jitc_module_entries(const jitc_module *m) { return (int)m->a->nentries; }
 const char *jitc_entry_method(const jitc_module *m, int e) {
     return rt_art_text(m->a, m->a->entries[e].method);

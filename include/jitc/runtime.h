@@ -197,6 +197,7 @@ JITC_API const char *jitc_module_name(const jitc_module *m);
 JITC_API const char *jitc_module_producer(const jitc_module *m); /* "jitc 0.1.0" */
 JITC_API const char *jitc_module_features(const jitc_module *m); /* that the chosen code needs: "avx2,fma" */
 JITC_API size_t jitc_module_weights_bytes(const jitc_module *m);
+JITC_API size_t jitc_module_prepared_bytes(const jitc_module *m); /* what loading made from the weights, beside them */
 
 /* Entries are methods x variants (by dtype, rank and None-ness of the arguments), numbered from 0. */
 JITC_API int jitc_module_entries(const jitc_module *m);
