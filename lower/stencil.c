@@ -41,16 +41,15 @@ static bool find_taps(const emit *e, const nest_access *weights, stencil *s, int
 }
 
 static bool pack_weights(emit *e, stencil *s, D across, const int64_t *weight) {
-    const ir_tensor_data *d = rt_map_get(&e->m->tensors, e->f->operands.at[s->weight]->def->sym);
     int64_t shape[2] = {s->ntaps, 0}, step;
-    if (!rt_tensor_contiguous(d->tensor) || !ir_dim_is_const(size_of(e, s->channels), &shape[1]) || !constant(across, &step)) return false;
-    rt_tensor *t = rt_tensor_new(d->tensor->dtype, 2, shape);
-    if (!t) return false;
-    for (int64_t i = 0; i < shape[0]; i++)
+    if (!ir_dim_is_const(size_of(e, s->channels), &shape[1]) || !constant(across, &step)) return false;
+    rt_tensor *from = sched_param_data(e, s->weight), *t = from ? rt_tensor_new(from->dtype, 2, shape) : NULL;
+    for (int64_t i = 0; t && i < shape[0]; i++)
         for (int64_t c = 0; c < shape[1]; c++)
             rt_store_f64(t->storage->data, t->dtype, i * shape[1] + c,
-                         rt_load_f64(d->tensor->storage->data, t->dtype, d->tensor->offset + c * step + weight[i]));
-    s->win = sched_replace_param(e, s->weight, t);
+                         rt_load_f64(from->storage->data, t->dtype, from->offset + c * step + weight[i]));
+    rt_tensor_release(from);
+    if (t) s->win = sched_replace_param(e, s->weight, t);
     return s->win >= 0;
 }
 

@@ -317,9 +317,14 @@ static bool packable(emit *e, const tiles *t) {
         if (l == t->nloop || l >= e->t.nouter || sched_tiles_batch(e, t, l)) panels = ir_dim_mul(e->c, panels, size_of(e, l));
     for (int d = 0; d < operand(e, t->b)->type->rank; d++) all = ir_dim_mul(e->c, all, operand(e, t->b)->type->dims[d]);
     int64_t n, m;
-    if (!ir_dim_is_const(panels, &n) || !ir_dim_is_const(all, &m) || n > m) return false;
-    const ir_tensor_data *d = rt_map_get(&e->m->tensors, operand(e, t->b)->def->sym);
-    return rt_tensor_contiguous(d->tensor);
+    return ir_dim_is_const(panels, &n) && ir_dim_is_const(all, &m) && n <= m;
+}
+
+rt_tensor *sched_param_data(const emit *e, int operand_) {
+    const ir_tensor_data *d = rt_map_get(&e->m->tensors, operand(e, operand_)->def->sym);
+    if (!rt_tensor_contiguous(d->tensor)) return rt_tensor_copy_to(d->tensor, d->tensor->dtype);
+    rt_tensor_retain(d->tensor);
+    return d->tensor;
 }
 
 int sched_replace_param(emit *e, int operand_, rt_tensor *t) {
@@ -360,8 +365,8 @@ static int64_t counter_at(const counter *k, int64_t n) {
 
 /* The panels of all batches: k counts through rvar. */
 static bool pack_param(emit *e, tiles *t) {
-    const ir_tensor_data *d = rt_map_get(&e->m->tensors, operand(e, t->b)->def->sym);
-    const rt_tensor *from = d->tensor;
+    rt_tensor *from = sched_param_data(e, t->b);
+    if (!from) return false;
     counter batch = {0}, reduce = {0}, column = {0};
     for (int l = 0; l < t->nloop; l++)
         if (sched_tiles_batch(e, t, l)) counter_add(&batch, size_of(e, l), nest_coef(&e->t, &t->ba, l));
@@ -369,8 +374,7 @@ static bool pack_param(emit *e, tiles *t) {
     counter_add(&column, size_of(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
     int64_t width = counter_total(&column), k = counter_total(&reduce), panels = (width + TILE_N - 1) / TILE_N, to = 0;
     rt_tensor *packed = rt_tensor_new(from->dtype, 4, (int64_t[]){counter_total(&batch), panels, k, TILE_N});
-    if (!packed) return false;
-    for (int64_t b = 0; b < packed->shape[0]; b++)
+    for (int64_t b = 0; packed && b < packed->shape[0]; b++)
         for (int64_t p = 0; p < panels; p++)
             for (int64_t r = 0; r < k; r++) {
                 int64_t at = from->offset + counter_at(&batch, b) + counter_at(&reduce, r);
@@ -379,7 +383,8 @@ static bool pack_param(emit *e, tiles *t) {
                     rt_store_f64(packed->storage->data, packed->dtype, to++, x);
                 }
             }
-    t->bin = sched_replace_param(e, t->b, packed);
+    rt_tensor_release(from);
+    if (packed) t->bin = sched_replace_param(e, t->b, packed);
     return t->bin >= 0;
 }
 
