@@ -75,10 +75,15 @@ static void run_all(jitc_session *s, int n, jitc_tensor **x, jitc_tensor *into, 
     }
 }
 
+/* A worker that the system starts late is charged for what libc and the sanitizers allocate then, once: runs that allocate do
+ * so every time. */
 static void quiet(const model *m, int threads, jitc_session *s, jitc_tensor **x, jitc_tensor *into) {
-    long before = calls;
-    run_all(s, m->nin, x, into, RUNS);
-    long n = calls - before;
+    long n = 1;
+    for (int attempt = 0; n && attempt < threads + 1; attempt++) {
+        long before = calls;
+        run_all(s, m->nin, x, into, RUNS);
+        n = calls - before;
+    }
     REQUIRE(n == 0, "%s with %d threads, batch %lld: %ld calls of malloc and free in %d runs", m->name, threads,
             (long long)jitc_tensor_shape(x[0])[0], n, 4 * RUNS);
 }
