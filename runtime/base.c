@@ -42,7 +42,7 @@ struct rt_chunk {
     _Alignas(16) char data[];
 };
 
-static void arena_failed(rt_arena *a) {
+static _Noreturn void arena_failed(rt_arena *a) {
     if (a->fail) longjmp(*a->fail, 1);
     fputs("jitc: out of memory\n", stderr);
     abort();
