@@ -154,6 +154,11 @@ bool ir_dim_is_const(const ir_dim *d, int64_t *x) {
     return true;
 }
 
+bool ir_dim_is(const ir_dim *d, int64_t n) {
+    int64_t x;
+    return d && ir_dim_is_const(d, &x) && x == n;
+}
+
 /* ---- sums and products */
 
 /* Merges equal monomials of n sorted terms; false on overflow. */
@@ -732,4 +737,8 @@ const ir_dim *ir_dim_parse(ir_context *c, const char **at, const char *end) {
         return NULL; /* an overflow made a fresh symbol: no dim that text can name */
     *at = p.at;
     return d;
+}
+
+const ir_dim *ir_dim_ceildiv(ir_context *c, const ir_dim *a, int64_t b) {
+    return ir_dim_floordiv(c, ir_dim_add(c, a, ir_dim_const(c, b - 1)), ir_dim_const(c, b));
 }

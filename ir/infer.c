@@ -59,11 +59,6 @@ bool ir_arg_const_int(const ir_infer *x, const char *name, int64_t *out) {
     return a->kind == A_INT && ir_dim_is_const(a->dim, out);
 }
 
-static bool is_const(const ir_dim *d, int64_t k) {
-    int64_t v;
-    return ir_dim_is_const(d, &v) && v == k;
-}
-
 static bool hint_of(void *env, const char *symbol, int64_t *out) {
     *out = ir_symbol_get(env, symbol)->hint;
     return *out != 0;
@@ -71,7 +66,7 @@ static bool hint_of(void *env, const char *symbol, int64_t *out) {
 
 bool ir_taken_as_one(ir_context *c, const ir_dim *d) {
     int64_t value;
-    return is_const(d, 1) || (ir_dim_eval(d, hint_of, c, &value) && value == 1 && ir_dim_eq(c, d, ir_dim_const(c, 1)) != IR_NO);
+    return ir_dim_is(d, 1) || (ir_dim_eval(d, hint_of, c, &value) && value == 1 && ir_dim_eq(c, d, ir_dim_const(c, 1)) != IR_NO);
 }
 
 /* Does the run decide whether d is 1?  Not where the examples say that it never was, and not of a computed size: that
@@ -110,7 +105,7 @@ static const ir_dim *larger(ir_context *c, const ir_dim *a, const ir_dim *b) {
 
 const ir_dim *ir_broadcast_step(ir_context *c, const ir_dim *from, const ir_dim *to) {
     const ir_dim *one = ir_dim_const(c, 1);
-    if (is_const(from, 1)) return ir_dim_const(c, 0);
+    if (ir_dim_is(from, 1)) return ir_dim_const(c, 0);
     if (from == to || !may_be_one(c, from)) return one;
     return ir_dim_min(c, one, ir_dim_sub(c, from, one));
 }
@@ -123,15 +118,15 @@ static bool require_match(ir_infer *x, const ir_dim *a, const ir_dim *b, bool on
 bool ir_require_broadcast(ir_infer *x, const ir_dim *from, const ir_dim *to, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    bool one = may_be_one(C, from), ok = from == to || is_const(from, 1) || require_match(x, from, to, one, false, fmt, ap);
+    bool one = may_be_one(C, from), ok = from == to || ir_dim_is(from, 1) || require_match(x, from, to, one, false, fmt, ap);
     va_end(ap);
     return ok;
 }
 
 bool ir_broadcast_size(ir_infer *x, const ir_dim **into, const ir_dim *d, const char *fmt, ...) {
     const ir_dim *a = *into;
-    if (is_const(a, 1)) return *into = d, true;
-    if (is_const(d, 1) || a == d) return true;
+    if (ir_dim_is(a, 1)) return *into = d, true;
+    if (ir_dim_is(d, 1) || a == d) return true;
     bool equal = ir_dim_eq(C, a, d) == IR_YES, one_a = !equal && may_be_one(C, a), one_d = !equal && may_be_one(C, d);
     if (one_a && one_d) *into = larger(C, a, d);
     else if (one_a || ir_dim_is_const(d, NULL)) *into = d; /* a known size is the size */
@@ -471,7 +466,7 @@ static bool check_not_empty(ir_infer *x, const ir_type *self, uint32_t set) {
     if (!strchr(x->op->dims, '!')) return true;
     for (int d = 0; d < self->rank; d++) {
         if (!(set >> d & 1)) continue;
-        if (is_const(self->dims[d], 0))
+        if (ir_dim_is(self->dims[d], 0))
             return ir_fail(x, "IndexError", "%s(): Expected reduction dim %d to have non-zero size.", x->op->name, d);
         ir_require_le(x, ir_dim_const(C, 1), self->dims[d], "%s(): Expected reduction dim %d to have non-zero size.", x->op->name, d);
     }

@@ -291,11 +291,6 @@ static void implicit_result(struct reader *r) {
     r->len[r->e->noperands] = n;
 }
 
-static bool is_one(const ir_dim *d) {
-    int64_t k;
-    return ir_dim_is_const(d, &k) && k == 1;
-}
-
 static bool letter_size(struct reader *r, int k, int d) {
     ir_infer *x = r->x;
     ir_equation *e = r->e;
@@ -303,8 +298,8 @@ static bool letter_size(struct reader *r, int k, int d) {
     bool named = true;
     for (int j = 0; j < r->ndots; j++) named = named && r->dots[j] != e->letter[k][d];
     bool fixed = r->strict && named;
-    if (!*have || (!fixed && is_one(*have))) return *have = size, true;
-    if (!fixed && is_one(size)) return true;
+    if (!*have || (!fixed && ir_dim_is(*have, 1))) return *have = size, true;
+    if (!fixed && ir_dim_is(size, 1)) return true;
     if (!fixed) {
         const ir_dim *was = *have;
         return ir_broadcast_size(x, have, size, "%s: sizes %s and %s do not match (dimension %d of operand %d)",
@@ -323,7 +318,7 @@ static bool sizes(struct reader *r) {
         if (!e->dims[i]) return bad(r, "a letter of the result is in no operand");
     for (int k = 0; k < e->noperands; k++)
         for (int d = 0; d < e->rank[k]; d++)
-            if (is_one(e->type[k]->dims[d]) && !is_one(e->dims[e->letter[k][d]])) e->letter[k][d] = -1;
+            if (ir_dim_is(e->type[k]->dims[d], 1) && !ir_dim_is(e->dims[e->letter[k][d]], 1)) e->letter[k][d] = -1;
     return true;
 }
 

@@ -105,6 +105,8 @@ const ir_dim *ir_dim_mod(ir_context *c, const ir_dim *a, const ir_dim *b);
 const ir_dim *ir_dim_min(ir_context *c, const ir_dim *a, const ir_dim *b);
 const ir_dim *ir_dim_max(ir_context *c, const ir_dim *a, const ir_dim *b);
 bool ir_dim_is_const(const ir_dim *d, int64_t *x); /* x may be NULL */
+bool ir_dim_is(const ir_dim *d, int64_t n);        /* is it the constant n; NULL: no */
+const ir_dim *ir_dim_ceildiv(ir_context *c, const ir_dim *a, int64_t b); /* rounded up; b > 0 */
 void ir_dim_range(ir_context *c, const ir_dim *d, int64_t *lo, int64_t *hi);
 
 typedef enum ir_truth { IR_NO = 0, IR_YES = 1, IR_UNKNOWN = 2 } ir_truth;

@@ -9,11 +9,6 @@
 
 static const ir_dim *num(ir_infer *x, int64_t k) { return ir_dim_const(C, k); }
 
-static bool is_const(const ir_dim *d, int64_t k) {
-    int64_t v;
-    return ir_dim_is_const(d, &v) && v == k;
-}
-
 /* ------------------------------------------------------------------ sizes of view and reshape */
 
 static bool view_infer_size(ir_infer *x, const ir_type *self, int n, const ir_dim **dims, int hole) {
@@ -21,7 +16,7 @@ static bool view_infer_size(ir_infer *x, const ir_type *self, int n, const ir_di
     for (int i = 0; i < n; i++)
         if (i != hole) known = ir_dim_mul(C, known, dims[i]);
     const char *text = ir_dims_text(C, n, dims);
-    if (hole >= 0 && is_const(known, 0))
+    if (hole >= 0 && ir_dim_is(known, 0))
         return ir_fail(x, "RuntimeError",
                        "cannot reshape tensor of 0 elements into shape %s because the unspecified "
                        "dimension size -1 can be any value and is ambiguous",
@@ -69,9 +64,9 @@ static ir_truth view_chunk(ir_infer *x, const ir_dim *size, const ir_dim *base, 
     const ir_dim *got = num(x, 1);
     for (; *at >= 0; --*at) {
         ir_truth same = ir_dim_eq(C, got, size);
-        if (same == IR_YES && !is_const(dims[*at], 1)) return IR_YES;
+        if (same == IR_YES && !ir_dim_is(dims[*at], 1)) return IR_YES;
         ir_truth less = same == IR_YES ? IR_YES : ir_dim_lt(C, got, size);
-        if (less == IR_NO && !is_const(dims[*at], 1)) return IR_NO;
+        if (less == IR_NO && !ir_dim_is(dims[*at], 1)) return IR_NO;
         if (less == IR_UNKNOWN && same == IR_UNKNOWN &&
             !ir_dim_exact_div(C, size, ir_dim_mul(C, got, dims[*at])))
             return IR_UNKNOWN;
@@ -94,7 +89,7 @@ ir_truth ir_viewable(ir_infer *x, const ir_arg *self, int rank, const ir_dim *co
     for (int d = t->rank - 1; d >= 0; d--) {
         size = ir_dim_mul(C, size, t->dims[d]);
         ir_truth joined = d == 0                        ? IR_NO
-                          : is_const(t->dims[d - 1], 1) ? IR_YES
+                          : ir_dim_is(t->dims[d - 1], 1) ? IR_YES
                                                         : ir_dim_eq(C, old[d - 1], ir_dim_mul(C, size, base));
         if (joined == IR_UNKNOWN) return IR_UNKNOWN;
         if (joined == IR_YES) continue;
@@ -103,17 +98,17 @@ ir_truth ir_viewable(ir_infer *x, const ir_arg *self, int rank, const ir_dim *co
         if (fits == IR_UNKNOWN) return IR_UNKNOWN;
         if (d) base = old[d - 1], size = num(x, 1);
     }
-    for (; at >= 0 && is_const(dims[at], 1); at--) strides[at] = base;
+    for (; at >= 0 && ir_dim_is(dims[at], 1); at--) strides[at] = base;
     return at >= 0 ? IR_NO : IR_YES;
 }
 
 ir_truth ir_contiguous(ir_infer *x, const ir_arg *self) {
     const ir_type *t = self->type;
-    if (!self->strides || is_const(ir_numel(C, t->rank, t->dims), 0)) return IR_YES;
+    if (!self->strides || ir_dim_is(ir_numel(C, t->rank, t->dims), 0)) return IR_YES;
     const ir_dim **want = ir_contiguous_strides(C, t->rank, t->dims);
     ir_truth all = IR_YES;
     for (int i = 0; i < t->rank; i++) {
-        if (is_const(t->dims[i], 1)) continue;
+        if (ir_dim_is(t->dims[i], 1)) continue;
         ir_truth same = ir_dim_eq(C, want[i], self->strides[i]);
         if (same == IR_NO) return IR_NO;
         if (same == IR_UNKNOWN) all = IR_UNKNOWN;
@@ -236,7 +231,7 @@ bool ir_expand_dims(ir_infer *x, const ir_type *self, int *rank, const ir_dim **
     int *map = RT_ARRAY(&C->arena, int, n + 1);
     for (int i = 0; i < n; i++) {
         const ir_dim *old = i < lead ? num(x, 1) : self->dims[i - lead];
-        bool keep = is_const(want[i], -1);
+        bool keep = ir_dim_is(want[i], -1);
         if (keep && i < lead)
             return ir_fail(x, "RuntimeError",
                            "The expanded size of the tensor (-1) isn't allowed in a leading, "
@@ -245,7 +240,7 @@ bool ir_expand_dims(ir_infer *x, const ir_type *self, int *rank, const ir_dim **
         if (!keep && ir_dim_le(C, num(x, 0), want[i]) == IR_NO)
             return ir_fail(x, "RuntimeError", "expand: invalid size %s", ir_dims_text(C, 1, &want[i]));
         dims[i] = keep ? old : want[i];
-        map[i] = i < lead || (is_const(old, 1) && !is_const(dims[i], 1)) ? -1 : i - lead;
+        map[i] = i < lead || (ir_dim_is(old, 1) && !ir_dim_is(dims[i], 1)) ? -1 : i - lead;
         if (map[i] >= 0 &&
             !ir_require_broadcast(x, old, dims[i],
                            "The expanded size of the tensor (%s) must match the existing "
@@ -263,7 +258,7 @@ static bool expanded(ir_infer *x, const ir_arg *self, int n, const ir_dim **dims
     int lead = n - self->type->rank;
     for (int i = n - 1; i >= 0; i--) {
         if (from[i] >= 0) strides[i] = ir_dim_mul(C, old[from[i]], ir_broadcast_step(C, self->type->dims[from[i]], dims[i]));
-        else if (i >= lead || !is_const(dims[i], 1)) strides[i] = num(x, 0);
+        else if (i >= lead || !ir_dim_is(dims[i], 1)) strides[i] = num(x, 0);
         else strides[i] = i + 1 < n ? ir_dim_mul(C, dims[i + 1], strides[i + 1]) : num(x, 1);
     }
     return ir_result_view(x, self->type->dtype, n, dims, strides, num(x, 0));
@@ -287,7 +282,7 @@ bool ir_rule_expand_with(ir_infer *x) {
     if (!ir_broadcast_dims(x, l->n + 1, all, &n, dims)) return false;
     for (int i = 0; i < n; i++) {
         int d = i - (n - self->type->rank);
-        from[i] = d < 0 || (is_const(self->type->dims[d], 1) && !is_const(dims[i], 1)) ? -1 : d;
+        from[i] = d < 0 || (ir_dim_is(self->type->dims[d], 1) && !ir_dim_is(dims[i], 1)) ? -1 : d;
     }
     return expanded(x, self, n, dims, from);
 }
@@ -445,7 +440,7 @@ bool ir_rule_diagonal(ir_infer *x) {
         if (i != d.d1 && i != d.d2) dims[n] = t->dims[i], strides[n++] = old[i];
     dims[n] = d.len, strides[n++] = ir_dim_add(C, old[d.d1], old[d.d2]);
     const ir_dim *offset = num(x, 0);
-    if (!is_const(d.len, 0))
+    if (!ir_dim_is(d.len, 0))
         offset = ir_dim_add(C, ir_dim_mul(C, d.right, old[d.d2]), ir_dim_mul(C, d.down, old[d.d1]));
     return ir_result_view(x, t->dtype, n, dims, strides, offset);
 }
@@ -476,7 +471,7 @@ bool ir_rule_unfold(ir_infer *x) {
 static const ir_dim *extent(ir_infer *x, int n, const ir_dim *const *dims, const ir_dim *const *strides) {
     const ir_dim *last = num(x, 0);
     for (int i = 0; i < n; i++) {
-        if (is_const(dims[i], 0)) return NULL;
+        if (ir_dim_is(dims[i], 0)) return NULL;
         last = ir_dim_add(C, last, ir_dim_mul(C, ir_dim_sub(C, dims[i], num(x, 1)), strides[i]));
     }
     return last;

@@ -41,11 +41,6 @@ ex map_number(comp *k, ir_infer *x, const ir_arg *a, rt_dtype as) {
     return ir_x_cast(&k->x, e, as);
 }
 
-static bool is_const(const ir_dim *d, int64_t n) {
-    int64_t v;
-    return ir_dim_is_const(d, &v) && v == n;
-}
-
 static const ir_type *self_of(ir_infer *x) { return x->args[0].type; }
 
 static void identity(comp *k, int n, ex *at) {
@@ -62,7 +57,7 @@ static ex ravel(comp *k, ir_context *c, int n, const ir_dim *const *dims, const 
     ex sum = map_int(k, 0);
     const ir_dim *step = ir_dim_const(c, 1);
     for (int i = n - 1; i >= 0; i--) {
-        if (!is_const(dims[i], 1)) sum = map_op(k, K_ADD, map_op(k, K_MUL, at[i], map_dim(k, step)), sum);
+        if (!ir_dim_is(dims[i], 1)) sum = map_op(k, K_ADD, map_op(k, K_MUL, at[i], map_dim(k, step)), sum);
         step = ir_dim_mul(c, step, dims[i]);
     }
     return sum;
@@ -72,13 +67,13 @@ static ex ravel(comp *k, ir_context *c, int n, const ir_dim *const *dims, const 
 static void unravel(comp *k, ir_context *c, ex e, int n, const ir_dim *const *dims, ex *at) {
     const ir_dim *step = ir_dim_const(c, 1);
     int first = 0;
-    while (first < n && is_const(dims[first], 1)) at[first++] = map_int(k, 0);
+    while (first < n && ir_dim_is(dims[first], 1)) at[first++] = map_int(k, 0);
     for (int i = n - 1; i >= first; i--) {
-        if (is_const(dims[i], 1)) {
+        if (ir_dim_is(dims[i], 1)) {
             at[i] = map_int(k, 0);
             continue;
         }
-        at[i] = is_const(step, 1) ? e : map_op(k, K_FLOORDIV, e, map_dim(k, step));
+        at[i] = ir_dim_is(step, 1) ? e : map_op(k, K_FLOORDIV, e, map_dim(k, step));
         if (i > first) at[i] = map_op(k, K_MOD, at[i], map_dim(k, dims[i]));
         step = ir_dim_mul(c, step, dims[i]);
     }
@@ -99,11 +94,11 @@ static void regroup(comp *k, ir_context *c, int nin, const ir_dim *const *in, in
                     const ir_dim *const *out, const ex *at, ex *from) {
     int i = 0, j = 0;
     while (i < nin) {
-        if (is_const(in[i], 1)) {
+        if (ir_dim_is(in[i], 1)) {
             from[i++] = map_int(k, 0);
             continue;
         }
-        if (j < nout && is_const(out[j], 1)) {
+        if (j < nout && ir_dim_is(out[j], 1)) {
             j++;
             continue;
         }
@@ -256,7 +251,7 @@ static bool storage_order(ir_context *c, const ir_arg *t, int *order) {
     bool used[RT_MAX_RANK] = {false};
     for (int left = y->rank; left > 0; left--) {
         int d = y->rank - 1;
-        while (d >= 0 && (used[d] || !(is_const(y->dims[d], 1) || !t->strides ||
+        while (d >= 0 && (used[d] || !(ir_dim_is(y->dims[d], 1) || !t->strides ||
                                        ir_dim_eq(c, t->strides[d], step) == IR_YES)))
             d--;
         if (d < 0) return false;
@@ -323,7 +318,7 @@ static bool map_cat(comp *k, ir_infer *x) {
     identity(k, k->ndims, at);
     for (int i = l->n - 1; i >= 0; i--) {
         const ir_type *t = l->at[i].type;
-        if (t->rank != k->ndims || is_const(t->dims[axis], 0)) continue; /* the legacy empty tensor */
+        if (t->rank != k->ndims || ir_dim_is(t->dims[axis], 0)) continue; /* the legacy empty tensor */
         at[axis] = i ? map_op(k, K_SUB, map_at(k, axis), map_dim(k, ends[i - 1])) : map_at(k, axis);
         ex one = ir_x_cast(&k->x, map_load(k, &l->at[i], at), dtype);
         value = value ? map_if(k, map_op(k, K_LT, map_at(k, axis), map_dim(k, ends[i])), one, value) : one;
@@ -367,7 +362,7 @@ static bool map_pad_by(comp *k, ir_infer *x, char how) {
     if (!ir_pads_of(x, ir_arg_given(x, "pad") ? "pad" : "padding", t, &before, &after)) return false;
     for (int d = 0; d < t->rank; d++) {
         at[d] = map_op(k, K_SUB, map_at(k, d), map_dim(k, before[d]));
-        if (!is_const(before[d], 0) || !is_const(after[d], 0)) at[d] = pad_inside(k, how, at[d], t->dims[d]);
+        if (!ir_dim_is(before[d], 0) || !ir_dim_is(after[d], 0)) at[d] = pad_inside(k, how, at[d], t->dims[d]);
     }
     return read_self(k, x, at);
 }
@@ -426,7 +421,7 @@ static bool map_repeat(comp *k, ir_infer *x) {
     ex at[RT_MAX_RANK];
     for (int i = 0; i < t->rank; i++) {
         at[i] = map_at(k, lead + i);
-        if (is_const(t->dims[i], 1)) at[i] = map_int(k, 0);
+        if (ir_dim_is(t->dims[i], 1)) at[i] = map_int(k, 0);
         else if (ir_dim_eq(C, t->dims[i], k->dims[lead + i]) != IR_YES)
             at[i] = map_op(k, K_MOD, at[i], map_dim(k, t->dims[i]));
     }
@@ -821,12 +816,12 @@ static bool map_slice_scatter(comp *k, ir_infer *x) {
         return false;
     identity(k, t->rank, at);
     ex from = map_op(k, K_SUB, at[axis], map_dim(k, start)), i = from;
-    if (!is_const(start, 0)) ok = map_op(k, K_GE, from, map_int(k, 0));
-    if (!is_const(step, 1)) {
+    if (!ir_dim_is(start, 0)) ok = map_op(k, K_GE, from, map_int(k, 0));
+    if (!ir_dim_is(step, 1)) {
         i = map_op(k, K_FLOORDIV, from, map_dim(k, step));
         ok = map_and(k, ok, map_op(k, K_EQ, map_op(k, K_MUL, i, map_dim(k, step)), from));
     }
-    if (!is_const(step, 1) || ir_dim_eq(C, ir_dim_add(C, start, len), t->dims[axis]) != IR_YES)
+    if (!ir_dim_is(step, 1) || ir_dim_eq(C, ir_dim_add(C, start, len), t->dims[axis]) != IR_YES)
         ok = map_and(k, ok, map_op(k, K_LT, i, map_dim(k, len)));
     at[axis] = i;
     return either(k, x, ok, at);

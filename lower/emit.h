@@ -26,6 +26,9 @@ typedef struct emit {
     bool *unused;                       /* by operand: read through another buffer, gets no argument */
 } emit;
 
+static inline const ir_dim *sched_num(const emit *e, int64_t x) { return ir_dim_const(e->c, x); }
+static inline const ir_dim *sched_size(const emit *e, int loop) { return e->t.loops.at[loop].size; }
+
 /* schedule.c */
 k_value *sched_dim(emit *e, const ir_dim *d);
 k_value *sched_value(emit *e, k_memo *memo, const ir_expr *x);

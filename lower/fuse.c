@@ -100,11 +100,6 @@ static uint32_t big_vars(const comp *k) {
     return u;
 }
 
-static bool size_one(const ir_dim *d) {
-    int64_t x;
-    return ir_dim_is_const(d, &x) && x == 1;
-}
-
 typedef struct scan {
     const comp *k;
     reads *by; /* by operand */
@@ -119,7 +114,7 @@ static void read_load(scan *s, const ir_expr *e) {
     r->n++;
     for (int i = 0; i < e->n; i++) {
         bool here = e->args[i]->op == X_INDEX && e->args[i]->i == i && i < s->k->ndims;
-        if (!here && !(i < s->k->ndims && size_one(s->k->dims[i]) && e->args[i]->op == X_CONST)) r->identity = false;
+        if (!here && !(i < s->k->ndims && ir_dim_is(s->k->dims[i], 1) && e->args[i]->op == X_CONST)) r->identity = false;
         const nest_facts *a = nest_facts_of(s->facts, e->args[i]);
         r->affine = r->affine && a->affine;
         used |= a->uses;

@@ -74,16 +74,11 @@ static bool may_have_order(layouter *x, const ir_value *v, const ir_layout *orde
 
 /* ---- choosing */
 
-static bool is_one(const ir_dim *d) {
-    int64_t n;
-    return ir_dim_is_const(d, &n) && n == 1;
-}
-
 /* Would channels last be another order at all? */
 static bool differs(const ir_type *t) {
     bool spatial = false;
-    for (int d = 2; d < t->rank; d++) spatial = spatial || !is_one(t->dims[d]);
-    return spatial && !is_one(t->dims[1]);
+    for (int d = 2; d < t->rank; d++) spatial = spatial || !ir_dim_is(t->dims[d], 1);
+    return spatial && !ir_dim_is(t->dims[1], 1);
 }
 
 static const ir_layout *channels_last(ir_context *c, int rank) {
@@ -142,7 +137,7 @@ static const ir_layout *followed(layouter *x, ir_node *kernel) {
     ir_layout *l = RT_NEW(&x->m->c->arena, ir_layout);
     for (int d = 0; d < rank; d++) {
         l->order[d] = (uint8_t)d;
-        if (a->coef[d] && !is_one(f->k->dims[d]) && ir_dim_is_const(a->coef[d], &step[d])) place[n++] = d;
+        if (a->coef[d] && !ir_dim_is(f->k->dims[d], 1) && ir_dim_is_const(a->coef[d], &step[d])) place[n++] = d;
     }
     bool same = true;
     for (int i = 0; i < n; i++) { /* selection sort over the places of the dims that move */

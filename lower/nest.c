@@ -152,11 +152,6 @@ const ir_dim *nest_coef(const nest *t, const nest_access *a, int loop) { return 
 
 static const ir_dim *dim_of(const comp *k, int i) { return i < k->ndims ? k->dims[i] : k->rdims[i - k->ndims]; }
 
-static bool is_one(const ir_dim *d) {
-    int64_t x;
-    return ir_dim_is_const(d, &x) && x == 1;
-}
-
 /* May variable i (slower) and j (faster, of size n) be one loop?  skip: an access that does not matter, or NULL. */
 static bool mergeable(nest *t, int i, int j, const ir_dim *n, bool output, const nest_access *skip) {
     if (t->pinned & (1u << i | 1u << j)) return false;
@@ -175,7 +170,7 @@ static void add_loops(nest *t, int first, int n, bool reduce, const nest_access 
     for (int p = first; p < first + n; p++) {
         int i = t->order[p];
         const ir_dim *d = dim_of(k, i);
-        if (is_one(d)) continue;
+        if (ir_dim_is(d, 1)) continue;
         nest_loop *l = t->loops.n > begin ? &t->loops.at[t->loops.n - 1] : NULL;
         if (l && mergeable(t, l->last, i, d, !reduce, free >> l->last & free >> i & 1 ? skip : NULL)) {
             l->last = i;

@@ -11,7 +11,6 @@ enum { COLUMNS = 4 };
 
 typedef const ir_dim *D;
 
-static D size_of(const emit *e, int loop) { return e->t.loops.at[loop].size; }
 
 static bool constant(D d, int64_t *x) {
     *x = 0;
@@ -42,7 +41,7 @@ static bool find_taps(const emit *e, const nest_access *weights, stencil *s, int
 
 static bool pack_weights(emit *e, stencil *s, D across, const int64_t *weight) {
     int64_t shape[2] = {s->ntaps, 0}, step;
-    if (!ir_dim_is_const(size_of(e, s->channels), &shape[1]) || !constant(across, &step)) return false;
+    if (!ir_dim_is_const(sched_size(e, s->channels), &shape[1]) || !constant(across, &step)) return false;
     rt_tensor *from = sched_param_data(e, s->weight), *t = from ? rt_tensor_new(from->dtype, 2, shape) : NULL;
     for (int64_t i = 0; t && i < shape[0]; i++)
         for (int64_t c = 0; c < shape[1]; c++)
@@ -107,11 +106,6 @@ static bool only_channels(const emit *e, const nest_access *a, int channel) {
     return a->coef[channel] != NULL && !a->rest;
 }
 
-static bool is_one(D d) {
-    int64_t x;
-    return d && ir_dim_is_const(d, &x) && x == 1;
-}
-
 /* Loops of the nest for this plan; the columns' bound, and what the others need, keep loops of their own. */
 static bool set_loops(emit *e, stencil *s, const sched_factor *image) {
     const comp *k = e->f->k;
@@ -141,14 +135,14 @@ bool sched_stencil_plan(emit *e, stencil *s) {
     s->image = image.load->i;
     s->weight = weight.load->i;
     if (weight.guarded || s->image == s->weight || !sched_is_param(e->f->operands.at[s->weight])) return false;
-    if (!is_one(e->t.ocoef[c]) || !only_channels(e, weight.access, c) || sched_used_elsewhere(e, s->weight)) return false;
-    bool direct = image.guarded && is_one(image.access->coef[c]) && !image.access->rest_uses;
+    if (!ir_dim_is(e->t.ocoef[c], 1) || !only_channels(e, weight.access, c) || sched_used_elsewhere(e, s->weight)) return false;
+    bool direct = image.guarded && ir_dim_is(image.access->coef[c], 1) && !image.access->rest_uses;
     s->at = *image.access;
     if (direct) direct = find_taps(e, weight.access, s, places) && find_bounds(e, image.load, s) && set_loops(e, s, &image) && place_bounds(e, s);
-    bool copy = !direct && (image.guarded || !is_one(s->at.coef[c]));
+    bool copy = !direct && (image.guarded || !ir_dim_is(s->at.coef[c], 1));
     if (!direct) s->nbounds = 0, s->across = -1;
     if (copy && (image.load->dtype != DT_F32 || !sched_copy_plan(e, image.load, false, c, &s->copy, &s->at))) return false;
-    if (!is_one(s->at.coef[c]) || !find_taps(e, weight.access, s, places) || !set_loops(e, s, &image)) return false;
+    if (!ir_dim_is(s->at.coef[c], 1) || !find_taps(e, weight.access, s, places) || !set_loops(e, s, &image)) return false;
     if (!pack_weights(e, s, weight.access->coef[c], places)) return false;
     e->unused[s->weight] = true;
     if (copy) e->unused[s->image] = !sched_used_elsewhere(e, s->image);
@@ -201,7 +195,7 @@ typedef struct window { k_buffer *image, *weights; k_value *base, *column; int n
 /* sum[] += the taps from i on that share a condition; returns the next tap. */
 static int add_taps(emit *e, const stencil *s, const window *w, int i, k_value *at, k_value *c, int64_t step, k_value **sum) {
     k_builder *b = &e->b;
-    k_value *width = sched_dim(e, size_of(e, s->channels));
+    k_value *width = sched_dim(e, sched_size(e, s->channels));
     loaded *l = RT_NEW(&e->c->arena, loaded);
     int row = s->row[i], first = i;
     for (; i < s->ntaps && s->row[i] == row && !(w->side && i > first); i++) {
@@ -224,7 +218,7 @@ static void tile(emit *e, const stencil *s, const window *w) {
         bool same = i && s->row[i] == s->row[i - 1] && !w->side;
         ok[i] = same ? ok[i - 1] : tap_inside(e, s, i, w->side);
     }
-    k_value *c = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), sched_dim(e, size_of(e, s->channels)), 1)), *at = k_add(b, base, c);
+    k_value *c = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), sched_dim(e, sched_size(e, s->channels)), 1)), *at = k_add(b, base, c);
     for (int j = 0; j < w->n; j++) sum[j] = k_float(b, DT_F32, 0);
     for (int i = 0; i < s->ntaps;) {
         k_inst *guard = ok[i] ? k_if(b, ok[i]) : NULL;
@@ -276,10 +270,10 @@ static void safe_columns(const stencil *s, int64_t n, int64_t *lo, int64_t *hi) 
 
 static void row(emit *e, const stencil *s, window w) {
     k_builder *b = &e->b;
-    k_value *n = sched_dim(e, size_of(e, s->columns)), *from = k_i64(b, 0), *to = n;
+    k_value *n = sched_dim(e, sched_size(e, s->columns)), *from = k_i64(b, 0), *to = n;
     if (s->across >= 0) {
         int64_t size = 0, lo, hi;
-        ir_dim_is_const(size_of(e, s->columns), &size);
+        ir_dim_is_const(sched_size(e, s->columns), &size);
         safe_columns(s, size, &lo, &hi);
         from = k_i64(b, lo);
         to = k_i64(b, hi);
@@ -300,14 +294,14 @@ void sched_stencil(emit *e, const stencil *s) {
         image = sched_buffer(e, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, &s->copy), "padded");
     }
     weights = sched_buffer(e, LB_IN, s->win, w->type->dtype, NULL, "weights");
-    D rows = ir_dim_const(e->c, 1), work = ir_dim_mul(e->c, size_of(e, s->channels), ir_dim_const(e->c, s->ntaps));
-    for (int l = 0; l < outer; l++) rows = ir_dim_mul(e->c, rows, size_of(e, l));
+    D rows = ir_dim_const(e->c, 1), work = ir_dim_mul(e->c, sched_size(e, s->channels), ir_dim_const(e->c, s->ntaps));
+    for (int l = 0; l < outer; l++) rows = ir_dim_mul(e->c, rows, sched_size(e, l));
     e->launch->grid = rows;
-    e->launch->cost = s->columns >= 0 ? ir_dim_floordiv(e->c, ir_dim_mul(e->c, work, size_of(e, s->columns)), ir_dim_const(e->c, 8)) : work;
+    e->launch->cost = s->columns >= 0 ? ir_dim_floordiv(e->c, ir_dim_mul(e->c, work, sched_size(e, s->columns)), ir_dim_const(e->c, 8)) : work;
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, rows), 1));
     k_value *base = s->at.rest ? sched_value(e, k_memo_new(b->k), s->at.rest) : k_i64(b, 0);
     for (int l = outer - 1; l >= 0; l--) {
-        k_value *n = sched_dim(e, size_of(e, l));
+        k_value *n = sched_dim(e, sched_size(e, l));
         e->var[l] = l ? k_2(b, K_REM, g, n) : g;
         if (l) g = k_2(b, K_DIV, g, n);
         D step = nest_coef(&e->t, &s->at, l);

@@ -12,15 +12,8 @@ enum { MIN_COPY_ROWS = 4, MIN_COPY_COLUMNS = 32, MIN_PACK_ROWS = 4 };
 
 typedef const ir_dim *D;
 
-static D num(emit *e, int64_t x) { return ir_dim_const(e->c, x); }
-static D size_of(const emit *e, int loop) { return e->t.loops.at[loop].size; }
 static D var_size(const comp *k, int i) { return i < k->ndims ? k->dims[i] : k->rdims[i - k->ndims]; }
 static ir_value *operand(const emit *e, int i) { return e->f->operands.at[i]; }
-
-static bool is_one(D d) {
-    int64_t x;
-    return d && ir_dim_is_const(d, &x) && x == 1;
-}
 
 /* ---- a factor as a load from a copy */
 
@@ -81,16 +74,16 @@ bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_cop
     *out = (tile_copy){.on = true, .load = load};
     *a = (nest_access){.load = load};
     copy_order(e, load, at, rows, last, out->order);
-    D stride = num(e, 1);
+    D stride = sched_num(e, 1);
     for (int i = load->n - 1; i >= 0; i--) {
         int d = out->order[i];
-        out->size[d] = num(e, 1);
+        out->size[d] = sched_num(e, 1);
         out->shift[d] = at[d].c;
         for (int v = 0; v < k->ndims + k->nrdims; v++) {
             if (at[d].coef[v] < 0) return false;
             if (!at[d].coef[v]) continue;
-            D c = num(e, at[d].coef[v]), step = ir_dim_mul(e->c, stride, c);
-            out->size[d] = ir_dim_add(e->c, out->size[d], ir_dim_mul(e->c, c, ir_dim_sub(e->c, var_size(k, v), num(e, 1))));
+            D c = sched_num(e, at[d].coef[v]), step = ir_dim_mul(e->c, stride, c);
+            out->size[d] = ir_dim_add(e->c, out->size[d], ir_dim_mul(e->c, c, ir_dim_sub(e->c, var_size(k, v), sched_num(e, 1))));
             a->coef[v] = a->coef[v] ? ir_dim_add(e->c, a->coef[v], step) : step;
         }
         stride = ir_dim_mul(e->c, stride, out->size[d]);
@@ -117,7 +110,7 @@ bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f) {
 /* The output's fastest index variable; -1: none. */
 static int column_var(const emit *e) {
     int n = e->t.nouter ? e->t.loops.at[e->t.nouter - 1].last : -1;
-    return n >= 0 && is_one(e->t.ocoef[n]) ? n : -1;
+    return n >= 0 && ir_dim_is(e->t.ocoef[n], 1) ? n : -1;
 }
 
 static int loads_of(const ir_expr *x, int operand) {
@@ -153,7 +146,7 @@ static bool at_least(D d, int64_t n) {
 static bool wants_order(const emit *e, const nest_access *a, uint32_t rows, int column) {
     const comp *k = e->f->k;
     bool ordered = false, many = false;
-    for (int v = 0; v < k->nrdims; v++) ordered = ordered || is_one(a->coef[k->ndims + v]) || !at_least(k->rdims[v], 2);
+    for (int v = 0; v < k->nrdims; v++) ordered = ordered || ir_dim_is(a->coef[k->ndims + v], 1) || !at_least(k->rdims[v], 2);
     for (int v = 0; v < k->ndims; v++) many = many || (rows >> v & 1 && at_least(k->dims[v], MIN_COPY_ROWS));
     return !ordered && many && at_least(k->dims[column], MIN_COPY_COLUMNS);
 }
@@ -199,7 +192,7 @@ static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
     if (a->guarded && b->guarded) return false;
     if (b->guarded) return sched_copy_plan(e, b->load, false, -1, &t->copy[1], &t->ba) && t->ba.coef[n];
     uint32_t rows = row_vars(e, &t->ba, n);
-    if (!is_one(t->ba.coef[n]) && few_rows(e->f->k, rows) && stays(e, t->b)) return false;
+    if (!ir_dim_is(t->ba.coef[n], 1) && few_rows(e->f->k, rows) && stays(e, t->b)) return false;
     if (!a->guarded && !wants_order(e, &t->aa, rows, n)) return true;
     bool ok = operand(e, t->a)->type->dtype == DT_F32 && sched_copy_plan(e, a->load, true, -1, &t->copy[0], &t->aa);
     return ok || !a->guarded;
@@ -212,11 +205,11 @@ static void order_reduction(emit *e, tiles *t) {
     const comp *k = e->f->k;
     for (int r = 0; r < k->nrdims; r++) {
         int v = k->ndims + r, at = t->nr;
-        if (is_one(k->rdims[r])) continue;
-        D step = t->aa.coef[v] ? t->aa.coef[v] : num(e, 0);
+        if (ir_dim_is(k->rdims[r], 1)) continue;
+        D step = t->aa.coef[v] ? t->aa.coef[v] : sched_num(e, 0);
         while (at > 0) {
             D before = t->aa.coef[t->rvar[at - 1]];
-            if (ir_dim_lt(e->c, before ? before : num(e, 0), step) != IR_YES) break;
+            if (ir_dim_lt(e->c, before ? before : sched_num(e, 0), step) != IR_YES) break;
             t->rvar[at] = t->rvar[at - 1];
             at--;
         }
@@ -255,7 +248,7 @@ static void make_segments(emit *e, tiles *t) {
     tile_segment s = t->seg[longest];
     for (int i = longest; i + 1 < t->nseg; i++) t->seg[i] = t->seg[i + 1];
     t->seg[t->nseg - 1] = s;
-    D step = num(e, TILE_N);
+    D step = sched_num(e, TILE_N);
     for (int i = t->nseg - 1; i >= 0 && panels; i--) {
         t->seg[i].b = step;
         step = ir_dim_mul(e->c, step, t->seg[i].size);
@@ -268,7 +261,7 @@ static bool is_linear(emit *e, const tiles *t) {
     for (int p = e->f->k->ndims - 1; p >= 0; p--) {
         int v = e->t.order[p];
         D n = var_size(e->f->k, v);
-        if (!(l->vars >> v & 1) || is_one(n)) continue;
+        if (!(l->vars >> v & 1) || ir_dim_is(n, 1)) continue;
         if (t->aa.coef[v] != step) return false;
         if (step) step = ir_dim_mul(e->c, step, n);
     }
@@ -294,13 +287,13 @@ static void make_loops(emit *e, tiles *t, const sched_factor *a, const sched_fac
 }
 
 D sched_tiles_k(emit *e, const tiles *t) {
-    D k = num(e, 1);
+    D k = sched_num(e, 1);
     for (int i = 0; i < t->nseg; i++) k = ir_dim_mul(e->c, k, t->seg[i].size);
     return k;
 }
 
 D sched_tiles_panels(emit *e, const tiles *t) {
-    return ir_dim_floordiv(e->c, ir_dim_add(e->c, size_of(e, t->nloop), num(e, TILE_N - 1)), num(e, TILE_N));
+    return ir_dim_floordiv(e->c, ir_dim_add(e->c, sched_size(e, t->nloop), sched_num(e, TILE_N - 1)), sched_num(e, TILE_N));
 }
 
 bool sched_tiles_batch(emit *e, const tiles *t, int l) { return l != t->nloop && l != t->mloop && nest_coef(&e->t, &t->ba, l); }
@@ -312,9 +305,9 @@ bool sched_is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_
 /* A param as B can be packed if it is used whole: what moves in it has a size that is known. */
 static bool packable(emit *e, const tiles *t) {
     if (!sched_is_param(operand(e, t->b)) || t->a == t->b || t->copy[1].on || t->ba.rest || sched_used_elsewhere(e, t->b)) return false;
-    D panels = num(e, 1), all = num(e, 1);
+    D panels = sched_num(e, 1), all = sched_num(e, 1);
     for (int l = 0; l < e->t.loops.n; l++)
-        if (l == t->nloop || l >= e->t.nouter || sched_tiles_batch(e, t, l)) panels = ir_dim_mul(e->c, panels, size_of(e, l));
+        if (l == t->nloop || l >= e->t.nouter || sched_tiles_batch(e, t, l)) panels = ir_dim_mul(e->c, panels, sched_size(e, l));
     for (int d = 0; d < operand(e, t->b)->type->rank; d++) all = ir_dim_mul(e->c, all, operand(e, t->b)->type->dims[d]);
     int64_t n, m;
     return ir_dim_is_const(panels, &n) && ir_dim_is_const(all, &m) && n <= m;
@@ -330,7 +323,7 @@ rt_tensor *sched_param_data(const emit *e, int operand_) {
 int sched_replace_param(emit *e, int operand_, rt_tensor *t) {
     D dims[RT_MAX_RANK];
     ir_value *v = operand(e, operand_);
-    for (int i = 0; i < t->ndim; i++) dims[i] = num(e, t->shape[i]);
+    for (int i = 0; i < t->ndim; i++) dims[i] = sched_num(e, t->shape[i]);
     ir_value *p = lower_new_param(e->m, e->kernel, t, ir_type_tensor(e->c, t->dtype, t->ndim, dims));
     int at = -1;
     for (int i = 0; i < e->kernel->nin; i++)
@@ -369,9 +362,9 @@ static bool pack_param(emit *e, tiles *t) {
     if (!from) return false;
     counter batch = {0}, reduce = {0}, column = {0};
     for (int l = 0; l < t->nloop; l++)
-        if (sched_tiles_batch(e, t, l)) counter_add(&batch, size_of(e, l), nest_coef(&e->t, &t->ba, l));
+        if (sched_tiles_batch(e, t, l)) counter_add(&batch, sched_size(e, l), nest_coef(&e->t, &t->ba, l));
     for (int i = 0; i < t->nr; i++) counter_add(&reduce, var_size(e->f->k, t->rvar[i]), t->ba.coef[t->rvar[i]]);
-    counter_add(&column, size_of(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
+    counter_add(&column, sched_size(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
     int64_t width = counter_total(&column), k = counter_total(&reduce), panels = (width + TILE_N - 1) / TILE_N, to = 0;
     rt_tensor *packed = rt_tensor_new(from->dtype, 4, (int64_t[]){counter_total(&batch), panels, k, TILE_N});
     for (int64_t b = 0; packed && b < packed->shape[0]; b++)
@@ -393,7 +386,7 @@ static bool pack_param(emit *e, tiles *t) {
 static bool has_empty_loop(const emit *e) {
     int64_t n;
     for (int l = 0; l < e->t.loops.n; l++)
-        if (ir_dim_is_const(size_of(e, l), &n) && n == 0) return true;
+        if (ir_dim_is_const(sched_size(e, l), &n) && n == 0) return true;
     return false;
 }
 
@@ -408,7 +401,7 @@ bool sched_tiles_plan(emit *e, tiles *t) {
     make_loops(e, t, &a, &b);
     order_reduction(e, t);
     if (packable(e, t)) t->packed = pack_param(e, t);
-    t->run_time = !t->packed && !is_one(nest_coef(&e->t, &t->ba, t->nloop));
+    t->run_time = !t->packed && !ir_dim_is(nest_coef(&e->t, &t->ba, t->nloop), 1);
     make_segments(e, t);
     if (t->packed || t->copy[1].on) e->unused[t->b] = t->a != t->b && !sched_used_elsewhere(e, t->b);
     if (t->copy[0].on) e->unused[t->a] = t->a != t->b && !sched_used_elsewhere(e, t->a);

@@ -4,8 +4,6 @@
 
 typedef const ir_dim *D;
 
-static D num(emit *e, int64_t x) { return ir_dim_const(e->c, x); }
-static D size_of(const emit *e, int loop) { return e->t.loops.at[loop].size; }
 
 static int input_number(const emit *e, int operand) {
     for (int i = 0; i < e->kernel->nin; i++)
@@ -16,7 +14,7 @@ static int input_number(const emit *e, int operand) {
 /* ---- the padded copy */
 
 D sched_copy_elements(emit *e, const tile_copy *c) {
-    D n = num(e, 1);
+    D n = sched_num(e, 1);
     for (int d = 0; d < c->load->n; d++) n = ir_dim_mul(e->c, n, c->size[d]);
     return n;
 }
@@ -31,15 +29,10 @@ typedef struct run {
 
 static bool same(D a, int64_t shift, D b) { return shift == 0 && a == b; }
 
-static bool is_one(D d) {
-    int64_t x;
-    return ir_dim_is_const(d, &x) && x == 1;
-}
-
 /* The last dims in the copy's order, as far as the operand has them in one run as well, counted as one. */
 static run last_run(emit *e, const tile_copy *c, const ir_type *t, const D *stride) {
     int n = t->rank - 1, d = c->order[n];
-    run r = {1u << d, c->size[d], t->dims[d], stride[d], num(e, 1), c->shift[d]};
+    run r = {1u << d, c->size[d], t->dims[d], stride[d], sched_num(e, 1), c->shift[d]};
     while (n > 0 && same(r.width, r.shift, r.valid)) {
         int s = c->order[--n];
         int64_t inner;
@@ -54,8 +47,8 @@ static run last_run(emit *e, const tile_copy *c, const ir_type *t, const D *stri
 
 static run choose_run(emit *e, const tile_copy *c, const ir_type *t, const D *stride, const D *copy_stride) {
     run r = last_run(e, c, t, stride);
-    for (int d = 0; d < t->rank && !is_one(r.step); d++)
-        if (is_one(stride[d]) && !is_one(t->dims[d])) r = (run){1u << d, c->size[d], t->dims[d], stride[d], copy_stride[d], c->shift[d]};
+    for (int d = 0; d < t->rank && !ir_dim_is(r.step, 1); d++)
+        if (ir_dim_is(stride[d], 1) && !ir_dim_is(t->dims[d], 1)) r = (run){1u << d, c->size[d], t->dims[d], stride[d], copy_stride[d], c->shift[d]};
     return r;
 }
 
@@ -75,7 +68,7 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     emit x = sched_before(e, "pad");
     k_builder *b = &x.b;
     ir_value *v = e->f->operands.at[operand];
-    D stride[RT_MAX_RANK], copy_stride[RT_MAX_RANK], rows = num(e, 1);
+    D stride[RT_MAX_RANK], copy_stride[RT_MAX_RANK], rows = sched_num(e, 1);
     ir_layout order;
     memcpy(order.order, c->order, sizeof order.order);
     nest_strides(e->c, v->type->rank, v->type->dims, v->layout, stride);
@@ -113,9 +106,9 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
 /* ---- panels */
 
 static D panel_elements(emit *e, const tiles *t) {
-    D n = ir_dim_mul(e->c, ir_dim_mul(e->c, sched_tiles_panels(e, t), sched_tiles_k(e, t)), num(e, TILE_N));
+    D n = ir_dim_mul(e->c, ir_dim_mul(e->c, sched_tiles_panels(e, t), sched_tiles_k(e, t)), sched_num(e, TILE_N));
     for (int l = 0; l < t->nloop; l++)
-        if (sched_tiles_batch(e, t, l)) n = ir_dim_mul(e->c, n, size_of(e, l));
+        if (sched_tiles_batch(e, t, l)) n = ir_dim_mul(e->c, n, sched_size(e, l));
     return n;
 }
 
@@ -125,18 +118,18 @@ static void pack_kernel(emit *e, const tiles *t) {
     k_builder *b = &x.b;
     const comp *k = e->f->k;
     ir_value *v = e->f->operands.at[t->b];
-    D elements = panel_elements(e, t), rows = ir_dim_floordiv(e->c, elements, num(e, TILE_N)), width = size_of(e, t->nloop);
+    D elements = panel_elements(e, t), rows = ir_dim_floordiv(e->c, elements, sched_num(e, TILE_N)), width = sched_size(e, t->nloop);
     k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
                                  : sched_buffer(&x, LB_IN, input_number(e, t->b), v->type->dtype, NULL, "in");
     k_buffer *out = sched_buffer(&x, LB_SCRATCH, t->copy[0].on || t->copy[1].on, v->type->dtype, elements, "panels");
     x.launch->grid = rows;
-    x.launch->cost = num(e, TILE_N * 2);
+    x.launch->cost = sched_num(e, TILE_N * 2);
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *row = g;
     k_value *at = t->ba.rest ? sched_value(&x, k_memo_new(b->k), t->ba.rest) : k_i64(b, 0);
     for (int i = t->nr - 1; i >= 0; i--) at = move(&x, at, split(&x, &g, k->rdims[t->rvar[i] - k->ndims]), t->ba.coef[t->rvar[i]]);
     k_value *first = k_mul(b, split(&x, &g, sched_tiles_panels(e, t)), k_i64(b, TILE_N));
     for (int l = t->nloop - 1; l >= 0; l--)
-        if (sched_tiles_batch(e, t, l)) at = move(&x, at, split(&x, &g, size_of(e, l)), nest_coef(&e->t, &t->ba, l));
+        if (sched_tiles_batch(e, t, l)) at = move(&x, at, split(&x, &g, sched_size(e, l)), nest_coef(&e->t, &t->ba, l));
     k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1)), *column = k_add(b, first, j);
     k_value *elem = k_load_if(b, in, move(&x, at, column, nest_coef(&e->t, &t->ba, t->nloop)), k_2(b, K_LT, column, sched_dim(&x, width)), NULL);
     k_store(b, out, k_add(b, k_mul(b, row, k_i64(b, TILE_N)), j), elem);

@@ -11,9 +11,6 @@ enum { GROUP = 16 /* tiles of rows that share a panel while it is in the cache *
 
 typedef const ir_dim *D;
 
-static D num(emit *e, int64_t x) { return ir_dim_const(e->c, x); }
-static D ceil_div(emit *e, D a, int64_t b) { return ir_dim_floordiv(e->c, ir_dim_add(e->c, a, num(e, b - 1)), num(e, b)); }
-static D size_of(const emit *e, int loop) { return e->t.loops.at[loop].size; }
 static k_value *dim_or_zero(emit *e, D d) { return d ? sched_dim(e, d) : k_i64(&e->b, 0); }
 
 static int64_t hint(D d, int64_t otherwise) {
@@ -167,7 +164,7 @@ typedef struct tile { heights h; k_value *rows, *row, *number; } tile;
 
 static bool whole_panels(const emit *e, const tiles *t) {
     int64_t n;
-    return ir_dim_is_const(size_of(e, t->nloop), &n) && n % TILE_N == 0;
+    return ir_dim_is_const(sched_size(e, t->nloop), &n) && n % TILE_N == 0;
 }
 
 static k_value *columns_left(emit *e, const plan *p, k_value *first) { return whole_panels(e, p->t) ? NULL : k_sub(&e->b, p->N, first); }
@@ -208,7 +205,7 @@ static void finish(emit *e, plan *p, const tile *x, k_value *panel) {
 
 static int64_t known_rows(emit *e, const tiles *t) {
     int64_t m = 1;
-    if (t->mloop >= 0) ir_dim_is_const(size_of(e, t->mloop), &m);
+    if (t->mloop >= 0) ir_dim_is_const(sched_size(e, t->mloop), &m);
     return m;
 }
 
@@ -267,8 +264,8 @@ static bool cut_blocks(emit *e, tiles *t) {
     for (n = (k + BLOCK_K / 2) / BLOCK_K; n > 1 && k % n; n--) continue;
     if (n < 2) return false;
     t->seg[1] = t->seg[0];
-    t->seg[1].size = num(e, k / n);
-    t->seg[0].size = num(e, n);
+    t->seg[1].size = sched_num(e, k / n);
+    t->seg[0].size = sched_num(e, n);
     if (t->seg[0].a) t->seg[0].a = ir_dim_mul(e->c, t->seg[0].a, t->seg[1].size);
     if (t->seg[0].b) t->seg[0].b = ir_dim_mul(e->c, t->seg[0].b, t->seg[1].size);
     t->nseg = 2;
@@ -306,7 +303,7 @@ static k_value *open_batch(emit *e, const tiles *t, k_value *g) {
     k_value *batch = k_i64(b, 0), *stride = k_i64(b, 1);
     for (int l = t->nloop - 1; l >= 0; l--) {
         if (!outer_only(e, t, l)) continue;
-        k_value *n = sched_dim(e, size_of(e, l));
+        k_value *n = sched_dim(e, sched_size(e, l));
         e->var[l] = k_2(b, K_REM, g, n);
         g = k_2(b, K_DIV, g, n);
         if (!sched_tiles_batch(e, t, l)) continue;
@@ -336,22 +333,22 @@ void sched_tiles(emit *e, tiles *t) {
     plan p = {.t = t, .kall = sched_tiles_k(e, t), .inside = t->nseg > 1 ? 2 : 1};
     sched_tiles_copies(e, t, &p.A, &p.B);
     p.blocked = t->mloop >= 0 && cut_blocks(e, t);
-    D rows = t->mloop >= 0 ? size_of(e, t->mloop) : num(e, 1), npanels = sched_tiles_panels(e, t), batch = num(e, 1);
+    D rows = t->mloop >= 0 ? sched_size(e, t->mloop) : sched_num(e, 1), npanels = sched_tiles_panels(e, t), batch = sched_num(e, 1);
     for (int l = 0; l < t->nloop; l++)
-        if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, size_of(e, l));
-    D ntiles = ceil_div(e, rows, TILE_M), groups = ceil_div(e, ntiles, GROUP);
+        if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, sched_size(e, l));
+    D ntiles = ir_dim_ceildiv(e->c, rows, TILE_M), groups = ir_dim_ceildiv(e->c, ntiles, GROUP);
     int64_t per = item_panels(rows, npanels, p.kall);
-    D pgroups = ceil_div(e, npanels, per);
+    D pgroups = ir_dim_ceildiv(e->c, npanels, per);
     e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
-    e->launch->cost = ir_dim_mul(e->c, p.kall, num(e, (hint(rows, 60) < 60 ? hint(rows, 60) : 60) * TILE_N * per / 8 + 1));
+    e->launch->cost = ir_dim_mul(e->c, p.kall, sched_num(e, (hint(rows, 60) < 60 ? hint(rows, 60) : 60) * TILE_N * per / 8 + 1));
     p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, (p.blocked ? GROUP : 1) * TILE_M * TILE_N, "acc");
     p.M = sched_dim(e, rows);
-    p.N = sched_dim(e, size_of(e, t->nloop));
+    p.N = sched_dim(e, sched_size(e, t->nloop));
     p.known = t->mloop < 0 || ir_dim_is_const(rows, NULL);
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
     k_value *pg = grid_index(e, &g, pgroups), *group = grid_index(e, &g, groups), *nth = open_batch(e, t, g);
     p.a0 = outer_address(e, t, &t->aa);
-    D per_batch = ir_dim_mul(e->c, ir_dim_mul(e->c, npanels, p.kall), num(e, TILE_N));
+    D per_batch = ir_dim_mul(e->c, ir_dim_mul(e->c, npanels, p.kall), sched_num(e, TILE_N));
     p.b0 = t->run_time || t->packed ? k_mul(b, nth, sched_dim(e, per_batch)) : outer_address(e, t, &t->ba);
     k_value *plo = k_mul(b, pg, k_i64(b, per)), *phi = clip(e, plo, per, npanels);
     p.tlo = k_mul(b, group, k_i64(b, GROUP));

@@ -30,8 +30,6 @@ static const double result_matrix[TILE][POINTS] = {{1, 1, 1, 1, 1, 0},
                                                    {0, 9. / 16, 9. / 16, 9. / 4, 9. / 4, 0},
                                                    {0, 27. / 64, -27. / 64, 27. / 8, -27. / 8, 1}};
 
-static D num(emit *e, int64_t x) { return ir_dim_const(e->c, x); }
-static D ceil_div(emit *e, D a, int64_t b) { return ir_dim_floordiv(e->c, ir_dim_add(e->c, a, num(e, b - 1)), num(e, b)); }
 
 /* ---- does it suit */
 
@@ -51,11 +49,6 @@ static bool at_least(D d, int64_t n) {
     return ir_dim_is_const(d, &x) && x >= n;
 }
 
-static bool is(D d, int64_t n) {
-    int64_t x;
-    return ir_dim_is_const(d, &x) && x == n;
-}
-
 /* Is it [n, oc, h, w] = sum over ic, i, j of x[n, ic, h + i - p, w + j - p] * w[oc, ic, i, j], large enough to pay? */
 static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
     const comp *k = e->f->k;
@@ -66,12 +59,12 @@ static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
     const int weight_vars[4] = {1, 4, 5, 6};
     for (int d = 0; d < 4; d++)
         if (!is_index(w->args[d], weight_vars[d])) return false;
-    bool image_ok = (is_index(x->args[0], 0) || is(k->dims[0], 1)) && is_index(x->args[1], 4) && slides(x->args[2], 2, 5) && slides(x->args[3], 3, 6);
-    if (!image_ok || !is(k->rdims[1], 3) || !is(k->rdims[2], 3)) return false;
+    bool image_ok = (is_index(x->args[0], 0) || ir_dim_is(k->dims[0], 1)) && is_index(x->args[1], 4) && slides(x->args[2], 2, 5) && slides(x->args[3], 3, 6);
+    if (!image_ok || !ir_dim_is(k->rdims[1], 3) || !ir_dim_is(k->rdims[2], 3)) return false;
     int64_t h, v;
     if (!ir_dim_is_const(k->dims[2], &h) || !ir_dim_is_const(k->dims[3], &v)) return false;
     bool large = at_least(k->dims[1], MIN_CHANNELS) && at_least(k->rdims[0], MIN_CHANNELS) && (h + TILE - 1) / TILE * ((v + TILE - 1) / TILE) >= MIN_TILES;
-    bool whole = is(ir_dim_mod(e->c, k->dims[1], num((emit *)e, LANES)), 0);
+    bool whole = ir_dim_is(ir_dim_mod(e->c, k->dims[1], sched_num(e, LANES)), 0);
     return large && whole && x->i != w->i && sched_is_param(e->f->operands.at[w->i]) && !sched_used_elsewhere(e, w->i);
 }
 
@@ -114,11 +107,11 @@ bool sched_winograd_plan(emit *e, winograd *w) {
     if (!sched_copy_plan(e, image.load, true, -1, &w->copy, &w->at)) return false;
     w->image = image.load->i;
     w->weight = weight.load->i;
-    w->th = ceil_div(e, k->dims[2], TILE);
-    w->tw = ceil_div(e, k->dims[3], TILE);
+    w->th = ir_dim_ceildiv(e->c, k->dims[2], TILE);
+    w->tw = ir_dim_ceildiv(e->c, k->dims[3], TILE);
     w->tiles = ir_dim_mul(e->c, k->dims[0], ir_dim_mul(e->c, w->th, w->tw));
-    w->copy.size[2] = ir_dim_add(e->c, ir_dim_mul(e->c, w->th, num(e, TILE)), num(e, 2)); /* whole tiles: zeros behind the image */
-    w->copy.size[3] = ir_dim_add(e->c, ir_dim_mul(e->c, w->tw, num(e, TILE)), num(e, 2));
+    w->copy.size[2] = ir_dim_add(e->c, ir_dim_mul(e->c, w->th, sched_num(e, TILE)), sched_num(e, 2)); /* whole tiles: zeros behind the image */
+    w->copy.size[3] = ir_dim_add(e->c, ir_dim_mul(e->c, w->tw, sched_num(e, TILE)), sched_num(e, 2));
     e->unused[w->weight] = true;
     e->unused[w->image] = !sched_used_elsewhere(e, w->image);
     e->t.pinned = UINT32_MAX; /* one loop for each variable */
@@ -182,7 +175,7 @@ static int prepared_weights(emit *e, const winograd *w) {
     ir_dim_is_const(w->ic, &ic);
     ir_dim_is_const(w->oc, &oc);
     const char *from = e->f->operands.at[w->weight]->def->sym, *name = ir_fmt(e->c, "winograd(%s)", from);
-    D dims[4] = {num(e, ALL), num(e, oc / LANES), num(e, ic), num(e, LANES)};
+    D dims[4] = {sched_num(e, ALL), sched_num(e, oc / LANES), sched_num(e, ic), sched_num(e, LANES)};
     ir_tensor_data *d = rt_map_get(&e->m->tensors, name);
     if (!d) {
         d = RT_NEW(&e->c->arena, ir_tensor_data);
@@ -208,8 +201,8 @@ static k_value *next(emit *x, k_value **g, D size) {
 
 enum { S_COPY, S_IMAGE, S_PRODUCT }; /* scratch buffers */
 
-static D image_elements(emit *e, const winograd *w) { return ir_dim_mul(e->c, ir_dim_mul(e->c, num(e, ALL), w->tiles), w->ic); }
-static D product_elements(emit *e, const winograd *w) { return ir_dim_mul(e->c, ir_dim_mul(e->c, num(e, ALL), w->tiles), w->oc); }
+static D image_elements(emit *e, const winograd *w) { return ir_dim_mul(e->c, ir_dim_mul(e->c, sched_num(e, ALL), w->tiles), w->ic); }
+static D product_elements(emit *e, const winograd *w) { return ir_dim_mul(e->c, ir_dim_mul(e->c, sched_num(e, ALL), w->tiles), w->oc); }
 
 /* Grid over tiles: V[point][tile][ic] from the copy [n][h][w][ic]. */
 static void image_kernel(emit *e, const winograd *w) {
@@ -219,7 +212,7 @@ static void image_kernel(emit *e, const winograd *w) {
     k_buffer *out = sched_buffer(&x, LB_SCRATCH, S_IMAGE, DT_F32, image_elements(e, w), "points");
     D row = ir_dim_mul(e->c, w->copy.size[3], w->ic), plane = ir_dim_mul(e->c, w->copy.size[2], row);
     x.launch->grid = w->tiles;
-    x.launch->cost = ir_dim_mul(e->c, w->ic, num(e, ALL));
+    x.launch->cost = ir_dim_mul(e->c, w->ic, sched_num(e, ALL));
     k_value *tile = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, w->tiles), 1)), *g = tile;
     k_value *tx = next(&x, &g, w->tw), *ty = next(&x, &g, w->th), *channels = sched_dim(&x, w->ic), *rows = sched_dim(&x, row);
     k_value *at = k_add(b, k_mul(b, g, sched_dim(&x, plane)), k_mul(b, k_add(b, k_mul(b, ty, rows), k_mul(b, tx, channels)), k_i64(b, TILE)));
@@ -242,7 +235,7 @@ static void product_kernel(emit *e, const winograd *w, int weights) {
     ir_context *c = e->c;
     comp *k = RT_NEW(&c->arena, comp);
     fused *f = RT_NEW(&c->arena, fused);
-    D dims[3] = {num(e, ALL), w->tiles, w->oc};
+    D dims[3] = {sched_num(e, ALL), w->tiles, w->oc};
     *k = (comp){.x = {.c = c}, .ndims = 3, .nrdims = 1, .dims = dims, .rdims = (const ir_dim **)&w->ic, .nstate = 1, .nout = 1, .scan = -1};
     *f = *e->f;
     f->k = k;
@@ -255,14 +248,14 @@ static void product_kernel(emit *e, const winograd *w, int weights) {
         nest_loop l = {1u << v, v, dims[v], false};
         RT_PUSH(&c->arena, &x.t.loops, l);
     }
-    x.t.ocoef[2] = num(e, 1);
+    x.t.ocoef[2] = sched_num(e, 1);
     x.t.ocoef[1] = w->oc;
     x.t.ocoef[0] = ir_dim_mul(c, w->tiles, w->oc);
     tiles t = {.a = w->image, .b = w->weight, .nloop = 2, .mloop = 1, .linear = true, .packed = true, .bin = weights, .nseg = 1};
     t.aa.coef[1] = w->ic;
     t.aa.coef[0] = ir_dim_mul(c, w->tiles, w->ic);
-    t.ba.coef[0] = num(e, 1); /* each point has panels of its own */
-    t.seg[0] = (tile_segment){w->ic, num(e, 1), num(e, TILE_N)};
+    t.ba.coef[0] = sched_num(e, 1); /* each point has panels of its own */
+    t.seg[0] = (tile_segment){w->ic, sched_num(e, 1), sched_num(e, TILE_N)};
     x.in[w->image] = sched_buffer(&x, LB_SCRATCH, S_IMAGE, DT_F32, image_elements(e, w), "points");
     x.outs[0] = sched_buffer(&x, LB_SCRATCH, S_PRODUCT, DT_F32, product_elements(e, w), "products");
     sched_tiles(&x, &t);
@@ -313,7 +306,7 @@ void sched_winograd(emit *e, const winograd *w) {
     k_buffer *P = sched_buffer(e, LB_SCRATCH, S_PRODUCT, DT_F32, product_elements(e, w), "products");
     k_buffer *y = k_scratch(b->k, KS_LOCAL, DT_F32, TILE * TILE * LANES, "y");
     e->launch->grid = w->tiles;
-    e->launch->cost = ir_dim_mul(e->c, w->oc, num(e, ALL));
+    e->launch->cost = ir_dim_mul(e->c, w->oc, sched_num(e, ALL));
     k_value *tile = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, w->tiles), 1)), *g = tile;
     k_value *tx = next(e, &g, w->tw), *ty = next(e, &g, w->th);
     set_var(e, 0, g);
