@@ -69,8 +69,11 @@ static void copy_order(const emit *e, const ir_expr *load, const sched_line *at,
 bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a) {
     const comp *k = e->f->k;
     sched_line at[RT_MAX_RANK];
-    for (int d = 0; d < load->n; d++)
+    for (int d = 0; d < load->n; d++) {
         if (!sched_line_of(load->args[d], &at[d])) return false;
+        for (int v = 0; v < k->ndims + k->nrdims; v++)
+            if (at[d].coef[v] < 0) return false;
+    }
     *out = (tile_copy){.on = true, .load = load};
     *a = (nest_access){.load = load};
     copy_order(e, load, at, rows, last, out->order);
@@ -80,7 +83,6 @@ bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_cop
         out->size[d] = sched_num(e, 1);
         out->shift[d] = at[d].c;
         for (int v = 0; v < k->ndims + k->nrdims; v++) {
-            if (at[d].coef[v] < 0) return false;
             if (!at[d].coef[v]) continue;
             D c = sched_num(e, at[d].coef[v]), step = ir_dim_mul(e->c, stride, c);
             out->size[d] = ir_dim_add(e->c, out->size[d], ir_dim_mul(e->c, c, ir_dim_sub(e->c, var_size(k, v), sched_num(e, 1))));
