@@ -65,7 +65,7 @@ bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_cop
 void sched_copy_kernel(emit *e, int operand, const tile_copy *c); /* makes it, in scratch 0 */
 const ir_dim *sched_copy_elements(emit *e, const tile_copy *c);
 bool sched_used_elsewhere(const emit *e, int operand); /* in the results */
-bool sched_in_results(const comp *k, const ir_expr *x);
+bool sched_in_results(const emit *e, const ir_expr *x);
 bool sched_is_param(const ir_value *v);
 rt_tensor *sched_param_data(const emit *e, int operand); /* its elements in row-major order; the caller releases it; NULL: no memory */
 /* A param of these dims that takes the place of operand `operand` among the kernel's inputs; t is taken.  Its input number. */

@@ -130,7 +130,7 @@ bool sched_stencil_plan(emit *e, stencil *s) {
     if (k->checks.n || k->nstate != 1 || k->state_dtype[0] != DT_F32 || k->elem[0]->op != K_MUL || !e->t.nouter) return false;
     if (k->init[0]->op != X_CONST || k->init[0]->f != 0) return false;
     if (!sched_factor_of(e, k->elem[0]->args[0], &image) || !sched_factor_of(e, k->elem[0]->args[1], &weight)) return false;
-    if (sched_in_results(k, image.load) || sched_in_results(k, weight.load)) return false;
+    if (sched_in_results(e, image.load) || sched_in_results(e, weight.load)) return false;
     int c = e->t.loops.at[e->t.nouter - 1].last;
     s->image = image.load->i;
     s->weight = weight.load->i;

@@ -115,29 +115,25 @@ static int column_var(const emit *e) {
     return n >= 0 && ir_dim_is(e->t.ocoef[n], 1) ? n : -1;
 }
 
-static int loads_of(const ir_expr *x, int operand) {
-    int n = x->op == X_LOAD && x->i == operand;
-    for (int i = 0; i < x->n; i++) n += loads_of(x->args[i], operand);
-    return n;
-}
-
-static bool within(const ir_expr *x, const ir_expr *part) {
-    bool found = x == part;
-    for (int i = 0; i < x->n && !found; i++) found = within(x->args[i], part);
+/* Does x hold `part`, or a load of the operand?  Expressions are DAGs: each is looked at once. */
+static bool holds(unsigned char *seen, const ir_expr *x, const ir_expr *part, int operand) {
+    if (seen[x->id]) return false;
+    seen[x->id] = 1;
+    bool found = x == part || (x->op == X_LOAD && x->i == operand);
+    for (int i = 0; i < x->n && !found; i++) found = holds(seen, x->args[i], part, operand);
     return found;
 }
 
-bool sched_in_results(const comp *k, const ir_expr *x) {
-    for (int i = 0; i < k->nout; i++)
-        if (within(k->out[i], x)) return true;
-    return false;
+static bool results_hold(const emit *e, const ir_expr *part, int operand) {
+    const comp *k = e->f->k;
+    unsigned char *seen = RT_ARRAY(&e->c->arena, unsigned char, k->x.n + 1);
+    bool found = false;
+    for (int i = 0; i < k->nout && !found; i++) found = holds(seen, k->out[i], part, operand);
+    return found;
 }
 
-bool sched_used_elsewhere(const emit *e, int operand) {
-    for (int i = 0; i < e->f->k->nout; i++)
-        if (loads_of(e->f->k->out[i], operand)) return true;
-    return false;
-}
+bool sched_in_results(const emit *e, const ir_expr *x) { return results_hold(e, x, -1); }
+bool sched_used_elsewhere(const emit *e, int operand) { return results_hold(e, NULL, operand); }
 
 static bool at_least(D d, int64_t n) {
     int64_t x;
@@ -399,7 +395,7 @@ bool sched_tiles_plan(emit *e, tiles *t) {
     if (k->checks.n || k->nstate != 1 || k->state_dtype[0] != DT_F32 || k->elem[0]->op != K_MUL) return false;
     if (k->init[0]->op != X_CONST || k->init[0]->f != 0 || has_empty_loop(e)) return false;
     if (e->t.loops.n == e->t.nouter || !sched_factor_of(e, k->elem[0]->args[0], &a) || !sched_factor_of(e, k->elem[0]->args[1], &b)) return false;
-    if (sched_in_results(k, a.load) || sched_in_results(k, b.load) || !choose_roles(e, &a, &b, t)) return false;
+    if (sched_in_results(e, a.load) || sched_in_results(e, b.load) || !choose_roles(e, &a, &b, t)) return false;
     make_loops(e, t, &a, &b);
     order_reduction(e, t);
     if (packable(e, t)) t->packed = pack_param(e, t);
