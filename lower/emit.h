@@ -62,6 +62,7 @@ nest_access *sched_access(emit *e, const ir_expr *load); /* of the nest, for cha
 /* Plans a copy and the access to it: dims in the operand's own order; last >= 0: with the dim over which index variable
  * `last` moves last; rows: with those over which only the reduction moves last.  false: the index has no such form. */
 bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a);
+k_value *sched_split(emit *e, k_value **g, const ir_dim *size); /* the index g within `size`; g becomes what counts the slower ones */
 void sched_copy_kernel(emit *e, int operand, const tile_copy *c); /* makes it, in scratch 0 */
 const ir_dim *sched_copy_elements(emit *e, const tile_copy *c);
 bool sched_used_elsewhere(const emit *e, int operand); /* in the results */

@@ -28,7 +28,7 @@ static const fused *fused_of(layouter *x, ir_node *kernel) {
 
 /* ---- who reads */
 
-typedef struct reading { const ir_exprs *x; nest_facts *facts; unsigned char *seen; int operand, dim; bool ok; } reading;
+typedef struct reading { nest_facts *facts; unsigned char *seen; int operand, dim; bool ok; } reading;
 
 static void check_reads(reading *r, const ir_expr *e) {
     if (!e || r->seen[e->id] || !r->ok) return;
@@ -45,7 +45,7 @@ static bool reads_whole(layouter *x, ir_node *kernel, const ir_value *v, int dim
     rt_arena *a = &x->m->c->arena;
     for (int i = 0; i < f->operands.n; i++) {
         if (f->operands.at[i] != v) continue;
-        reading r = {&k->x, RT_ARRAY(a, nest_facts, k->x.n + 1), RT_ARRAY(a, unsigned char, k->x.n + 1), i, dim, true};
+        reading r = {RT_ARRAY(a, nest_facts, k->x.n + 1), RT_ARRAY(a, unsigned char, k->x.n + 1), i, dim, true};
         for (int s = 0; s < k->nstate; s++) check_reads(&r, k->init[s]), check_reads(&r, k->elem[s]);
         for (int s = 0; s < k->nout; s++) check_reads(&r, k->out[s]);
         for (int s = 0; s < k->checks.n; s++) check_reads(&r, k->checks.at[s].index);

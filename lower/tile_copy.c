@@ -54,8 +54,7 @@ static run choose_run(emit *e, const tile_copy *c, const ir_type *t, const D *st
 
 static k_value *inside(k_builder *b, k_value *p, k_value *n) { return k_2(b, K_AND, k_2(b, K_GE, p, k_i64(b, 0)), k_2(b, K_LT, p, n)); }
 
-/* The index g within `size`; g becomes what counts the slower ones. */
-static k_value *split(emit *x, k_value **g, D size) {
+k_value *sched_split(emit *x, k_value **g, D size) {
     k_value *n = sched_dim(x, size), *i = k_2(&x->b, K_REM, *g, n);
     *g = k_2(&x->b, K_DIV, *g, n);
     return i;
@@ -84,7 +83,7 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     for (int i = v->type->rank - 1; i >= 0; i--) {
         int d = c->order[i];
         if (r.dims >> d & 1) continue;
-        k_value *q = split(&x, &g, c->size[d]), *p = k_add(b, q, k_i64(b, c->shift[d]));
+        k_value *q = sched_split(&x, &g, c->size[d]), *p = k_add(b, q, k_i64(b, c->shift[d]));
         from = move(&x, from, p, stride[d]);
         to = move(&x, to, q, copy_stride[d]);
         if (same(c->size[d], c->shift[d], v->type->dims[d])) continue;
@@ -126,10 +125,10 @@ static void pack_kernel(emit *e, const tiles *t) {
     x.launch->cost = sched_num(e, TILE_N * 2);
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *row = g;
     k_value *at = t->ba.rest ? sched_value(&x, k_memo_new(b->k), t->ba.rest) : k_i64(b, 0);
-    for (int i = t->nr - 1; i >= 0; i--) at = move(&x, at, split(&x, &g, k->rdims[t->rvar[i] - k->ndims]), t->ba.coef[t->rvar[i]]);
-    k_value *first = k_mul(b, split(&x, &g, sched_tiles_panels(e, t)), k_i64(b, TILE_N));
+    for (int i = t->nr - 1; i >= 0; i--) at = move(&x, at, sched_split(&x, &g, k->rdims[t->rvar[i] - k->ndims]), t->ba.coef[t->rvar[i]]);
+    k_value *first = k_mul(b, sched_split(&x, &g, sched_tiles_panels(e, t)), k_i64(b, TILE_N));
     for (int l = t->nloop - 1; l >= 0; l--)
-        if (sched_tiles_batch(e, t, l)) at = move(&x, at, split(&x, &g, sched_size(e, l)), nest_coef(&e->t, &t->ba, l));
+        if (sched_tiles_batch(e, t, l)) at = move(&x, at, sched_split(&x, &g, sched_size(e, l)), nest_coef(&e->t, &t->ba, l));
     k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1)), *column = k_add(b, first, j);
     k_value *elem = k_load_if(b, in, move(&x, at, column, nest_coef(&e->t, &t->ba, t->nloop)), k_2(b, K_LT, column, sched_dim(&x, width)), NULL);
     k_store(b, out, k_add(b, k_mul(b, row, k_i64(b, TILE_N)), j), elem);

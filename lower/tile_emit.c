@@ -320,12 +320,6 @@ static int64_t item_panels(D rows, D npanels, D kall) {
     return per > hint(npanels, 1 << 20) ? hint(npanels, 1 << 20) : per;
 }
 
-static k_value *grid_index(emit *e, k_value **g, D size) {
-    k_value *n = sched_dim(e, size), *i = k_2(&e->b, K_REM, *g, n);
-    *g = k_2(&e->b, K_DIV, *g, n);
-    return i;
-}
-
 static k_value *clip(emit *e, k_value *lo, int64_t n, D size) { return k_2(&e->b, K_MIN, k_add(&e->b, lo, k_i64(&e->b, n)), sched_dim(e, size)); }
 
 void sched_tiles(emit *e, tiles *t) {
@@ -346,7 +340,7 @@ void sched_tiles(emit *e, tiles *t) {
     p.N = sched_dim(e, sched_size(e, t->nloop));
     p.known = t->mloop < 0 || ir_dim_is_const(rows, NULL);
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
-    k_value *pg = grid_index(e, &g, pgroups), *group = grid_index(e, &g, groups), *nth = open_batch(e, t, g);
+    k_value *pg = sched_split(e, &g, pgroups), *group = sched_split(e, &g, groups), *nth = open_batch(e, t, g);
     p.a0 = outer_address(e, t, &t->aa);
     D per_batch = ir_dim_mul(e->c, ir_dim_mul(e->c, npanels, p.kall), sched_num(e, TILE_N));
     p.b0 = t->run_time || t->packed ? k_mul(b, nth, sched_dim(e, per_batch)) : outer_address(e, t, &t->ba);

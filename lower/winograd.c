@@ -193,12 +193,6 @@ static int prepared_weights(emit *e, const winograd *w) {
     return at;
 }
 
-static k_value *next(emit *x, k_value **g, D size) {
-    k_value *n = sched_dim(x, size), *i = k_2(&x->b, K_REM, *g, n);
-    *g = k_2(&x->b, K_DIV, *g, n);
-    return i;
-}
-
 enum { S_COPY, S_IMAGE, S_PRODUCT }; /* scratch buffers */
 
 static D image_elements(emit *e, const winograd *w) { return ir_dim_mul(e->c, ir_dim_mul(e->c, sched_num(e, ALL), w->tiles), w->ic); }
@@ -214,7 +208,7 @@ static void image_kernel(emit *e, const winograd *w) {
     x.launch->grid = w->tiles;
     x.launch->cost = ir_dim_mul(e->c, w->ic, sched_num(e, ALL));
     k_value *tile = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, w->tiles), 1)), *g = tile;
-    k_value *tx = next(&x, &g, w->tw), *ty = next(&x, &g, w->th), *channels = sched_dim(&x, w->ic), *rows = sched_dim(&x, row);
+    k_value *tx = sched_split(&x, &g, w->tw), *ty = sched_split(&x, &g, w->th), *channels = sched_dim(&x, w->ic), *rows = sched_dim(&x, row);
     k_value *at = k_add(b, k_mul(b, g, sched_dim(&x, plane)), k_mul(b, k_add(b, k_mul(b, ty, rows), k_mul(b, tx, channels)), k_i64(b, TILE)));
     k_value *c = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), channels, 1)), *pixel[ALL], *point[ALL];
     for (int i = 0; i < ALL; i++) {
@@ -308,7 +302,7 @@ void sched_winograd(emit *e, const winograd *w) {
     e->launch->grid = w->tiles;
     e->launch->cost = ir_dim_mul(e->c, w->oc, sched_num(e, ALL));
     k_value *tile = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, w->tiles), 1)), *g = tile;
-    k_value *tx = next(e, &g, w->tw), *ty = next(e, &g, w->th);
+    k_value *tx = sched_split(e, &g, w->tw), *ty = sched_split(e, &g, w->th);
     set_var(e, 0, g);
     k_value *first = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, w->oc), LANES));
     finish_tile(e, w, P, y, tile, ty, tx, first);
