@@ -25,9 +25,10 @@ static val signed_as(B b, val x, val s) {
 /* The integer nearest to a * scale as a float; *low: i32 whose low 9 bits are that plus `bias`.  (Its other bits are
  * those of 1.5 * 2^23, 0x4B400000: also after a shift right by one they are gone where pow2 shifts.) */
 static val nearest(B b, val a, double scale, int bias, val *low) {
-    val sum = line(b, a, scale, 12582912.0 + bias);
+    double magic = 12582912.0 + bias;
+    val sum = scale == 1 ? plus(b, a, magic) : line(b, a, scale, magic);
     *low = bits_of(b, sum);
-    return plus(b, sum, -12582912.0 - bias);
+    return plus(b, sum, -magic);
 }
 
 /* 2^(n - 127) for the n in the low 9 bits, if that is normal, 0 or infinity. */
@@ -46,23 +47,25 @@ static val plus_ln2(B b, val n, double sign, val x) { /* x + n sign ln 2; the fi
     return madd(b, n, num(b, x, sign * 1.42860682030941723212e-6), r);
 }
 
-static val scaled(B b, val x, val low) {
-    val s, t;
-    pow2_halves(b, low, &s, &t);
-    return k_mul(b, k_mul(b, x, s), t);
+/* e^r - 1 for |r| <= ln2 / 2 */
+static val exp_part(B b, val r) {
+    static const double c[] = {0.00138189388, 0.00836870354, 0.0416682884, 0.166665211, 0.49999994};
+    val z = k_mul(b, r, r);
+    return madd(b, PAIRS(b, r, z, c), z, r);
 }
 
 static val exp_f32(B b, val x) {
-    static const double c[] = {0.00138189388, 0.00836870354, 0.0416682884, 0.166665211, 0.49999994, 1, 1};
-    val low, y = clamp(b, x, -105, 90), n = nearest(b, y, M_LOG2E, 254, &low), r = plus_ln2(b, n, -1, y);
-    return scaled(b, POLY(b, r, c), low);
+    val low, s, t, y = clamp(b, x, -105, 90), n = nearest(b, y, M_LOG2E, 254, &low);
+    val part = exp_part(b, plus_ln2(b, n, -1, y));
+    pow2_halves(b, low, &s, &t);
+    return k_mul(b, madd(b, part, s, s), t);
 }
 
 static val exp2_f32(B b, val x) {
-    static const double c[] = {0.000153264627, 0.00133908063, 0.00961850584, 0.0555035993,
-                               0.240226477,    0.693147182,   1};
-    val low, y = clamp(b, x, -152, 130), n = nearest(b, y, 1, 254, &low);
-    return scaled(b, POLY(b, k_sub(b, y, n), c), low);
+    static const double c[] = {0.000153264627, 0.00133908063, 0.00961850584, 0.0555035993, 0.240226477, 0.693147182};
+    val low, s, t, y = clamp(b, x, -152, 130), r = k_sub(b, y, nearest(b, y, 1, 254, &low));
+    pow2_halves(b, low, &s, &t);
+    return k_mul(b, madd(b, PAIRS(b, r, k_mul(b, r, r), c), k_mul(b, r, s), s), t);
 }
 
 /* 2^n (e^r - 1) + (2^n - 1), with 2^(n-1) so that the largest n is representable. */
@@ -72,13 +75,6 @@ static val expm1_f32(B b, val x) {
     val z = k_mul(b, r, r), p = madd(b, PAIRS(b, r, z, c), z, r), s = pow2(b, low);
     y = times(b, madd(b, s, p, plus(b, s, -0.5)), 2);
     return k_select(b, eq(b, x, 0), x, y); /* keeps -0 */
-}
-
-/* e^r - 1 for |r| <= ln2 / 2 */
-static val exp_part(B b, val r) {
-    static const double c[] = {0.00138189388, 0.00836870354, 0.0416682884, 0.166665211, 0.49999994};
-    val z = k_mul(b, r, r);
-    return madd(b, PAIRS(b, r, z, c), z, r);
 }
 
 /* Beyond 0.55, with 2 |x| = a = -m ln2 + r: 1 - 2 / (e^a + 1) = 1 - 2 2^m / (e^r + 2^m). */
@@ -96,15 +92,15 @@ static val tanh_f32(B b, val x) {
  * error where e^r is least, and its largest absolute error where r is greatest. */
 #define UNEVEN 0.22
 
-/* With |x| = a = -m ln2 + r: e^-a / (1 + e^-a) = 2^m / (e^r + 2^m), and one minus that for positive x. */
+/* With |x| = a = -m ln2 + r: e^-a / (1 + e^-a) = 2^m / (e^r + 2^m), and one minus that for positive x.  2^(m+64) in the
+ * place of 2^m is normal for every m; the last product makes results subnormal. */
 static val sigmoid_f32(B b, val x) {
     static const double c[] = {0.00159000978, 0.00829509739, 0.041657608, 0.166668564, 0.500000119};
-    val low, one = num(b, x, 1), s, t, a = at_most(b, mag(b, x), 105);
-    val m = nearest(b, line(b, a, -M_LOG2E, UNEVEN), 1, 254, &low), r = plus_ln2(b, m, 1, a);
-    pow2_halves(b, low, &s, &t);
-    val u = k_mul(b, s, t), hi = k_add(b, u, one), lo = k_sub(b, u, k_sub(b, hi, one));
+    val low, one = num(b, x, 1), a = at_most(b, mag(b, x), 105);
+    val m = nearest(b, line(b, a, -M_LOG2E, UNEVEN), 1, 127 + 64, &low), r = plus_ln2(b, m, 1, a);
+    val s = pow2(b, low), u = times(b, s, 0x1p-64), hi = k_add(b, u, one), lo = k_sub(b, u, k_sub(b, hi, one));
     val z = k_mul(b, r, r), part = madd(b, PAIRS(b, r, z, c), z, k_add(b, r, lo));
-    val w = k_mul(b, quot(b, s, k_add(b, hi, part)), t);
+    val w = times(b, quot(b, s, k_add(b, hi, part)), 0x1p-64);
     return k_select(b, lt(b, x, 0), w, k_sub(b, one, w));
 }
 
@@ -241,19 +237,19 @@ static val acos_f32(B b, val x) { /* k pi / 2 -+ the part, k = 0, 1, 2 */
     return madd(b, k, num(b, x, HALF_PI_B), float_of(b, y));
 }
 
-/* ---- erf: x + x p(x^2) up to 1.05, a polynomial around 2.375 from there to where it is 1 */
+/* ---- erf: x + x p(x^2) up to 1, from there 1 - q(x)^4: the fourth root of erfc needs few terms */
 
 static val erf_f32(B b, val x) {
-    static const double inner[] = {7.53911736e-05, -0.000791978382, 0.00517873047, -0.0268492326,
-                                   0.112834916,    -0.3761262,      0.128379166};
-    static const double outer[] = {-9.279599e-06,  3.49144648e-05, 2.44461571e-05, -0.000335264514,
-                                   0.000633911928, 0.000116420524, -0.00314124045, 0.00836180989,
-                                   -0.0131243011,  0.013729671,    -0.00951650552, 0.00400648126};
-    val a = at_most(b, mag(b, x), 3.9140625); /* where the polynomial is 1 */
-    val s = k_mul(b, a, a), small = madd(b, POLY(b, s, inner), a, a);
-    val t = plus(b, a, -2.375), large = PAIRS(b, t, k_mul(b, t, t), outer);
-    large = madd(b, large, t, num(b, x, 0.999217093));
-    return signed_as(b, k_select(b, gt(b, a, 1.05), large, small), x);
+    static const double inner[] = {-0.000563148642, 0.0049175187, -0.0267113205,
+                                   0.112801872,     -0.376123309, 0.128379136};
+    static const double outer[] = {-0.000167959821, 0.00306067895, -0.0211386606,
+                                   0.0625532717,    -0.043597281,  -0.0711543262};
+    val a = at_most(b, mag(b, x), 3.93), z = k_mul(b, a, a), one = num(b, x, 1); /* 3.93: where the result is 1 */
+    val small = madd(b, POLY(b, z, inner), a, a), q = PAIRS(b, a, z, outer);
+    q = madd(b, q, a, num(b, x, -0.304096192));
+    q = madd(b, q, a, num(b, x, 1.00431001));
+    q = k_mul(b, q, q);
+    return signed_as(b, k_select(b, gt(b, a, 1), madd(b, neg(b, q), q, one), small), x);
 }
 
 val math_f32(B b, ir_prim p, val x) {
