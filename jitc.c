@@ -327,7 +327,7 @@ static bool check_pass_names(ir_context *c, const jitc_compile_opts *o) {
 }
 
 static bool write_code(jitc_model *m, ir_module *core, const jitc_compile_opts *o, const lower_entries *e, int opt, const char *out) {
-    const char *producer = ir_fmt(m->c, "jitc %d.%d.%d", JITC_VERSION_MAJOR, JITC_VERSION_MINOR, JITC_VERSION_PATCH);
+    const char *producer = ir_fmt(m->c, "jitc %d.%d.%d%s", JITC_VERSION_MAJOR, JITC_VERSION_MINOR, JITC_VERSION_PATCH, o->fast_math ? " --fast-math" : "");
     const char *name = identifier(m->c, o->name ? o->name : m->stem);
     cg_options options = {.name = name, .producer = producer, .side = o->weights_side, .folder = folder_of(m)};
     cg_target *target = cg_target_new(m->c, o->target, opt);
@@ -340,6 +340,7 @@ bool jitc_compile_model(jitc_model *m, const jitc_compile_opts *o, const lower_e
     lower_options passes = pass_options(o, log);
     bool text = !strcmp(suffix_of(out), ".ir"), stopped;
     if (!check_pass_names(m->c, o)) return false;
+    m->c->fast_math = o->fast_math;
     if (text && !o->stop_after) return write_ir(m, m->module, out);
     ir_module *core = is_core(m) ? m->module : lower_specialise(m->module, e->list.n, e->list.at);
     if (!core || !lower_run(core, &passes, &stopped) || m->c->nerrors) return false;

@@ -4,6 +4,7 @@
  *   ulp [options] [NAME...]      default: every function
  *     -s STRIDE   every STRIDE-th of the 2^32 floats (default 1: all); pairs and f64: 2^32 / STRIDE samples
  *     -j THREADS  for the accuracy (default 1)
+ *     -f          compiled with fast_math
  *     -6          f64, against long double, at samples
  *     -t          speed only; -a: accuracy only
  *     -k DIR      keep the modules in DIR
@@ -117,7 +118,7 @@ enum { NFUNCTIONS = sizeof functions / sizeof *functions };
 
 typedef struct options {
     uint64_t stride;
-    int threads, f64, speed, accuracy, nnames;
+    int threads, f64, fast, speed, accuracy, nnames;
     const char *keep, *base;
     char **names;
 } options;
@@ -143,7 +144,7 @@ static jitc_module *compile(const options *o, const char *dir, const function *f
     fprintf(file, "def forward(x: Tensor%s) -> Tensor:\n    return %s\n", f->f ? "" : ", y: Tensor", f->script);
     fclose(file);
     for (int i = 0; i < 2; i++) snprintf(inputs[i], sizeof inputs[i], "%c=%s[N]", "xy"[i], type);
-    jitc_compile_opts c = {.size = sizeof c, .inputs = in, .ninputs = f->f ? 1 : 2};
+    jitc_compile_opts c = {.size = sizeof c, .inputs = in, .ninputs = f->f ? 1 : 2, .fast_math = o->fast};
     if (jitc_compile(script, out, &c, &text)) die(f->name, text);
     jitc_free(text);
     jitc_module *m = load(out);
@@ -400,9 +401,10 @@ static int wanted(const options *o, const function *f) {
 
 static options read_options(int argc, char **argv) {
     options o = {.stride = 1, .threads = 1, .speed = 1, .accuracy = 1};
-    for (int c; (c = getopt(argc, argv, "s:j:6tak:b:")) != -1;) switch (c) {
+    for (int c; (c = getopt(argc, argv, "s:j:f6tak:b:")) != -1;) switch (c) {
         case 's': o.stride = strtoull(optarg, NULL, 0); break;
         case 'j': o.threads = atoi(optarg); break;
+        case 'f': o.fast = 1; break;
         case '6': o.f64 = 1; break;
         case 't': o.accuracy = 0; break;
         case 'a': o.speed = 0; break;

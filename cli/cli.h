@@ -22,7 +22,7 @@ typedef struct cli_args {
     cli_list input, example, method, specialise, op;
     const char *target, *weights, *name, *print_after, *stop_after, *skip, *sanitize;
     int opt;
-    bool verify, stats;
+    bool verify, stats, fast_math;
     cli_list inputs;
     const char *outputs, *profile, *cases;
     const char *kernels; /* bench --profile: where the trace goes, "" nowhere; NULL: no profile */

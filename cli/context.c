@@ -85,6 +85,7 @@ jitc_compile_opts cli_compile_opts(const cli_args *a) {
                                .sanitize = a->sanitize,
                                .ops = a->op.at,
                                .nops = a->op.n,
+                               .fast_math = a->fast_math,
                                .colour = cli_colour(2)};
 }
 

@@ -28,6 +28,7 @@ static const option options[] = {
     {"op", LIST, AT(op), MODEL | CLI_SHOW, "LIB:SYMBOL=SCHEMA", "a custom operator, a C function of a library; to compile, SCHEMA is enough"},
     {"target", TEXT, AT(target), MODEL, "TARGET", "host, x86-64-v3, aarch64, riscv64 or a triple (default: this machine)"},
     {"O", LEVEL, AT(opt), MODEL, "0..3", "how much to optimise (default 3)"},
+    {"fast-math", FLAG, AT(fast_math), MODEL, NULL, "exp, tanh, erf, sigmoid of f32 (and gelu, silu, softmax) within 1e-5 relative"},
     {"verify", FLAG, AT(verify), MODEL, NULL, "check the graph after every pass"},
     {"print-after", TEXT, AT(print_after), MODEL, "PASS", "print the graph after a pass, or after all"},
     {"stop-after", TEXT, AT(stop_after), MODEL, "PASS", "stop after a pass; -o X.ir gives its graph"},

@@ -194,11 +194,35 @@ static void plain_store(gen *g, const k_inst *n, V x, V p, int align) {
     g->fences = true;
 }
 
+/* x86 streams aligned vectors alone, and callers' buffers may lie anywhere: that is asked when the code runs. */
+static void stream(const access *a, V x, V p) {
+    gen *g = a->g;
+    int bytes = g->w * element_align(a->buf);
+    k_inst plain = *a->n;
+    plain.nontemporal = false;
+    if (a->align >= bytes || g->m->target->arch != CG_X86) {
+        plain_store(g, a->n, x, p, a->align);
+        return;
+    }
+    BB whole = gen_block(g, "stream"), other = gen_block(g, "store"), next = gen_block(g, "stored");
+    V low = LLVMConstInt(g->m->i64, (unsigned)bytes - 1, false), at = LLVMBuildPtrToInt(g->m->b, p, g->m->i64, "");
+    V aligned = LLVMBuildICmp(g->m->b, LLVMIntEQ, LLVMBuildAnd(g->m->b, at, low, ""), LLVMConstNull(g->m->i64), "");
+    LLVMBuildCondBr(g->m->b, aligned, whole, other);
+    gen_at(g, whole);
+    plain_store(g, a->n, x, p, bytes);
+    LLVMBuildBr(g->m->b, next);
+    gen_at(g, other);
+    plain_store(g, &plain, x, p, a->align);
+    LLVMBuildBr(g->m->b, next);
+    gen_at(g, next);
+}
+
 static void store_contiguous(const access *a, V x) {
     gen *g = a->g;
     V p = gen_address(g, a->buf, a->index.v);
     if (!a->mask) {
-        plain_store(g, a->n, x, p, a->align);
+        if (a->n->nontemporal) stream(a, x, p);
+        else plain_store(g, a->n, x, p, a->align);
         return;
     }
     V args[4] = {x, p, i32_const(g, a->align), a->mask};

@@ -63,6 +63,7 @@ struct ir_context {
     RT_VEC(ir_module *) modules;  /* their tensors and values are released with the context */
     struct ir_ending *endings;    /* newest first */
     RT_VEC(struct ir_op *) customs; /* those of ir_custom_option: custom.h */
+    bool fast_math;    /* kernels may take cheaper forms of functions: lower/math_f32.c */
 };
 
 ir_context *ir_context_new(void);      /* NULL: out of memory.  Ends with ir_context_free */

@@ -24,6 +24,7 @@ typedef struct emit {
     lower_kernel *info;
     rt_map *shared;                     /* micro-kernels of the module by name; whole kernels by text */
     bool *unused;                       /* by operand: read through another buffer, gets no argument */
+    bool stream;                        /* results are written around the caches */
 } emit;
 
 static inline const ir_dim *sched_num(const emit *e, int64_t x) { return ir_dim_const(e->c, x); }

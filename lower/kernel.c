@@ -32,6 +32,7 @@ k_kernel *k_kernel_new(ir_context *c, const char *name) {
     k->c = c;
     k->name = ir_intern(c, name);
     k->body = new_block(k, NULL);
+    k->fast = c->fast_math;
     return k;
 }
 
@@ -609,6 +610,7 @@ k_kernel *k_clone(const k_kernel *from, k_value *(*prim)(k_builder *b, const k_i
     rt_arena *a = &from->c->arena;
     k_kernel *k = k_kernel_new(from->c, from->name);
     k->span = from->span;
+    k->fast = from->fast;
     k->nargs = from->nargs;
     for (int i = 0; i < from->buffers.n; i++) {
         k_buffer *buf = RT_NEW(a, k_buffer);

@@ -140,6 +140,7 @@ struct k_kernel {
     int nargs;                  /* of them KS_ARG */
     RT_VEC(k_value *) scalars;
     k_block *body;
+    bool fast; /* cheaper forms of functions will do (math_f32.c); k_kernel_new: what the context says */
     int nvalues;
     rt_map constants, names;
     ir_span span;

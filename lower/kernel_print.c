@@ -279,7 +279,7 @@ void k_print(rt_text *out, const k_kernel *k) {
     }
     rt_text_fmt(out, "kernel @%s(", k->name);
     put_params(&p);
-    put(&p, ") {");
+    put(&p, k->fast ? ") fast {" : ") {");
     for (int i = k->nargs; i < k->buffers.n; i++) put_scratch(&p, k->buffers.at[i]);
     p.depth = 1;
     for (const k_inst *n = k->body->first; n; n = n->next) {

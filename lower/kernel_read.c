@@ -563,6 +563,7 @@ static void kernel(reader *r) {
         while (accept(r, ","));
         expect(r, ")");
     }
+    r->b.k->fast = accept(r, "fast");
     expect(r, "{");
     while (scratch(r)) continue;
     statements(r);

@@ -7,7 +7,7 @@
 typedef k_value *val;
 typedef k_builder *B;
 
-/* The function of x in f32 operations; NULL if math_f32.c has none.  Errors: see there. */
+/* The function of x in f32 operations, the cheaper form if the kernel is `fast`; NULL if math_f32.c has none. */
 val math_f32(B b, ir_prim p, val x);
 /* log, log2, log10 around a result y that is right for positive finite x, with the domain moved: `zero` is where the
  * function is -infinity (0, or -1 for log1p). */

@@ -120,6 +120,9 @@ static val hyperbolic(B b, val x, bool sinh) {
     return sinh ? signed_as(b, y, x) : y;
 }
 
+static val sinh_f32(B b, val x) { return hyperbolic(b, x, true); }
+static val cosh_f32(B b, val x) { return hyperbolic(b, x, false); }
+
 /* ---- logarithms */
 
 val math_log_limits(B b, val x, double zero, val y) {
@@ -183,6 +186,9 @@ static const log_base log10_base = {{-0.056220334, 0.0608094893, -0.0528456271, 
                                     0.4342944920063019, -1.0103050052231683e-08,
                                     0.3010300099849701, -1.43209888976e-08};
 
+static val log2_f32(B b, val x) { return log_base_f32(b, x, &log2_base); }
+static val log10_f32(B b, val x) { return log_base_f32(b, x, &log10_base); }
+
 /* ---- trigonometry */
 
 /* Below 71476, where n is small enough for the three parts of pi / 2. */
@@ -237,6 +243,9 @@ static val acos_f32(B b, val x) { /* k pi / 2 -+ the part, k = 0, 1, 2 */
     return madd(b, k, num(b, x, HALF_PI_B), float_of(b, y));
 }
 
+static val sin_f32(B b, val x) { return sin_cos_f32(b, x, false); }
+static val cos_f32(B b, val x) { return sin_cos_f32(b, x, true); }
+
 /* ---- erf: x + x p(x^2) up to 1, from there 1 - q(x)^4: the fourth root of erfc needs few terms */
 
 static val erf_f32(B b, val x) {
@@ -252,25 +261,53 @@ static val erf_f32(B b, val x) {
     return signed_as(b, k_select(b, gt(b, a, 1), madd(b, neg(b, q), q, one), small), x);
 }
 
+/* ---- cheaper forms for kernels that are `fast`: relative errors up to 1e-5; no subnormal results */
+
+static val fast_exp(B b, val x) { /* 0 below -87.7, 2.4e38 above 88.37 */
+    static const double c[] = {0.04127505288, 0.1675357886, 0.5000515522};
+    val low, y = clamp(b, x, -88, 88.37), n = nearest(b, y, M_LOG2E, 127, &low), s = pow2(b, low);
+    val r = madd(b, n, num(b, x, -M_LN2), y), z = k_mul(b, r, r);
+    return madd(b, madd(b, PAIRS(b, r, z, c), z, r), s, s);
+}
+
+static val fast_sigmoid(B b, val x) {
+    val one = num(b, x, 1);
+    return quot(b, one, k_add(b, one, fast_exp(b, neg(b, x))));
+}
+
+/* x p(x^2) / q(x^2) for |x| up to `end`, the first float where it is 1. */
+static val fast_ratio(B b, val x, double end, const double p[4], const double q[4]) {
+    val c = clamp(b, x, -end, end), z = k_mul(b, c, c), zz = k_mul(b, z, z);
+    return k_mul(b, c, quot(b, poly_pairs(b, z, zz, p, 4), poly_pairs(b, z, zz, q, 4)));
+}
+
+static val fast_tanh(B b, val x) {
+    static const double p[] = {3.957202716e-6, 0.002285064779, 0.123132046, 0.9999988855};
+    static const double q[] = {0.0001431037985, 0.02111453597, 0.4564570934, 1};
+    return fast_ratio(b, x, 7.08230877, p, q);
+}
+
+static val fast_erf(B b, val x) {
+    static const double p[] = {0.0007052604737, 0.04244875577, 0.1579583219, 1.128372331};
+    static const double q[] = {0.008939460606, 0.09545159989, 0.4732586754, 1};
+    return fast_ratio(b, x, 3.49461365, p, q);
+}
+
+/* ---- choice */
+
+static const struct {
+    ir_prim p;
+    val (*exact)(B b, val x), (*fast)(B b, val x); /* fast NULL: there is no cheaper form */
+} forms[] = {
+    {K_EXP, exp_f32, fast_exp},    {K_EXP2, exp2_f32, NULL}, {K_EXPM1, expm1_f32, NULL}, {K_LOG, log_f32, NULL},
+    {K_LOG1P, log1p_f32, NULL},    {K_LOG2, log2_f32, NULL}, {K_LOG10, log10_f32, NULL}, {K_SIN, sin_f32, NULL},
+    {K_COS, cos_f32, NULL},        {K_ASIN, asin_f32, NULL}, {K_ACOS, acos_f32, NULL},   {K_ATAN, atan_f32, NULL},
+    {K_SINH, sinh_f32, NULL},      {K_COSH, cosh_f32, NULL}, {K_TANH, tanh_f32, fast_tanh},
+    {K_ERF, erf_f32, fast_erf},    {K_SIGMOID, sigmoid_f32, fast_sigmoid},
+};
+
 val math_f32(B b, ir_prim p, val x) {
-    switch (p) {
-    case K_EXP: return exp_f32(b, x);
-    case K_EXP2: return exp2_f32(b, x);
-    case K_EXPM1: return expm1_f32(b, x);
-    case K_LOG: return log_f32(b, x);
-    case K_LOG1P: return log1p_f32(b, x);
-    case K_LOG2: return log_base_f32(b, x, &log2_base);
-    case K_LOG10: return log_base_f32(b, x, &log10_base);
-    case K_SIN:
-    case K_COS: return sin_cos_f32(b, x, p == K_COS);
-    case K_ASIN: return asin_f32(b, x);
-    case K_ACOS: return acos_f32(b, x);
-    case K_ATAN: return atan_f32(b, x);
-    case K_SINH:
-    case K_COSH: return hyperbolic(b, x, p == K_SINH);
-    case K_TANH: return tanh_f32(b, x);
-    case K_ERF: return erf_f32(b, x);
-    case K_SIGMOID: return sigmoid_f32(b, x);
-    default: return NULL;
-    }
+    for (size_t i = 0; i < RT_COUNT(forms); i++)
+        if (forms[i].p == p) return (b->k->fast && forms[i].fast ? forms[i].fast : forms[i].exact)(b, x);
+    return NULL;
 }

@@ -12,6 +12,8 @@
 #include "lower/emit.h"
 
 enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8 };
+/* Results of a map that are written around the caches, as large as a last-level cache: nobody would find them there. */
+static const int64_t STREAM_BYTES = 32 << 20;
 
 /* ---- from index variables to loops */
 
@@ -147,7 +149,8 @@ k_value *sched_out_address(emit *e) {
 
 void sched_store_outs(emit *e, k_memo *memo) {
     k_value *at = sched_out_address(e);
-    for (int i = 0; i < e->f->k->nout; i++) k_store(&e->b, e->outs[i], at, sched_value(e, memo, e->out[i]));
+    for (int i = 0; i < e->f->k->nout; i++)
+        k_store(&e->b, e->outs[i], at, sched_value(e, memo, e->out[i]))->nontemporal = e->stream;
 }
 
 static const ir_dim *one(emit *e) { return ir_dim_const(e->c, 1); }
@@ -202,6 +205,15 @@ static void set_cost(emit *e, const ir_dim *per_item, int weight) {
 
 /* ---- map */
 
+/* Do the results have STREAM_BYTES at least, whatever the sizes turn out to be? */
+static bool streams(emit *e) {
+    int64_t n, most, bytes = 0;
+    if (e->t.nouter != 1) return false;
+    ir_dim_range(e->c, e->t.loops.at[0].size, &n, &most);
+    for (int i = 0; i < e->f->k->nout; i++) bytes += rt_dtypes[e->f->k->out_dtype[i]].bytes;
+    return n >= STREAM_BYTES / (bytes ? bytes : 1);
+}
+
 static void emit_map(emit *e) {
     int m = e->t.nouter, weight = e->x.n < 4 ? 1 : e->x.n / 4;
     int opened = 0;
@@ -217,6 +229,7 @@ static void emit_map(emit *e) {
     }
     k_memo *memo = k_memo_new(e->b.k);
     checks(e, memo);
+    e->stream = streams(e);
     sched_store_outs(e, memo);
     close(e, opened);
 }

@@ -47,6 +47,7 @@ typedef struct jitc_compile_opts {
     /* "SCHEMA" or "LIBRARY:SYMBOL=SCHEMA": custom operators that the model calls, see jitc_register_op; no library is opened */
     const char *const *ops;
     int nops;
+    int fast_math; /* 1: exp, tanh, erf and sigmoid of f32, and what is made of them, within 1e-5 instead of 2 ULP */
 } jitc_compile_opts;
 
 /* Compiles `model` (.pt, .ir, .py) to `out`; the suffix says what: .so, .o or .a (with a .h beside), .ll, .s, .ir (with

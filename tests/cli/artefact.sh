@@ -43,6 +43,21 @@ expect 1 "weights" "$jitc" check "$work/lenet.so" $models/lenet.safetensors
 for target in aarch64 riscv64 x86-64 x86-64-v3; do expect 0 "" "$jitc" $mlp --target $target -o "$work/$target.o"; done
 for level in 0 1 2 3; do expect 0 "all agree" "$jitc" check $models/mlp.pt $models/mlp.safetensors -O$level --verify; done
 
+# cheaper functions: other bits, within the tolerances, and the module says so
+act="$models/activations"
+expect 0 "" "$jitc" $act.pt --example $act.safetensors -o "$work/exact.so"
+expect 0 "" "$jitc" $act.pt --example $act.safetensors --fast-math -o "$work/fast.so"
+expect 0 "compiled by jitc 0.1.0 --fast-math" "$jitc" show "$work/fast.so"
+expect 0 "all agree" "$jitc" check "$work/fast.so" $act.safetensors --rtol 2e-5 --atol 2e-5
+for kind in exact fast; do expect 0 "" "$jitc" run "$work/$kind.so" --inputs $act.safetensors --outputs "$work/$kind.safetensors"; done
+cmp -s "$work/exact.safetensors" "$work/fast.safetensors" && fail "--fast-math changes nothing"
+
+# results larger than the caches are written around them
+printf 'def forward(x: Tensor) -> Tensor:\n    return torch.relu(x)\n' >"$work/relu.py"
+for n in 1000000 10000000; do expect 0 "" "$jitc" "$work/relu.py" --input "x=f32[$n]" -o "$work/relu$n.ll"; done
+grep -q '!nontemporal' "$work/relu10000000.ll" || fail "large results go through the caches"
+grep -q '!nontemporal' "$work/relu1000000.ll" && fail "small results go around the caches"
+
 # the passes
 expect 0 "" "$jitc" $mlp --stop-after=fuse -o "$work/fused.ir"
 grep -q kernel "$work/fused.ir" || fail "no kernels in the graph after fuse"
