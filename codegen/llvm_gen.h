@@ -67,6 +67,9 @@ void gen_prefetch(gen *g, V address, int locality); /* 3: into the first cache, 
 int gen_position(const gen *g, const k_buffer *buf);
 V gen_masked_load(gen *g, T type, V address, int align, V mask, V otherwise);
 
+/* llvm_transpose.c */
+void gen_transpose(gen *g, const k_inst *n);
+
 /* llvm_contract.c */
 void gen_contract(gen *g, const k_inst *n);
 

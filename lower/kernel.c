@@ -427,6 +427,14 @@ void k_prefetch(k_builder *b, k_buffer *buf, k_value *index) {
     set_buffers(b, new_inst(b, KO_PREFETCH, 1, &index), 1, &buf);
 }
 
+void k_transpose(k_builder *b, k_buffer *dst, k_value *di, k_value *dst_step, k_buffer *src, k_value *si, k_value *src_step,
+                 int rows, k_value *columns, k_value *valid) {
+    k_inst *inst = new_inst(b, KO_TRANSPOSE, 6, (k_value *[]){di, dst_step, si, src_step, columns, valid});
+    set_buffers(b, inst, 2, (k_buffer *[]){dst, src});
+    inst->code = rows;
+    dst->writes = src->reads = true;
+}
+
 void k_barrier(k_builder *b) { new_inst(b, KO_BARRIER, 0, NULL); }
 void k_async_wait(k_builder *b, int outstanding) { new_inst(b, KO_ASYNC_WAIT, 0, NULL)->code = outstanding; }
 

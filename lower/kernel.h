@@ -72,6 +72,8 @@ typedef enum k_op {
     KO_REDUCE, /* out[] = tree over the lanes of in[]: by prim, or by block[0] (params: n of one side, n of
                   the other) */
     KO_CONTRACT,   /* see k_contract */
+    KO_TRANSPOSE,  /* buffers[0][in[0] + j * in[1] + i] = buffers[1][in[2] + min(i, in[5] - 1) * in[3] + j] for i < code
+                      (at most K_MAX_TILE), 0 <= j < in[4]; the buffers do not overlap */
     KO_BARRIER,    /* GPU: all threads of the block; CPU: nothing */
     KO_ASYNC_COPY, /* buffers[0][in[0]...] = buffers[1][in[1]...], in[2] elements; complete after async_wait
                     */
@@ -115,7 +117,7 @@ struct k_inst {
     k_loop kind;        /* KO_FOR */
     int width; /* KO_FOR vector and lane: lanes, 0: the target's width (lanes of f32); KO_REDUCE likewise */
     int64_t step; /* KO_FOR: > 0 */
-    int code;     /* KO_RAISE: > 0; KO_ASYNC_WAIT */
+    int code;     /* KO_RAISE: > 0; KO_ASYNC_WAIT; KO_TRANSPOSE: rows */
     int align;    /* KO_LOAD, KO_STORE: bytes known of the address of lane 0; 0: the element's */
     bool nontemporal;
     k_kernel *callee;
@@ -215,6 +217,9 @@ k_inst *k_contract_tile(k_builder *b, k_buffer *acc, int m, int n, k_value *K, k
                         k_value *const *a_index, k_value *row_stride, k_value *a_kstride, k_buffer *B,
                         k_value *b_index, k_value *b_kstride, k_value *cols, int split);
 void k_contract_fetch(k_builder *b, k_inst *contract, k_value *index, int per_step); /* directly behind it */
+/* Rows of src become columns of dst: see KO_TRANSPOSE; steps: from row to row; from row `valid` on, the one before. */
+void k_transpose(k_builder *b, k_buffer *dst, k_value *di, k_value *dst_step, k_buffer *src, k_value *si, k_value *src_step,
+                 int rows, k_value *columns, k_value *valid);
 void k_prefetch(k_builder *b, k_buffer *buf, k_value *index); /* not in vector loops */
 void k_barrier(k_builder *b);
 void k_async_copy(k_builder *b, k_buffer *dst, k_value *di, k_buffer *src, k_value *si, k_value *n);

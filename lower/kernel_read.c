@@ -9,7 +9,8 @@
  * lane_reduce add %acc  |  %s, ... = lane_reduce %a, ... by (%l, ..., %r, ...) { ... yield ... } | contract
  * %acc 6x16 += %A[%i] row %lda k %ka, %B[%j] k %kb for %K [cols %n] [split 4] [fetch %j by 4]     %A[%i0, ...]: one per row
  *             | raise 3 (%i, ...) | call @f(%b[%i], ...; %n, ...) | barrier | async_copy %d[%i], %s[%j], %n |
- * async_wait 1 | prefetch %b[%i] An operand is %name or a literal of the dtype that its place asks for.  # begins a comment. */
+ * async_wait 1 | prefetch %b[%i] | transpose
+ * %d[%i] row %n, %s[%j] row %m for 16 of %valid by %columns An operand is %name or a literal of the dtype that its place asks for.  # begins a comment. */
 #include "lower/kernel.h"
 
 #include <ctype.h>
@@ -445,6 +446,23 @@ static void read_copy(reader *r) {
     k_async_copy(&r->b, dst, di, src, si, operand(r, DT_I64));
 }
 
+static void read_transpose(reader *r) {
+    k_value *di, *si;
+    k_buffer *dst = element(r, &di);
+    expect(r, "row");
+    k_value *dst_step = operand(r, DT_I64);
+    expect(r, ",");
+    k_buffer *src = element(r, &si);
+    expect(r, "row");
+    k_value *src_step = operand(r, DT_I64);
+    expect(r, "for");
+    int rows = small(r, 1, K_MAX_TILE);
+    expect(r, "of");
+    k_value *valid = operand(r, DT_I64);
+    expect(r, "by");
+    k_transpose(&r->b, dst, di, dst_step, src, si, src_step, rows, operand(r, DT_I64), valid);
+}
+
 /* The statement stands as written: nothing is folded. */
 static void read_prim(reader *r, const names *outs) {
     bool libm = accept(r, "libm.");
@@ -486,6 +504,7 @@ static void statement(reader *r) {
     else if (accept(r, "lane_reduce")) read_reduce(r, &outs);
     else if (outs.n) read_prim(r, &outs);
     else if (accept(r, "store")) read_store(r);
+    else if (accept(r, "transpose")) read_transpose(r);
     else if (accept(r, "prefetch")) read_prefetch(r);
     else if (accept(r, "contract")) read_contract(r);
     else if (accept(r, "raise")) read_raise(r);

@@ -237,6 +237,11 @@ static void check_inst(verifier *v, const k_inst *n) {
         for (int i = 0; i < 3; i++) want(v, "async_copy", n->in[i], DT_I64);
         if (n->buffers[0]->dtype != n->buffers[1]->dtype) bad(v, "async_copy between different dtypes");
         break;
+    case KO_TRANSPOSE:
+        if (v->vector) bad(v, "transpose inside a vector loop");
+        for (int i = 0; i < 6; i++) want(v, "transpose", n->in[i], DT_I64);
+        if (n->buffers[0]->dtype != n->buffers[1]->dtype || n->code < 1 || n->code > K_MAX_TILE) bad(v, "malformed transpose");
+        break;
     case KO_PREFETCH:
         if (v->vector) bad(v, "prefetch inside a vector loop");
         want(v, "prefetch", n->in[0], DT_I64);
