@@ -65,8 +65,9 @@ static int weight_of(unsigned char *seen, const ir_expr *e) {
     return w;
 }
 
+/* A cast to fewer bits of a float rounds: what is read many times is rounded once. */
 static bool only_moves(const ir_expr *e) {
-    while (e->op == K_CAST) e = e->args[0];
+    while (e->op == K_CAST && !lower_rounds(e)) e = e->args[0];
     return e->op == X_LOAD || e->op == X_CONST || e->op == X_SCALAR || e->op == X_DIM;
 }
 

@@ -30,6 +30,11 @@ typedef struct builder {
     rt_map checks;   /* index, size -> set */
 } builder;
 
+bool lower_rounds(const ir_expr *cast) {
+    rt_dtype to = cast->dtype, from = cast->args[0]->dtype;
+    return rt_dtypes[to].kind == 'F' && rt_dtypes[from].kind == 'F' && to != from && rt_dtypes[to].bytes <= rt_dtypes[from].bytes;
+}
+
 comp_kind lower_comp_kind(const comp *k) {
     if (!k) return CK_NONE;
     if (k->write) return CK_WRITE;

@@ -15,6 +15,7 @@ typedef struct fused {
 
 typedef enum comp_kind { CK_NONE, CK_MAP, CK_REDUCE, CK_SCAN, CK_CONTRACT, CK_WRITE } comp_kind;
 comp_kind lower_comp_kind(const comp *k);
+bool lower_rounds(const ir_expr *cast); /* of a float to a float dtype that does not hold all of its values */
 
 /* Inlines the group's map nodes into its anchor (the one node that is no map), or, without an anchor, into the yielded
  * values, which have the same dims.  false after diagnostics. */

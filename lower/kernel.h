@@ -72,13 +72,16 @@ typedef enum k_op {
     KO_REDUCE, /* out[] = tree over the lanes of in[]: by prim, or by block[0] (params: n of one side, n of
                   the other) */
     KO_CONTRACT,   /* see k_contract */
+    KO_TRANSPOSE,  /* buffers[0][in[0] + j * in[1] + i] = buffers[1][in[2] + min(i, in[5] - 1) * in[3] + j] for i < code
+                      (at most K_MAX_TILE), 0 <= j < in[4]; the buffers do not overlap */
     KO_BARRIER,    /* GPU: all threads of the block; CPU: nothing */
     KO_ASYNC_COPY, /* buffers[0][in[0]...] = buffers[1][in[1]...], in[2] elements; complete after async_wait
                     */
+    KO_PREFETCH,   /* a hint that the line of buffers[0][in[0]] is wanted soon; the index may be outside */
     KO_ASYNC_WAIT  /* until at most `code` copies of this thread are outstanding */
 } k_op;
 
-enum { K_MAX_RAISE = 4, K_MAX_TILE = 32 /* rows of a contract */, K_MAX_WIDTH = 128 /* lanes */ };
+enum { K_MAX_RAISE = 4, K_MAX_TILE = 32 /* rows of a contract */, K_MAX_WIDTH = 128 /* lanes */, K_MAX_FETCH = 64 };
 
 struct k_value {
     int id; /* dense within the kernel */
@@ -114,7 +117,7 @@ struct k_inst {
     k_loop kind;        /* KO_FOR */
     int width; /* KO_FOR vector and lane: lanes, 0: the target's width (lanes of f32); KO_REDUCE likewise */
     int64_t step; /* KO_FOR: > 0 */
-    int code;     /* KO_RAISE: > 0; KO_ASYNC_WAIT */
+    int code;     /* KO_RAISE: > 0; KO_ASYNC_WAIT; KO_TRANSPOSE: rows */
     int align;    /* KO_LOAD, KO_STORE: bytes known of the address of lane 0; 0: the element's */
     bool nontemporal;
     k_kernel *callee;
@@ -127,10 +130,12 @@ struct k_inst {
  * 1) or one index per row (rows == m), then the number of valid columns, 1..n, if `cols` (columns from there
  * on keep their value; B is not read there). B's columns are adjacent.  split > 1: split partial sums, k goes
  * to sum k % split, the first starts from acc and the others from 0; at the end they are merged like lanes (a
- * power of two): for GEMV, where one chain would wait on fma. */
+ * power of two): for GEMV, where one chain would wait on fma.  fetch > 0: a hint that B's elements from the last
+ * operand on are wanted soon, `fetch` of them for each step of k. */
 typedef struct k_contract {
     int m, n, rows, split;
     bool cols;
+    int fetch;
 } k_contract;
 
 struct k_kernel {
@@ -212,6 +217,11 @@ k_inst *k_call(k_builder *b, k_kernel *callee, k_buffer *const *buffers, k_value
 k_inst *k_contract_tile(k_builder *b, k_buffer *acc, int m, int n, k_value *K, k_buffer *A, int rows,
                         k_value *const *a_index, k_value *row_stride, k_value *a_kstride, k_buffer *B,
                         k_value *b_index, k_value *b_kstride, k_value *cols, int split);
+void k_contract_fetch(k_builder *b, k_inst *contract, k_value *index, int per_step); /* directly behind it */
+/* Rows of src become columns of dst: see KO_TRANSPOSE; steps: from row to row; from row `valid` on, the one before. */
+void k_transpose(k_builder *b, k_buffer *dst, k_value *di, k_value *dst_step, k_buffer *src, k_value *si, k_value *src_step,
+                 int rows, k_value *columns, k_value *valid);
+void k_prefetch(k_builder *b, k_buffer *buf, k_value *index); /* not in vector loops */
 void k_barrier(k_builder *b);
 void k_async_copy(k_builder *b, k_buffer *dst, k_value *di, k_buffer *src, k_value *si, k_value *n);
 void k_async_wait(k_builder *b, int outstanding);

@@ -108,6 +108,18 @@ static void exec_copy(interp *in, const k_inst *n) {
     }
 }
 
+static void exec_transpose(interp *in, const k_inst *n) {
+    int dst = position(in, n->buffers[0]), src = position(in, n->buffers[1]);
+    int64_t at[6];
+    for (int i = 0; i < 6; i++) at[i] = get(in, n->in[i], 0).i;
+    for (int64_t j = 0; j < at[4]; j++)
+        for (int64_t i = 0; i < n->code; i++) {
+            int64_t from = at[2] + (i < at[5] ? i : at[5] - 1) * at[3] + j;
+            if (!accessible(in, src, from, 1)) return;
+            store_element(in, dst, at[0] + j * at[1] + i, load_element(in, src, from));
+        }
+}
+
 /* ---- primitives, tiles, lanes */
 
 static void exec_prim(interp *in, const k_inst *n) {
@@ -330,6 +342,8 @@ static bool exec_block(interp *in, const k_block *block) {
         case KO_REDUCE: exec_reduce(in, n); break;
         case KO_CONTRACT: exec_contract(in, n); break;
         case KO_ASYNC_COPY: exec_copy(in, n); break;
+        case KO_TRANSPOSE: exec_transpose(in, n); break;
+        case KO_PREFETCH:
         case KO_BARRIER:
         case KO_ASYNC_WAIT: break;
         }

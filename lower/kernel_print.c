@@ -178,6 +178,10 @@ static void put_contract(printer *p, const k_inst *n) {
         put_value(p, n->in[at]);
     }
     if (t->split > 1) rt_text_fmt(p->out, " split %d", t->split);
+    if (!t->fetch) return;
+    put(p, " fetch ");
+    put_value(p, n->in[n->nin - 1]);
+    rt_text_fmt(p->out, " by %d", t->fetch);
 }
 
 static void put_call(printer *p, const k_inst *n) {
@@ -200,6 +204,21 @@ static void put_copy(printer *p, const k_inst *n) {
     put_value(p, n->in[2]);
 }
 
+static void put_transpose(printer *p, const k_inst *n) {
+    put(p, "transpose ");
+    put_element(p, n->buffers[0], n->in[0]);
+    put(p, " row ");
+    put_value(p, n->in[1]);
+    put(p, ", ");
+    put_element(p, n->buffers[1], n->in[2]);
+    put(p, " row ");
+    put_value(p, n->in[3]);
+    rt_text_fmt(p->out, " for %d of ", n->code);
+    put_value(p, n->in[5]);
+    put(p, " by ");
+    put_value(p, n->in[4]);
+}
+
 static void put_inst(printer *p, const k_inst *n) {
     put_outs(p, n);
     switch (n->op) {
@@ -219,6 +238,11 @@ static void put_inst(printer *p, const k_inst *n) {
     case KO_CONTRACT: put_contract(p, n); break;
     case KO_BARRIER: put(p, "barrier"); break;
     case KO_ASYNC_COPY: put_copy(p, n); break;
+    case KO_TRANSPOSE: put_transpose(p, n); break;
+    case KO_PREFETCH:
+        put(p, "prefetch ");
+        put_element(p, n->buffers[0], n->in[0]);
+        break;
     case KO_ASYNC_WAIT: rt_text_fmt(p->out, "async_wait %d", n->code); break;
     }
 }

@@ -7,9 +7,10 @@
  * [align 32] [nt] | [%r, ... =] for KIND[(width)] %i = lo to hi [step 4] [carry (%a: f32 = 0.0, ...)] { ...
  * yield %x, ... } | [%r, ... =] if [(f32, ...)] %c { ... yield ... } [else { ... yield ... }] | %s =
  * lane_reduce add %acc  |  %s, ... = lane_reduce %a, ... by (%l, ..., %r, ...) { ... yield ... } | contract
- * %acc 6x16 += %A[%i] row %lda k %ka, %B[%j] k %kb for %K [cols %n] [split 4]     %A[%i0, ...]: one per row
+ * %acc 6x16 += %A[%i] row %lda k %ka, %B[%j] k %kb for %K [cols %n] [split 4] [fetch %j by 4]     %A[%i0, ...]: one per row
  *             | raise 3 (%i, ...) | call @f(%b[%i], ...; %n, ...) | barrier | async_copy %d[%i], %s[%j], %n |
- * async_wait 1 An operand is %name or a literal of the dtype that its place asks for.  # begins a comment. */
+ * async_wait 1 | prefetch %b[%i] | transpose
+ * %d[%i] row %n, %s[%j] row %m for 16 of %valid by %columns An operand is %name or a literal of the dtype that its place asks for.  # begins a comment. */
 #include "lower/kernel.h"
 
 #include <ctype.h>
@@ -366,6 +367,12 @@ static void read_store(reader *r) {
     access_flags(r, k_store_if(&r->b, buf, index, v, mask));
 }
 
+static void read_prefetch(reader *r) {
+    k_value *index;
+    k_buffer *buf = element(r, &index);
+    k_prefetch(&r->b, buf, index);
+}
+
 static void read_contract(reader *r) {
     k_value *rows[K_MAX_TILE], *ka, *kb, *bi, *K, *stride = NULL, *cols = NULL;
     k_buffer *acc = buffer(r);
@@ -391,7 +398,11 @@ static void read_contract(reader *r) {
     if (accept(r, "cols")) cols = operand(r, DT_I64);
     int split = accept(r, "split") ? small(r, 1, 16) : 1;
     if (nrows == 1 && !stride) stride = k_i64(&r->b, 0); /* one row: its stride does not matter */
-    k_contract_tile(&r->b, acc, m, n, K, A, nrows, rows, stride, ka, B, bi, kb, cols, split);
+    k_inst *inst = k_contract_tile(&r->b, acc, m, n, K, A, nrows, rows, stride, ka, B, bi, kb, cols, split);
+    if (!accept(r, "fetch")) return;
+    k_value *ahead = operand(r, DT_I64);
+    expect(r, "by");
+    k_contract_fetch(&r->b, inst, ahead, small(r, 1, K_MAX_FETCH));
 }
 
 static void read_call(reader *r) {
@@ -435,6 +446,23 @@ static void read_copy(reader *r) {
     k_async_copy(&r->b, dst, di, src, si, operand(r, DT_I64));
 }
 
+static void read_transpose(reader *r) {
+    k_value *di, *si;
+    k_buffer *dst = element(r, &di);
+    expect(r, "row");
+    k_value *dst_step = operand(r, DT_I64);
+    expect(r, ",");
+    k_buffer *src = element(r, &si);
+    expect(r, "row");
+    k_value *src_step = operand(r, DT_I64);
+    expect(r, "for");
+    int rows = small(r, 1, K_MAX_TILE);
+    expect(r, "of");
+    k_value *valid = operand(r, DT_I64);
+    expect(r, "by");
+    k_transpose(&r->b, dst, di, dst_step, src, si, src_step, rows, operand(r, DT_I64), valid);
+}
+
 /* The statement stands as written: nothing is folded. */
 static void read_prim(reader *r, const names *outs) {
     bool libm = accept(r, "libm.");
@@ -476,6 +504,8 @@ static void statement(reader *r) {
     else if (accept(r, "lane_reduce")) read_reduce(r, &outs);
     else if (outs.n) read_prim(r, &outs);
     else if (accept(r, "store")) read_store(r);
+    else if (accept(r, "transpose")) read_transpose(r);
+    else if (accept(r, "prefetch")) read_prefetch(r);
     else if (accept(r, "contract")) read_contract(r);
     else if (accept(r, "raise")) read_raise(r);
     else if (accept(r, "call")) read_call(r);

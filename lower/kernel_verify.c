@@ -88,7 +88,7 @@ static void check_access(verifier *v, const k_inst *n) {
 static void check_contract(verifier *v, const k_inst *n) {
     const k_contract *t = n->contract;
     const k_buffer *acc = n->buffers[0];
-    int nin = 4 + t->rows + (t->rows == 1) + t->cols;
+    int nin = 4 + t->rows + (t->rows == 1) + t->cols + (t->fetch > 0);
     if (v->vector) bad(v, "contract inside a vector loop");
     if (t->m < 1 || t->m > K_MAX_TILE || t->n < 1 || (t->rows != 1 && t->rows != t->m) || n->nin != nin) {
         bad(v, "malformed contract");
@@ -236,6 +236,15 @@ static void check_inst(verifier *v, const k_inst *n) {
     case KO_ASYNC_COPY:
         for (int i = 0; i < 3; i++) want(v, "async_copy", n->in[i], DT_I64);
         if (n->buffers[0]->dtype != n->buffers[1]->dtype) bad(v, "async_copy between different dtypes");
+        break;
+    case KO_TRANSPOSE:
+        if (v->vector) bad(v, "transpose inside a vector loop");
+        for (int i = 0; i < 6; i++) want(v, "transpose", n->in[i], DT_I64);
+        if (n->buffers[0]->dtype != n->buffers[1]->dtype || n->code < 1 || n->code > K_MAX_TILE) bad(v, "malformed transpose");
+        break;
+    case KO_PREFETCH:
+        if (v->vector) bad(v, "prefetch inside a vector loop");
+        want(v, "prefetch", n->in[0], DT_I64);
         break;
     case KO_BARRIER:
     case KO_ASYNC_WAIT: break;

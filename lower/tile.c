@@ -103,7 +103,7 @@ bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f) {
         f->load = x->args[1];
         if (f->load->op != X_LOAD || f->load->dtype != DT_F32) return false;
     }
-    while (f->load->op == K_CAST) f->load = f->load->args[0];
+    while (f->load->op == K_CAST && !lower_rounds(f->load)) f->load = f->load->args[0];
     if (f->load->op != X_LOAD || rt_dtypes[f->load->dtype].kind != 'F' || f->load->dtype == DT_F64) return false;
     f->access = nest_find(&e->t, f->load);
     return f->guarded || !f->access->rest_uses;
