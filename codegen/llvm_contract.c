@@ -4,7 +4,7 @@
  * in registers between statements. */
 #include "codegen/llvm_gen.h"
 
-enum { UNROLL = 4, MAX_CHUNKS = 64 };
+enum { UNROLL = 4, MAX_CHUNKS = 64, LINE = 64 /* bytes of a cache line */ };
 
 typedef struct tile {
     gen *g;
@@ -36,7 +36,7 @@ static void make_chunks(tile *t) {
 static void make_masks(tile *t) {
     gen *g = t->g;
     V cols = NULL;
-    if (t->n->contract->cols) cols = gen_uniform(g, t->n->in[t->n->nin - 1]);
+    if (t->n->contract->cols) cols = gen_uniform(g, t->n->in[t->n->nin - 1 - (t->n->contract->fetch > 0)]);
     for (int c = 0; c < t->nchunks; c++) {
         if (!cols && t->valid[c] == t->lanes[c]) continue;
         V limit = cg_i64(g->m, t->valid[c]);
@@ -180,6 +180,20 @@ static void rest(tile *t, V from, V K, V *acc) {
     gen_loop_end(t->g, &l, acc);
 }
 
+/* The lines of B that `unroll` steps from k on ask for, into the second cache: the first holds what is in use. */
+static void fetch(tile *t, V k, int unroll) {
+    gen *g = t->g;
+    int bytes = rt_dtypes[t->b].bytes * t->n->contract->fetch * unroll;
+    V per = cg_i64(g->m, t->n->contract->fetch), one = LLVMConstInt(g->m->i32, 1, false);
+    V from = LLVMBuildAdd(g->m->b, gen_uniform(g, t->n->in[t->n->nin - 1]), LLVMBuildMul(g->m->b, k, per, ""), "");
+    V p = gen_address(g, t->n->buffers[2], from);
+    for (int at = 0; at < bytes; at += LINE) {
+        V offset = cg_i64(g->m, at), line = LLVMBuildGEP2(g->m->b, g->m->i8, p, &offset, 1, "");
+        V args[4] = {line, LLVMConstNull(g->m->i32), LLVMConstInt(g->m->i32, 2, false), one};
+        cg_intrinsic(g->m, "llvm.prefetch", 1, &g->m->ptr, 4, args);
+    }
+}
+
 static void loop_k(tile *t, V *acc) {
     gen *g = t->g;
     int unroll = t->split > UNROLL ? t->split : UNROLL, n = count(t) * t->split;
@@ -190,6 +204,7 @@ static void loop_k(tile *t, V *acc) {
     gen_loop l;
     gen_loop_begin(g, &l, cg_i64(g->m, 0), whole, cg_i64(g->m, unroll), n, acc);
     memcpy(acc, l.phi, sizeof(V) * (size_t)n);
+    if (t->n->contract->fetch) fetch(t, l.i, unroll);
     for (int u = 0; u < unroll; u++) step(t, l.i, u, acc + (u % t->split) * count(t));
     gen_loop_end(g, &l, acc);
     if (LLVMIsAConstantInt(K) && LLVMConstIntGetSExtValue(K) % unroll == 0) return;

@@ -411,8 +411,16 @@ k_inst *k_contract_tile(k_builder *b, k_buffer *acc, int m, int n, k_value *K, k
     set_buffers(b, inst, 3, (k_buffer *[]){acc, A, B});
     acc->reads = acc->writes = A->reads = B->reads = true;
     inst->contract = RT_NEW(&b->k->c->arena, k_contract);
-    *inst->contract = (k_contract){m, n, rows, split < 1 ? 1 : split, cols != NULL};
+    *inst->contract = (k_contract){m, n, rows, split < 1 ? 1 : split, cols != NULL, 0};
     return inst;
+}
+
+void k_contract_fetch(k_builder *b, k_inst *contract, k_value *index, int per_step) {
+    k_value **in = RT_ARRAY(&b->k->c->arena, k_value *, contract->nin + 1);
+    memcpy(in, contract->in, sizeof *in * (size_t)contract->nin);
+    in[contract->nin++] = index;
+    contract->in = in;
+    contract->contract->fetch = per_step;
 }
 
 void k_barrier(k_builder *b) { new_inst(b, KO_BARRIER, 0, NULL); }

@@ -78,7 +78,7 @@ typedef enum k_op {
     KO_ASYNC_WAIT  /* until at most `code` copies of this thread are outstanding */
 } k_op;
 
-enum { K_MAX_RAISE = 4, K_MAX_TILE = 32 /* rows of a contract */, K_MAX_WIDTH = 128 /* lanes */ };
+enum { K_MAX_RAISE = 4, K_MAX_TILE = 32 /* rows of a contract */, K_MAX_WIDTH = 128 /* lanes */, K_MAX_FETCH = 64 };
 
 struct k_value {
     int id; /* dense within the kernel */
@@ -127,10 +127,12 @@ struct k_inst {
  * 1) or one index per row (rows == m), then the number of valid columns, 1..n, if `cols` (columns from there
  * on keep their value; B is not read there). B's columns are adjacent.  split > 1: split partial sums, k goes
  * to sum k % split, the first starts from acc and the others from 0; at the end they are merged like lanes (a
- * power of two): for GEMV, where one chain would wait on fma. */
+ * power of two): for GEMV, where one chain would wait on fma.  fetch > 0: a hint that B's elements from the last
+ * operand on are wanted soon, `fetch` of them for each step of k. */
 typedef struct k_contract {
     int m, n, rows, split;
     bool cols;
+    int fetch;
 } k_contract;
 
 struct k_kernel {
@@ -211,6 +213,7 @@ k_inst *k_call(k_builder *b, k_kernel *callee, k_buffer *const *buffers, k_value
 k_inst *k_contract_tile(k_builder *b, k_buffer *acc, int m, int n, k_value *K, k_buffer *A, int rows,
                         k_value *const *a_index, k_value *row_stride, k_value *a_kstride, k_buffer *B,
                         k_value *b_index, k_value *b_kstride, k_value *cols, int split);
+void k_contract_fetch(k_builder *b, k_inst *contract, k_value *index, int per_step); /* directly behind it */
 void k_barrier(k_builder *b);
 void k_async_copy(k_builder *b, k_buffer *dst, k_value *di, k_buffer *src, k_value *si, k_value *n);
 void k_async_wait(k_builder *b, int outstanding);

@@ -178,6 +178,10 @@ static void put_contract(printer *p, const k_inst *n) {
         put_value(p, n->in[at]);
     }
     if (t->split > 1) rt_text_fmt(p->out, " split %d", t->split);
+    if (!t->fetch) return;
+    put(p, " fetch ");
+    put_value(p, n->in[n->nin - 1]);
+    rt_text_fmt(p->out, " by %d", t->fetch);
 }
 
 static void put_call(printer *p, const k_inst *n) {

@@ -88,7 +88,7 @@ static void check_access(verifier *v, const k_inst *n) {
 static void check_contract(verifier *v, const k_inst *n) {
     const k_contract *t = n->contract;
     const k_buffer *acc = n->buffers[0];
-    int nin = 4 + t->rows + (t->rows == 1) + t->cols;
+    int nin = 4 + t->rows + (t->rows == 1) + t->cols + (t->fetch > 0);
     if (v->vector) bad(v, "contract inside a vector loop");
     if (t->m < 1 || t->m > K_MAX_TILE || t->n < 1 || (t->rows != 1 && t->rows != t->m) || n->nin != nin) {
         bad(v, "malformed contract");

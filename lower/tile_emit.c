@@ -7,7 +7,7 @@
  * group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
 #include "lower/emit.h"
 
-enum { GROUP = 16 /* tiles of rows that share a panel while it is in the cache */, ITEM_FLOPS = 1 << 20, WHOLE_K = 768, BLOCK_K = 512 };
+enum { GROUP = 16, MAX_GROUP = 64, GROUP_BYTES = 512 << 10 /* of A: half of a second cache */, ITEM_FLOPS = 1 << 20, WHOLE_K = 768, BLOCK_K = 512 };
 
 typedef const ir_dim *D;
 
@@ -26,6 +26,8 @@ typedef struct plan {
     D kall;
     bool known;                   /* the number of rows is */
     int inside;                   /* segments that the micro-kernel runs through: 1 or 2 */
+    int64_t group;                /* tiles of rows that share a panel while it is in the cache */
+    int fetch;                    /* elements of the next panel to ask for per k, 0: none */
     bool blocked;                 /* the first segment runs outside of the tiles: each tile of the group has its own acc */
 } plan;
 
@@ -42,7 +44,7 @@ static k_value *outer_address(emit *e, const tiles *t, const nest_access *a) {
 /* ---- the micro-kernel */
 
 /* more: starts from acc, else from 0; ak, bk: steps of the factors per k, 0 where they are not known. */
-typedef struct shape { int rows; rt_dtype a, b; int64_t ak, bk; bool table, segments, more, cols; } shape;
+typedef struct shape { int rows; rt_dtype a, b; int64_t ak, bk; bool table, segments, more, cols; int fetch; } shape;
 
 static void whole_tile(k_builder *b, k_buffer *to, k_buffer *from, int rows) {
     k_inst *i = k_for(b, KL_UNROLL, 0, k_i64(b, 0), k_i64(b, rows), 1);
@@ -56,15 +58,16 @@ static void whole_tile(k_builder *b, k_buffer *to, k_buffer *from, int rows) {
 /* acc[rows x TILE_N] (+)= A * B over K, and over S segments, as a kernel of its own that all groups of the module share.
  * acc goes through memory (384 bytes in the first cache): little against K, and the code stays small. */
 static k_kernel *micro_kernel(emit *e, shape s) {
-    const char *name = ir_fmt(e->c, "tile_%dx%d_%s%lld_%s%lld%s%s%s%s", s.rows, TILE_N, rt_dtypes[s.a].name, (long long)s.ak,
+    const char *name = ir_fmt(e->c, "tile_%dx%d_%s%lld_%s%lld%s%s%s%s%s", s.rows, TILE_N, rt_dtypes[s.a].name, (long long)s.ak,
                               rt_dtypes[s.b].name, (long long)s.bk, s.table ? "_rows" : "",
-                              s.segments ? "_segments" : "", s.more ? "_more" : "", s.cols ? "_cols" : "");
+                              s.segments ? "_segments" : "", s.more ? "_more" : "", s.cols ? "_cols" : "", s.fetch ? ir_fmt(e->c, "_fetch%d", s.fetch) : "");
     k_kernel *k = rt_map_get(e->shared, name);
     if (k) return k;
     k = k_kernel_new(e->c, name);
     k_buffer *acc = k_arg(k, DT_F32, "acc"), *A = k_arg(k, s.a, "A"), *B = k_arg(k, s.b, "B"), *R = s.table ? k_arg(k, DT_I64, "rows") : NULL;
     k_value *K = k_scalar(k, DT_I64, "K"), *ak = s.ak ? NULL : k_scalar(k, DT_I64, "ak"), *bk = s.bk ? NULL : k_scalar(k, DT_I64, "bk");
     k_value *row = s.table ? NULL : k_scalar(k, DT_I64, "row"), *width = s.cols ? k_scalar(k, DT_I64, "cols") : NULL;
+    k_value *ahead = s.fetch ? k_scalar(k, DT_I64, "ahead") : NULL;
     k_value *S = s.segments ? k_scalar(k, DT_I64, "S") : NULL, *as = S ? k_scalar(k, DT_I64, "as") : NULL, *bs = S ? k_scalar(k, DT_I64, "bs") : NULL;
     k_buffer *tile = k_scratch(k, KS_REGISTER, DT_F32, s.rows * TILE_N, "tile");
     k_builder b = k_build(k);
@@ -78,7 +81,9 @@ static k_kernel *micro_kernel(emit *e, shape s) {
     for (int i = 0; i < n; i++) at[i] = S ? k_add(&b, from[i], k_mul(&b, seg, as)) : from[i];
     if (S) bat = k_mul(&b, seg, bs);
     if (n == 1 && !row) row = k_i64(&b, 0);
-    k_contract_tile(&b, tile, s.rows, TILE_N, K, A, n, at, row, ak, B, bat, bk, width, s.rows == 1 ? 4 : 1);
+    k_value *per = ahead && S ? k_add(&b, ahead, k_mul(&b, seg, k_mul(&b, K, k_i64(&b, s.fetch)))) : ahead;
+    k_inst *c = k_contract_tile(&b, tile, s.rows, TILE_N, K, A, n, at, row, ak, B, bat, bk, width, s.rows == 1 ? 4 : s.rows <= 3 ? 2 : 1);
+    if (per) k_contract_fetch(&b, c, per, s.fetch);
     if (S) k_end(&b, 0, NULL);
     whole_tile(&b, acc, tile, s.rows);
     rt_map_put(&e->c->arena, e->shared, name, k);
@@ -89,7 +94,7 @@ static k_kernel *micro_kernel(emit *e, shape s) {
 typedef struct heights { int rows[2]; k_value *is_first; } heights;
 
 /* Where a tile's factors begin, and its sums; table: index of its first row in `rows`. */
-typedef struct place { k_value *a, *table, *bk, *acc; } place;
+typedef struct place { k_value *a, *table, *bk, *acc, *ahead; } place;
 
 static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     k_builder *b = &e->b;
@@ -98,14 +103,15 @@ static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     int64_t ak = s->a ? hint(s->a, 0) : 0, bk = s->b ? hint(s->b, 0) : 0;
     if (ak != 1) ak = 0; /* other steps are rare: one kernel for all of them */
     if (bk != TILE_N) bk = 0;
-    k_kernel *k = micro_kernel(e, (shape){rows, p->A->dtype, p->B->dtype, ak, bk, p->rows != NULL, outer != NULL, t->nseg > p->inside, cols != NULL});
-    k_value *scalars[8];
+    k_kernel *k = micro_kernel(e, (shape){rows, p->A->dtype, p->B->dtype, ak, bk, p->rows != NULL, outer != NULL, t->nseg > p->inside, cols != NULL, p->fetch});
+    k_value *scalars[10];
     int n = 0;
     scalars[n++] = sched_dim(e, s->size);
     if (!ak) scalars[n++] = dim_or_zero(e, s->a);
     if (!bk) scalars[n++] = dim_or_zero(e, s->b);
     if (!p->rows) scalars[n++] = t->mloop >= 0 ? dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop)) : k_i64(b, 0);
     if (cols) scalars[n++] = cols;
+    if (p->fetch) scalars[n++] = at.ahead;
     if (outer) {
         scalars[n++] = sched_dim(e, outer->size);
         scalars[n++] = dim_or_zero(e, outer->a);
@@ -174,6 +180,13 @@ static k_value *acc_of(emit *e, const plan *p, const tile *x) {
     return p->blocked ? k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, TILE_M * TILE_N)) : k_i64(b, 0);
 }
 
+/* Steps of k in one call of the micro-kernel. */
+static k_value *inner_k(emit *e, const plan *p) {
+    D k = sched_num(e, 1);
+    for (int i = p->t->nseg - p->inside; i < p->t->nseg; i++) k = ir_dim_mul(e->c, k, p->t->seg[i].size);
+    return sched_dim(e, k);
+}
+
 /* acc (+)= the tile's sums; block: iteration of the first segment, if that runs outside. */
 static void compute(emit *e, plan *p, const tile *x, k_value *panel, k_value *block) {
     k_builder *b = &e->b;
@@ -185,6 +198,10 @@ static void compute(emit *e, plan *p, const tile *x, k_value *panel, k_value *bl
     at.bk = t->packed || t->run_time ? k_add(b, p->b0, k_mul(b, first, sched_dim(e, p->kall))) : k_add(b, p->b0, first);
     if (block) at.a = k_add(b, at.a, k_mul(b, block, dim_or_zero(e, t->seg[0].a)));
     if (block) at.bk = k_add(b, at.bk, k_mul(b, block, dim_or_zero(e, t->seg[0].b)));
+    if (p->fetch) {
+        k_value *k = inner_k(e, p), *nth = k_2(b, K_MIN, k_sub(b, x->number, p->tlo), k_i64(b, TILE_N / p->fetch - 1));
+        at.ahead = k_mul(b, k, k_add(b, k_mul(b, nth, k_i64(b, p->fetch)), k_i64(b, TILE_N)));
+    }
     reduce_from(e, p, block ? 1 : 0, &x->h, at, columns_left(e, p, first));
 }
 
@@ -242,7 +259,7 @@ static tile open_tiles(emit *e, const plan *p, k_value *thi) { return tile_at(e,
 static void panel_tiles(emit *e, plan *p, k_value *panel, k_value *thi) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
-    if (t->nseg > p->inside && p->blocked) zero_acc(e, p, GROUP * TILE_M * TILE_N);
+    if (t->nseg > p->inside && p->blocked) zero_acc(e, p, p->group * TILE_M * TILE_N);
     if (p->blocked) {
         k_value *block = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, t->seg[0].size), 1));
         tile x = open_tiles(e, p, thi);
@@ -277,7 +294,7 @@ static void make_table(emit *e, plan *p, k_value *thi) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
     const comp *k = e->f->k;
-    p->rows = k_scratch(b->k, KS_LOCAL, DT_I64, GROUP * TILE_M, "rows");
+    p->rows = k_scratch(b->k, KS_LOCAL, DT_I64, p->group * TILE_M, "rows");
     k_value *i = k_var(k_for(b, KL_SERIAL, 0, p->tlo, thi, 1)), *row = first_row(e, p, i), *to = k_mul(b, k_sub(b, i, p->tlo), k_i64(b, TILE_M));
     k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_M), 1));
     k_value *m = k_2(b, K_MIN, k_add(b, row, j), k_sub(b, p->M, k_i64(b, 1))), *at = k_i64(b, 0);
@@ -313,9 +330,19 @@ static k_value *open_batch(emit *e, const tiles *t, k_value *g) {
     return batch;
 }
 
+/* Tiles that share a panel of B while their rows of A stay in the second cache; equal groups. */
+static int64_t group_tiles(D rows, D kall) {
+    int64_t m, k, n;
+    if (!ir_dim_is_const(rows, &m) || !ir_dim_is_const(kall, &k) || !m) return GROUP;
+    n = GROUP_BYTES / (k * TILE_M * 4 + 1);
+    n = n < GROUP ? GROUP : n > MAX_GROUP ? MAX_GROUP : n;
+    int64_t tiles = (m + TILE_M - 1) / TILE_M, groups = (tiles + n - 1) / n;
+    return (tiles + groups - 1) / groups;
+}
+
 /* Panels of one grid item: enough work to be worth handing out. */
-static int64_t item_panels(D rows, D npanels, D kall) {
-    int64_t m = hint(rows, GROUP * TILE_M) < GROUP * TILE_M ? hint(rows, GROUP * TILE_M) : GROUP * TILE_M;
+static int64_t item_panels(D rows, D npanels, D kall, int64_t group) {
+    int64_t m = hint(rows, group * TILE_M) < group * TILE_M ? hint(rows, group * TILE_M) : group * TILE_M;
     int64_t per = ITEM_FLOPS / (2 * m * TILE_N * hint(kall, 64)) + 1;
     return per > hint(npanels, 1 << 20) ? hint(npanels, 1 << 20) : per;
 }
@@ -330,12 +357,14 @@ void sched_tiles(emit *e, tiles *t) {
     D rows = t->mloop >= 0 ? sched_size(e, t->mloop) : sched_num(e, 1), npanels = sched_tiles_panels(e, t), batch = sched_num(e, 1);
     for (int l = 0; l < t->nloop; l++)
         if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, sched_size(e, l));
-    D ntiles = ir_dim_ceildiv(e->c, rows, TILE_M), groups = ir_dim_ceildiv(e->c, ntiles, GROUP);
-    int64_t per = item_panels(rows, npanels, p.kall);
+    p.group = group_tiles(rows, p.kall);
+    if (t->packed || t->run_time) p.fetch = p.group > 3 ? 4 : p.group > 1 ? 8 : 0;
+    D ntiles = ir_dim_ceildiv(e->c, rows, TILE_M), groups = ir_dim_ceildiv(e->c, ntiles, p.group);
+    int64_t per = item_panels(rows, npanels, p.kall, p.group);
     D pgroups = ir_dim_ceildiv(e->c, npanels, per);
     e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
     e->launch->cost = ir_dim_mul(e->c, p.kall, sched_num(e, (hint(rows, 60) < 60 ? hint(rows, 60) : 60) * TILE_N * per / 8 + 1));
-    p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, (p.blocked ? GROUP : 1) * TILE_M * TILE_N, "acc");
+    p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, (p.blocked ? p.group : 1) * TILE_M * TILE_N, "acc");
     p.M = sched_dim(e, rows);
     p.N = sched_dim(e, sched_size(e, t->nloop));
     p.known = t->mloop < 0 || ir_dim_is_const(rows, NULL);
@@ -345,8 +374,8 @@ void sched_tiles(emit *e, tiles *t) {
     D per_batch = ir_dim_mul(e->c, ir_dim_mul(e->c, npanels, p.kall), sched_num(e, TILE_N));
     p.b0 = t->run_time || t->packed ? k_mul(b, nth, sched_dim(e, per_batch)) : outer_address(e, t, &t->ba);
     k_value *plo = k_mul(b, pg, k_i64(b, per)), *phi = clip(e, plo, per, npanels);
-    p.tlo = k_mul(b, group, k_i64(b, GROUP));
-    k_value *thi = clip(e, p.tlo, GROUP, ntiles);
+    p.tlo = k_mul(b, group, k_i64(b, p.group));
+    k_value *thi = clip(e, p.tlo, p.group, ntiles);
     if (!t->linear || !p.known) make_table(e, &p, thi);
     k_value *panel = k_var(k_for(b, KL_SERIAL, 0, plo, phi, 1));
     panel_tiles(e, &p, panel, thi);
