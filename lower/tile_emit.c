@@ -3,8 +3,8 @@
  * Rows in tiles of at most TILE_M, balanced so that there are two heights at most when their number is known; else tiles of
  * TILE_M whose last one repeats the last row, and single rows.  A grid item is a group of tiles times some panels: panels
  * outside, so that one stays in the cache for the whole group; a long k is cut in blocks, so that a block of the panel stays
- * in the first cache.  Where A's rows are no arithmetic sequence, a table of the
- * group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
+ * in the first cache, and while the group runs through one block it asks for the next.  Where A's rows are no arithmetic
+ * sequence, a table of the group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
 #include "lower/emit.h"
 
 enum { GROUP = 16, MAX_GROUP = 64, GROUP_BYTES = 512 << 10 /* of A: half of a second cache */, ITEM_FLOPS = 1 << 20, WHOLE_K = 768, BLOCK_K = 512 };
@@ -340,6 +340,10 @@ static int64_t group_tiles(D rows, D kall) {
     return (tiles + groups - 1) / groups;
 }
 
+/* The tiles of a group ask for the whole of the next panel (or block of k) together.  A single row goes at the speed of
+ * memory, where the processor's own prefetching does better. */
+static int fetch_rate(int64_t group, D rows) { return group > 3 ? TILE_N / 4 : group > 1 ? TILE_N / 2 : ir_dim_is(rows, 1) ? 0 : TILE_N; }
+
 /* Panels of one grid item: enough work to be worth handing out. */
 static int64_t item_panels(D rows, D npanels, D kall, int64_t group) {
     int64_t m = hint(rows, group * TILE_M) < group * TILE_M ? hint(rows, group * TILE_M) : group * TILE_M;
@@ -358,7 +362,7 @@ void sched_tiles(emit *e, tiles *t) {
     for (int l = 0; l < t->nloop; l++)
         if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, sched_size(e, l));
     p.group = group_tiles(rows, p.kall);
-    if (t->packed || t->run_time) p.fetch = p.group > 3 ? 4 : p.group > 1 ? 8 : 0;
+    if (t->packed || t->run_time) p.fetch = fetch_rate(p.group, rows);
     D ntiles = ir_dim_ceildiv(e->c, rows, TILE_M), groups = ir_dim_ceildiv(e->c, ntiles, p.group);
     int64_t per = item_panels(rows, npanels, p.kall, p.group);
     D pgroups = ir_dim_ceildiv(e->c, npanels, per);
