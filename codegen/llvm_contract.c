@@ -184,13 +184,12 @@ static void rest(tile *t, V from, V K, V *acc) {
 static void fetch(tile *t, V k, int unroll) {
     gen *g = t->g;
     int bytes = rt_dtypes[t->b].bytes * t->n->contract->fetch * unroll;
-    V per = cg_i64(g->m, t->n->contract->fetch), one = LLVMConstInt(g->m->i32, 1, false);
+    V per = cg_i64(g->m, t->n->contract->fetch);
     V from = LLVMBuildAdd(g->m->b, gen_uniform(g, t->n->in[t->n->nin - 1]), LLVMBuildMul(g->m->b, k, per, ""), "");
     V p = gen_address(g, t->n->buffers[2], from);
     for (int at = 0; at < bytes; at += LINE) {
-        V offset = cg_i64(g->m, at), line = LLVMBuildGEP2(g->m->b, g->m->i8, p, &offset, 1, "");
-        V args[4] = {line, LLVMConstNull(g->m->i32), LLVMConstInt(g->m->i32, 2, false), one};
-        cg_intrinsic(g->m, "llvm.prefetch", 1, &g->m->ptr, 4, args);
+        V offset = cg_i64(g->m, at);
+        gen_prefetch(g, LLVMBuildGEP2(g->m->b, g->m->i8, p, &offset, 1, ""), 2);
     }
 }
 

@@ -63,6 +63,7 @@ void gen_load(gen *g, const k_inst *n);
 void gen_store(gen *g, const k_inst *n);
 V gen_address(gen *g, const k_buffer *buf, V index);
 V gen_from_memory(gen *g, V x, rt_dtype d); /* i8 -> i1 for bool */
+void gen_prefetch(gen *g, V address, int locality); /* 3: into the first cache, 2: the second */
 int gen_position(const gen *g, const k_buffer *buf);
 V gen_masked_load(gen *g, T type, V address, int align, V mask, V otherwise);
 

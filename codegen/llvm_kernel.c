@@ -677,6 +677,7 @@ static void gen_inst(gen *g, const k_inst *n) {
     case KO_REDUCE: gen_reduce(g, n); break;
     case KO_CONTRACT: gen_contract(g, n); break;
     case KO_ASYNC_COPY: gen_copy(g, n); break;
+    case KO_PREFETCH: gen_prefetch(g, gen_address(g, n->buffers[0], gen_uniform(g, n->in[0])), 3); break;
     case KO_BARRIER:
     case KO_ASYNC_WAIT: break;
     }

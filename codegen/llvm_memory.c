@@ -47,6 +47,11 @@ static V masked_gather(gen *g, T type, V addresses, int align, V mask, V otherwi
     return cg_intrinsic(g->m, "llvm.masked.gather", 2, (T[]){type, LLVMTypeOf(addresses)}, 4, args);
 }
 
+void gen_prefetch(gen *g, V address, int locality) {
+    V args[4] = {address, i32_const(g, 0), i32_const(g, locality), i32_const(g, 1)};
+    cg_intrinsic(g->m, "llvm.prefetch", 1, &g->m->ptr, 4, args);
+}
+
 /* What an access needs, worked out once. */
 typedef struct access {
     gen *g;

@@ -423,6 +423,10 @@ void k_contract_fetch(k_builder *b, k_inst *contract, k_value *index, int per_st
     contract->contract->fetch = per_step;
 }
 
+void k_prefetch(k_builder *b, k_buffer *buf, k_value *index) {
+    set_buffers(b, new_inst(b, KO_PREFETCH, 1, &index), 1, &buf);
+}
+
 void k_barrier(k_builder *b) { new_inst(b, KO_BARRIER, 0, NULL); }
 void k_async_wait(k_builder *b, int outstanding) { new_inst(b, KO_ASYNC_WAIT, 0, NULL)->code = outstanding; }
 

@@ -75,6 +75,7 @@ typedef enum k_op {
     KO_BARRIER,    /* GPU: all threads of the block; CPU: nothing */
     KO_ASYNC_COPY, /* buffers[0][in[0]...] = buffers[1][in[1]...], in[2] elements; complete after async_wait
                     */
+    KO_PREFETCH,   /* a hint that the line of buffers[0][in[0]] is wanted soon; the index may be outside */
     KO_ASYNC_WAIT  /* until at most `code` copies of this thread are outstanding */
 } k_op;
 
@@ -214,6 +215,7 @@ k_inst *k_contract_tile(k_builder *b, k_buffer *acc, int m, int n, k_value *K, k
                         k_value *const *a_index, k_value *row_stride, k_value *a_kstride, k_buffer *B,
                         k_value *b_index, k_value *b_kstride, k_value *cols, int split);
 void k_contract_fetch(k_builder *b, k_inst *contract, k_value *index, int per_step); /* directly behind it */
+void k_prefetch(k_builder *b, k_buffer *buf, k_value *index); /* not in vector loops */
 void k_barrier(k_builder *b);
 void k_async_copy(k_builder *b, k_buffer *dst, k_value *di, k_buffer *src, k_value *si, k_value *n);
 void k_async_wait(k_builder *b, int outstanding);

@@ -330,6 +330,7 @@ static bool exec_block(interp *in, const k_block *block) {
         case KO_REDUCE: exec_reduce(in, n); break;
         case KO_CONTRACT: exec_contract(in, n); break;
         case KO_ASYNC_COPY: exec_copy(in, n); break;
+        case KO_PREFETCH:
         case KO_BARRIER:
         case KO_ASYNC_WAIT: break;
         }

@@ -223,6 +223,10 @@ static void put_inst(printer *p, const k_inst *n) {
     case KO_CONTRACT: put_contract(p, n); break;
     case KO_BARRIER: put(p, "barrier"); break;
     case KO_ASYNC_COPY: put_copy(p, n); break;
+    case KO_PREFETCH:
+        put(p, "prefetch ");
+        put_element(p, n->buffers[0], n->in[0]);
+        break;
     case KO_ASYNC_WAIT: rt_text_fmt(p->out, "async_wait %d", n->code); break;
     }
 }

@@ -9,7 +9,7 @@
  * lane_reduce add %acc  |  %s, ... = lane_reduce %a, ... by (%l, ..., %r, ...) { ... yield ... } | contract
  * %acc 6x16 += %A[%i] row %lda k %ka, %B[%j] k %kb for %K [cols %n] [split 4] [fetch %j by 4]     %A[%i0, ...]: one per row
  *             | raise 3 (%i, ...) | call @f(%b[%i], ...; %n, ...) | barrier | async_copy %d[%i], %s[%j], %n |
- * async_wait 1 An operand is %name or a literal of the dtype that its place asks for.  # begins a comment. */
+ * async_wait 1 | prefetch %b[%i] An operand is %name or a literal of the dtype that its place asks for.  # begins a comment. */
 #include "lower/kernel.h"
 
 #include <ctype.h>
@@ -366,6 +366,12 @@ static void read_store(reader *r) {
     access_flags(r, k_store_if(&r->b, buf, index, v, mask));
 }
 
+static void read_prefetch(reader *r) {
+    k_value *index;
+    k_buffer *buf = element(r, &index);
+    k_prefetch(&r->b, buf, index);
+}
+
 static void read_contract(reader *r) {
     k_value *rows[K_MAX_TILE], *ka, *kb, *bi, *K, *stride = NULL, *cols = NULL;
     k_buffer *acc = buffer(r);
@@ -480,6 +486,7 @@ static void statement(reader *r) {
     else if (accept(r, "lane_reduce")) read_reduce(r, &outs);
     else if (outs.n) read_prim(r, &outs);
     else if (accept(r, "store")) read_store(r);
+    else if (accept(r, "prefetch")) read_prefetch(r);
     else if (accept(r, "contract")) read_contract(r);
     else if (accept(r, "raise")) read_raise(r);
     else if (accept(r, "call")) read_call(r);

@@ -237,6 +237,10 @@ static void check_inst(verifier *v, const k_inst *n) {
         for (int i = 0; i < 3; i++) want(v, "async_copy", n->in[i], DT_I64);
         if (n->buffers[0]->dtype != n->buffers[1]->dtype) bad(v, "async_copy between different dtypes");
         break;
+    case KO_PREFETCH:
+        if (v->vector) bad(v, "prefetch inside a vector loop");
+        want(v, "prefetch", n->in[0], DT_I64);
+        break;
     case KO_BARRIER:
     case KO_ASYNC_WAIT: break;
     }

@@ -7,7 +7,7 @@
  * sequence, a table of the group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
 #include "lower/emit.h"
 
-enum { GROUP = 16, MAX_GROUP = 64, GROUP_BYTES = 512 << 10 /* of A: half of a second cache */, ITEM_FLOPS = 1 << 20, WHOLE_K = 768, BLOCK_K = 512 };
+enum { GROUP = 16, MAX_GROUP = 64, GROUP_BYTES = 512 << 10 /* of A: half of a second cache */, ITEM_FLOPS = 1 << 20, BLOCK_K = 1024, MAX_LATE = 2 };
 
 typedef const ir_dim *D;
 
@@ -27,6 +27,8 @@ typedef struct plan {
     bool known;                   /* the number of rows is */
     int inside;                   /* segments that the micro-kernel runs through: 1 or 2 */
     int64_t group;                /* tiles of rows that share a panel while it is in the cache */
+    int nlate;
+    const nest_access *late[MAX_LATE]; /* see find_late */
     int fetch;                    /* elements of the next panel to ask for per k, 0: none */
     bool blocked;                 /* the first segment runs outside of the tiles: each tile of the group has its own acc */
 } plan;
@@ -187,6 +189,36 @@ static k_value *inner_k(emit *e, const plan *p) {
     return sched_dim(e, k);
 }
 
+/* What the epilogue reads with the rows and columns of the tile: a residual. */
+static void find_late(emit *e, plan *p) {
+    const tiles *t = p->t;
+    for (int i = 0; i < e->t.accesses.n && p->nlate < MAX_LATE && t->mloop >= 0; i++) {
+        const nest_access *a = &e->t.accesses.at[i];
+        if (a->rest || !nest_coef(&e->t, a, t->mloop) || !nest_coef(&e->t, a, t->nloop)) continue;
+        if (ir_dim_is(nest_coef(&e->t, a, t->nloop), 1) && sched_in_results(e, a->load)) p->late[p->nlate++] = a;
+    }
+}
+
+static void ask_for_rows(emit *e, k_buffer *of, k_value *at, D step) {
+    k_builder *b = &e->b;
+    for (int row = 0; row < TILE_M; row++) k_prefetch(b, of, k_add(b, at, k_mul(b, k_i64(b, row), sched_dim(e, step))));
+}
+
+/* The epilogue's lines, one per row: they come from far, too late if they are asked for when the sums are there. */
+static void ask_for_late(emit *e, const plan *p, const tile *x, k_value *first) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    if (t->mloop < 0) return;
+    e->var[t->mloop] = x->row;
+    e->var[t->nloop] = first;
+    for (int i = 0; i < p->nlate; i++) {
+        D step = nest_coef(&e->t, p->late[i], t->mloop);
+        k_value *at = k_add(b, outer_address(e, t, p->late[i]), k_mul(b, x->row, sched_dim(e, step)));
+        ask_for_rows(e, e->in[p->late[i]->load->i], k_add(b, at, first), step);
+    }
+    for (int i = 0; i < e->f->k->nout; i++) ask_for_rows(e, e->outs[i], sched_out_address(e), e->t.ocoef[e->t.loops.at[t->mloop].last]);
+}
+
 /* acc (+)= the tile's sums; block: iteration of the first segment, if that runs outside. */
 static void compute(emit *e, plan *p, const tile *x, k_value *panel, k_value *block) {
     k_builder *b = &e->b;
@@ -202,6 +234,7 @@ static void compute(emit *e, plan *p, const tile *x, k_value *panel, k_value *bl
         k_value *k = inner_k(e, p), *nth = k_2(b, K_MIN, k_sub(b, x->number, p->tlo), k_i64(b, TILE_N / p->fetch - 1));
         at.ahead = k_mul(b, k, k_add(b, k_mul(b, nth, k_i64(b, p->fetch)), k_i64(b, TILE_N)));
     }
+    ask_for_late(e, p, x, first);
     reduce_from(e, p, block ? 1 : 0, &x->h, at, columns_left(e, p, first));
 }
 
@@ -277,7 +310,7 @@ static void panel_tiles(emit *e, plan *p, k_value *panel, k_value *thi) {
 /* Cuts a long k of one segment in equal blocks. */
 static bool cut_blocks(emit *e, tiles *t) {
     int64_t k, n;
-    if (t->nseg != 1 || !ir_dim_is_const(t->seg[0].size, &k) || k <= WHOLE_K) return false;
+    if (t->nseg != 1 || !ir_dim_is_const(t->seg[0].size, &k)) return false;
     for (n = (k + BLOCK_K / 2) / BLOCK_K; n > 1 && k % n; n--) continue;
     if (n < 2) return false;
     t->seg[1] = t->seg[0];
@@ -369,6 +402,7 @@ void sched_tiles(emit *e, tiles *t) {
     e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
     e->launch->cost = ir_dim_mul(e->c, p.kall, sched_num(e, (hint(rows, 60) < 60 ? hint(rows, 60) : 60) * TILE_N * per / 8 + 1));
     p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, (p.blocked ? p.group : 1) * TILE_M * TILE_N, "acc");
+    find_late(e, &p);
     p.M = sched_dim(e, rows);
     p.N = sched_dim(e, sched_size(e, t->nloop));
     p.known = t->mloop < 0 || ir_dim_is_const(rows, NULL);
