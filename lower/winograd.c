@@ -101,9 +101,7 @@ static bool is_kernel(const ir_node *n) { return n->op->cls == OP_STRUCT && n->o
 static int mark(ir_module *m, ir_node *kernel) {
     fused f;
     sched_factor image, weight;
-    const ir_layout *order = kernel->out[0]->layout;
-    if (!order || kernel->out[0]->type->rank != 4 || order->order[3] != 1 || kernel->blocks[0]->results.n != 1)
-        return 0;
+    if (kernel->out[0]->type->rank != 4 || kernel->blocks[0]->results.n != 1) return 0;
     if (!lower_fused(m, kernel, &f) || f.k->ndims != 4 || lower_comp_kind(f.k) != CK_CONTRACT) return 0;
     emit e = {.c = m->c, .f = &f, .m = m, .kernel = kernel};
     nest_build(m->c, &f, kernel->out[0], &e.t);
