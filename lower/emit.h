@@ -64,6 +64,7 @@ nest_access *sched_access(emit *e, const ir_expr *load); /* of the nest, for cha
  * `last` moves last; rows: with those over which only the reduction moves last.  false: the index has no such form. */
 bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a);
 k_value *sched_split(emit *e, k_value **g, const ir_dim *size); /* the index g within `size`; g becomes what counts the slower ones */
+int sched_input(const emit *e, int operand); /* its number among the kernel's inputs, or -1 */
 void sched_copy_kernel(emit *e, int operand, const tile_copy *c); /* makes it, in scratch 0 */
 const ir_dim *sched_copy_elements(emit *e, const tile_copy *c);
 bool sched_used_elsewhere(const emit *e, int operand); /* in the results */
@@ -115,11 +116,15 @@ typedef struct stencil {
     int across;               /* the bound along the columns, or -1 */
 } stencil;
 /* winograd.c: kernels marked by the pass of that name. */
+typedef struct winograd_form winograd_form;
 typedef struct winograd {
+    const winograd_form *form;
     int image, weight;            /* operands */
-    tile_copy copy;               /* of the image */
+    bool direct;                  /* the image is read where it lies; else from a copy */
+    tile_copy copy;
     nest_access at;
-    const ir_dim *ic, *oc, *th, *tw, *tiles; /* channels; tiles in height and width; all tiles */
+    const ir_dim *ic, *oc, *th, *tw; /* channels; tiles in height and width */
+    const ir_dim *tiles, *slots;  /* all tiles; rows of the products, of which the last ones may repeat a tile */
 } winograd;
 bool sched_winograd_plan(emit *e, winograd *w);
 void sched_winograd(emit *e, const winograd *w);

@@ -5,7 +5,7 @@
 typedef const ir_dim *D;
 
 
-static int input_number(const emit *e, int operand) {
+int sched_input(const emit *e, int operand) {
     for (int i = 0; i < e->kernel->nin; i++)
         if (e->kernel->in[i] == e->f->operands.at[operand]) return i;
     return -1;
@@ -73,7 +73,7 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     nest_strides(e->c, v->type->rank, v->type->dims, v->layout, stride);
     nest_strides(e->c, v->type->rank, c->size, &order, copy_stride);
     run r = choose_run(e, c, v->type, stride, copy_stride);
-    k_buffer *in = sched_buffer(&x, LB_IN, input_number(e, operand), v->type->dtype, NULL, "in");
+    k_buffer *in = sched_buffer(&x, LB_IN, sched_input(e, operand), v->type->dtype, NULL, "in");
     k_buffer *out = sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, c), "padded");
     for (int d = 0; d < v->type->rank; d++)
         if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, c->size[d]);
@@ -143,7 +143,7 @@ static void pack_kernel(emit *e, const tiles *t) {
     ir_value *v = e->f->operands.at[t->b];
     D elements = panel_elements(e, t), items = sched_tiles_panels(e, t);
     k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
-                                 : sched_buffer(&x, LB_IN, input_number(e, t->b), v->type->dtype, NULL, "in");
+                                 : sched_buffer(&x, LB_IN, sched_input(e, t->b), v->type->dtype, NULL, "in");
     k_buffer *out = sched_buffer(&x, LB_SCRATCH, t->copy[0].on || t->copy[1].on, v->type->dtype, elements, "panels");
     for (int l = 0; l < t->nloop; l++)
         if (sched_tiles_batch(e, t, l)) items = ir_dim_mul(e->c, items, sched_size(e, l));
