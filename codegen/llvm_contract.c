@@ -246,7 +246,9 @@ static void part(const tile *whole, int row, int m, int chunk, int n) {
 /* Equal parts, as few as fit the registers. */
 static void parts(const tile *t) {
     const cg_target *target = t->g->m->target;
-    int high = (t->m + target->rows - 1) / target->rows, wide = (t->nchunks + target->vectors - 1) / target->vectors;
+    int rows = t->m < target->rows ? t->m : target->rows, most = target->rows * target->vectors / (rows * t->split);
+    int vectors = most < 1 ? 1 : most < target->vectors ? most : target->vectors;
+    int high = (t->m + rows - 1) / rows, wide = (t->nchunks + vectors - 1) / vectors;
     for (int i = 0; i < high; i++)
         for (int j = 0; j < wide; j++) {
             int row = t->m * i / high, chunk = t->nchunks * j / wide;
