@@ -75,7 +75,7 @@ static void print_sizes(const cli_args *a, const jitc_module *m) {
     const char *level = jitc_module_level(m);
     if (a->json)
         printf("\n], \"level\": \"%s\", \"code_bytes\": %llu, \"weight_bytes\": %llu, \"prepared_bytes\": %llu}\n", level, code, weights, made);
-    else printf("level %s, code %llu bytes, weights %llu bytes, made at load %llu bytes\n", level, code, weights, made);
+    else printf("code %llu bytes, weights %llu bytes, made at load %llu bytes, level %s\n", code, weights, made, level);
 }
 
 static bool bench_case(const cli_args *a, cli_runner *r, cli_profiler *p, int i, const ir_case *from, double *times,

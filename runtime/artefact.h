@@ -177,8 +177,8 @@ typedef void rt_prepare_fn(const char *weights, char *to, int64_t i);
 
 /* Code for one instruction set.  All levels share every table, the weights and their layout. */
 typedef struct rt_level {
-    rt_text_ref name;       /* "x86-64-v3" */
     rt_text_ref features;   /* "avx2,fma,f16c": all must be there; "" any machine of the architecture */
+    rt_text_ref name;       /* "x86-64-v3" */
     rt_prepare_fn *prepare; /* NULL: nothing to make */
 } rt_level;
 
