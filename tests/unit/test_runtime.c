@@ -670,7 +670,7 @@ Test(runtime, chooses_a_level) {
     rt_art_entry entry = jitc_artefact_toy.entries[0];
     rt_artefact a = jitc_artefact_toy;
     entry.code = codes;
-    a.levels = three, a.nlevels = 3, a.entries = &entry, a.nentries = 1;
+    a.levels = three, a.nlevels = 3, a.entries = &entry, a.nentries = 1, a.nhosts = 0;
     cr_assert_eq(jitc_load_static(&a, NULL, &m), JITC_OK);
     cr_expect_str_eq(jitc_module_level(m), a.text + three[1].name);
     jitc_module_release(m);
