@@ -40,6 +40,8 @@ typedef struct cg_target {
 cg_target *cg_target_new(ir_context *c, const char *spec,
                          int opt); /* NULL after a diagnostic that lists the targets */
 void cg_target_free(cg_target *t); /* takes NULL; all its levels */
+/* Rows of the tiles in which kernels are scheduled: of one register tile, or of several low ones. */
+static inline int cg_tile_rows(const cg_target *t) { return t->rows * ((t->rows + 4) / t->rows); }
 /* What the loader must ask a processor for: "x86-64-v3", "avx2,fma", in the words of runtime/cpu.def. */
 const char *cg_target_needs(ir_context *c, const cg_target *t);
 /* "thread" or "address": code is instrumented, and the program that loads it must be as well.  NULL: no.  False after a
