@@ -91,7 +91,10 @@ const char *cg_target_needs(ir_context *c, const cg_target *t) {
     return out;
 }
 
-/* What the loader cannot ask for is not used.  (On x86 it can ask for all that LLVM uses by itself.) */
+/* What one maker's processors have, and is of no use: without it the code runs on the others' too. */
+static const char one_maker[] = "-sse4a,-xop,-fma4,-tbm";
+
+/* What the loader cannot ask for is not used.  (On x86 it can ask for all else that LLVM uses by itself.) */
 static const char *askable(ir_context *c, int arch, const char *features) {
     rt_text s = {0};
     for (const char *f = features; *f; f += strcspn(f, ",") + (strchr(f, ',') != NULL)) {
@@ -121,7 +124,7 @@ static bool host_level(ir_context *c, level *l) {
         l->name = "host";
         l->triple = ir_fmt(c, "%s", triple);
         if (arch == CG_X86) l->cpu = ir_fmt(c, "%s", cpu);
-        adjust(c, l, arch == CG_X86 ? ir_fmt(c, "%s", features) : askable(c, arch, features));
+        adjust(c, l, arch == CG_X86 ? ir_fmt(c, "%s,%s", features, one_maker) : askable(c, arch, features));
     }
     LLVMDisposeMessage(triple);
     LLVMDisposeMessage(cpu);

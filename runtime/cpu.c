@@ -120,6 +120,7 @@ jitc_status rt_choose_level(jitc_module *m, const char *wanted) {
     processor p = {0};
     if (*arch && *here && strcmp(arch, here))
         return rt_fail(JITC_E_CPU, "%s: compiled for %s, this is %s", jitc_module_name(m), arch, here);
+    if (a->nlevels < 1) return rt_fail(JITC_E_FORMAT, "%s: a module without code", jitc_module_name(m));
     int i = 0;
     for (; i < a->nlevels; i++) {
         if (wanted && strcmp(wanted, rt_art_text(a, a->levels[i].name))) continue;
