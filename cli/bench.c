@@ -74,7 +74,8 @@ static void print_sizes(const cli_args *a, const jitc_module *m) {
     unsigned long long made = jitc_module_prepared_bytes(m);
     const char *level = jitc_module_level(m);
     if (a->json)
-        printf("\n], \"level\": \"%s\", \"code_bytes\": %llu, \"weight_bytes\": %llu, \"prepared_bytes\": %llu}\n", level, code, weights, made);
+        printf("\n], \"level\": \"%s\", \"code_bytes\": %llu, \"weight_bytes\": %llu, \"prepared_bytes\": %llu}\n",
+               level, code, weights, made);
     else printf("code %llu bytes, weights %llu bytes, made at load %llu bytes, level %s\n", code, weights, made, level);
 }
 

@@ -238,7 +238,8 @@ static bool run_calls(cli_runner *r, const cli_args *a, const calls *k, results 
 
 /* Where there is a choice, people are told. */
 static bool say_level(const cli_runner *r) {
-    if (r->module && r->module->a->nlevels > 1) fprintf(stderr, "jitc: running the code for %s\n", jitc_module_level(r->module));
+    bool several = r->module && r->module->a->nlevels > 1;
+    if (several) fprintf(stderr, "jitc: running the code for %s\n", jitc_module_level(r->module));
     return true;
 }
 

@@ -72,8 +72,10 @@ static V code_rows(cg_module *cg, int nlevels, const level_code *levels, int i) 
 static V entry_rows(cg_module *cg, const cg_rows *r, int nlevels, const level_code *levels) {
     pointer *p = RT_ARRAY(&cg->c->arena, pointer, r->entries.n + 1);
     for (int i = 0; i < r->entries.n; i++)
-        p[i] = (pointer){(size_t)i * sizeof(rt_art_entry) + offsetof(rt_art_entry, code), code_rows(cg, nlevels, levels, i)};
-    return constant(cg, "entries", with_pointers(cg, r->entries.at, (size_t)r->entries.n * sizeof(rt_art_entry), r->entries.n, p), false);
+        p[i] = (pointer){(size_t)i * sizeof(rt_art_entry) + offsetof(rt_art_entry, code),
+                         code_rows(cg, nlevels, levels, i)};
+    size_t bytes = (size_t)r->entries.n * sizeof(rt_art_entry);
+    return constant(cg, "entries", with_pointers(cg, r->entries.at, bytes, r->entries.n, p), false);
 }
 
 static V level_rows(cg_module *cg, cg_rows *r, const cg_target *t, int nlevels, const level_code *levels) {

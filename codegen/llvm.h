@@ -15,10 +15,10 @@
 #include "lower/kernel.h"
 
 /* ======================================================= llvm_target.c
- * spec: "host" (or NULL: this machine), a level of targets.def, or an LLVM triple of one of its architectures; "+feature", and
- * then also "-feature", may follow ("aarch64+dotprod-crc").  Or "cpu:" and several levels of one architecture, separated by
- * commas: the target is then the best of them, and the others hang below it.  A level means Linux with the GNU ABI.
- * opt: 0..3.  Immutable after creation. */
+ * spec: "host" (or NULL: this machine), a level of targets.def, or an LLVM triple of one of its
+ * architectures; "+feature", and then also "-feature", may follow ("aarch64+dotprod-crc").  Or "cpu:" and
+ * several levels of one architecture, separated by commas: the target is then the best of them, and the
+ * others hang below it.  A level means Linux with the GNU ABI.  opt: 0..3.  Immutable after creation. */
 typedef struct cg_target {
     LLVMTargetMachineRef machine;
     const char *spec, *triple, *cpu, *features; /* in the context's arena */
@@ -84,8 +84,8 @@ cg_module *cg_module_new(ir_context *c, const cg_target *t, const char *name);
 void cg_module_free(cg_module *m); /* takes NULL */
 /* Functions that are added from here on are for another level of the same architecture, and their names end so. */
 void cg_module_level(cg_module *m, const cg_target *t, const char *suffix);
-/* Adds a kernel under `symbol` (NULL: its name).  The same kernel again (for the same level) gives the same entry.  exported:
- * visible to the linker. */
+/* Adds a kernel under `symbol` (NULL: its name).  The same kernel again, for the same level, gives the same
+ * entry.  exported: visible to the linker. */
 cg_kernel *cg_add_kernel(cg_module *m, const k_kernel *k, const char *symbol, bool exported);
 
 /* For the host code generator. */

@@ -205,8 +205,8 @@ static V product_error(cg_module *m, V *a, V product) {
     return LLVMBuildFAdd(b, e, LLVMBuildFMul(b, u, v, ""), "");
 }
 
-/* The product and the sum with their errors: exact where it cancels, which is what exact products are made with; else rounded
- * twice.  The errors of what is infinite, or nearly, are NaN: then the plain sum. */
+/* The product and the sum with their errors: exact where it cancels, which is what exact products are made
+ * with; else rounded twice.  The errors of what is infinite, or nearly, are NaN: then the plain sum. */
 static V fma_of_doubles(cg_module *m, V *a) {
     LLVMBuilderRef b = m->b;
     V p = LLVMBuildFMul(b, a[0], a[1], ""), s = LLVMBuildFAdd(b, p, a[2], ""), t = LLVMBuildFSub(b, s, p, "");
@@ -234,7 +234,8 @@ static V fma_prim(cg_module *m, V *a) {
 static V nearest(cg_module *m, V a) {
     LLVMBuilderRef b = m->b;
     T t = LLVMTypeOf(a);
-    V big = float_like(a, (lanes_of(a) ? LLVMGetElementType(t) : t) == m->f64 ? 0x1p52 : 0x1p23), size = unary(m, "llvm.fabs", a);
+    bool f64 = (lanes_of(a) ? LLVMGetElementType(t) : t) == m->f64;
+    V big = float_like(a, f64 ? 0x1p52 : 0x1p23), size = unary(m, "llvm.fabs", a);
     V r = LLVMBuildFSub(b, LLVMBuildFAdd(b, size, big, ""), big, "");
     r = cg_intrinsic(m, "llvm.copysign", 1, &t, 2, (V[]){r, a});
     return LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOLT, size, big, ""), r, a, "");
@@ -251,8 +252,8 @@ static V nearest_to(cg_module *m, V a, LLVMRealPredicate p) {
 
 static V round_prim(cg_module *m, ir_prim p, V a) {
     T t = LLVMTypeOf(a);
-    if (m->target->round)
-        return unary(m, p == K_FLOOR ? "llvm.floor" : p == K_CEIL ? "llvm.ceil" : p == K_ROUND ? "llvm.rint" : "llvm.trunc", a);
+    const char *name = p == K_FLOOR ? "llvm.floor" : p == K_CEIL ? "llvm.ceil" : p == K_ROUND ? "llvm.rint" : "llvm.trunc";
+    if (m->target->round) return unary(m, name, a);
     if (p == K_ROUND) return nearest(m, a);
     if (p != K_TRUNC) return nearest_to(m, a, p == K_FLOOR ? LLVMRealOGT : LLVMRealOLT);
     return cg_intrinsic(m, "llvm.copysign", 1, &t, 2, (V[]){nearest_to(m, unary(m, "llvm.fabs", a), LLVMRealOGT), a});

@@ -30,7 +30,9 @@ static void start_llvm(void) { /* idempotent */
     LLVMInitializeRISCVAsmPrinter(), LLVMInitializeRISCVAsmParser();
 }
 
-static const char *join(ir_context *c, const char *a, const char *b) { return ir_fmt(c, "%s%s%s", a, *a && *b ? "," : "", b); }
+static const char *join(ir_context *c, const char *a, const char *b) {
+    return ir_fmt(c, "%s%s%s", a, *a && *b ? "," : "", b);
+}
 
 /* ---- features: "+fma,-avx2" */
 
@@ -45,8 +47,8 @@ static int flag_of(const char *word, size_t n) {
     return 0;
 }
 
-/* Adds these features to the level, and takes those with a minus away; its registers are then those of the best level of the
- * table that has no others. */
+/* Adds these features to the level, and takes those with a minus away; its registers are then those of the best
+ * level of the table that has no others. */
 static void adjust(ir_context *c, level *l, const char *features) {
     for (const char *s = features; *s; s += strcspn(s, ",") + (strchr(s, ',') != NULL)) {
         int flag = flag_of(s + 1, strcspn(s, ",") - 1);
@@ -167,7 +169,9 @@ static bool find_level(ir_context *c, const char *name, level *l) {
 static void unknown_level(ir_context *c, const char *spec) {
     rt_text t = {0};
     for (size_t i = 0; i < RT_COUNT(levels); i++) rt_text_fmt(&t, "%s, ", levels[i].name);
-    ir_error(c, 0, "unknown target '%s'; the targets are host, %sLLVM triples of these architectures, and cpu:LEVEL,LEVEL... for several in one",
+    ir_error(c, 0,
+             "unknown target '%s'; the targets are host, %sLLVM triples of these architectures, and "
+             "cpu:LEVEL,LEVEL... for several in one",
              spec, t.s ? t.s : "");
     rt_text_free(&t);
 }
@@ -233,7 +237,8 @@ static cg_target *one_target(ir_context *c, const char *spec, int opt) {
 /* Where a level stands among those of its architecture: by its registers, then by what it has beside. */
 static bool is_better(const cg_target *a, const cg_target *b) {
     if (a->width != b->width) return a->width > b->width;
-    if (a->fma + a->f16 + a->round != b->fma + b->f16 + b->round) return a->fma + a->f16 + a->round > b->fma + b->f16 + b->round;
+    int x = a->fma + a->f16 + a->round, y = b->fma + b->f16 + b->round;
+    if (x != y) return x > y;
     return strlen(a->features) > strlen(b->features);
 }
 
@@ -245,7 +250,8 @@ static void insert_level(cg_target **best, cg_target *t) {
 
 static bool fits(ir_context *c, const cg_target *list, const cg_target *t) {
     for (const cg_target *o = list; o; o = o->lower) {
-        if (o->arch != t->arch) ir_error(c, 0, "target: %s and %s are not levels of one architecture", o->spec, t->spec);
+        bool same = o->arch == t->arch;
+        if (!same) ir_error(c, 0, "target: %s and %s are not levels of one architecture", o->spec, t->spec);
         else if (!strcmp(o->spec, t->spec)) ir_error(c, 0, "target: %s is named twice", t->spec);
         else continue;
         return false;

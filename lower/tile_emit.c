@@ -1,7 +1,7 @@
 /* tile_emit.c: the loops of a contraction on register tiles.
  *
- * Rows in tiles of at most the target's rows, balanced so that there are two heights at most when their number is known; else tiles of
- * that height whose last one repeats the last row, and single rows.  A grid item is a group of tiles times some panels: panels
+ * Rows in tiles of at most the target's height, balanced so that there are two heights at most when their number is
+ * known; else tiles of that height whose last one repeats the last row, and single rows.  A grid item is a group of tiles times some panels: panels
  * outside, so that one stays in the cache for the whole group; a long k is cut in blocks, so that a block of the panel stays
  * in the first cache.  Where A's rows are no arithmetic sequence, a table of the
  * group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
@@ -209,11 +209,13 @@ static int64_t known_rows(emit *e, const tiles *t) {
     return m;
 }
 
+static int64_t tile_count(const emit *e, int64_t rows) { return (rows + sched_tile_rows(e) - 1) / sched_tile_rows(e); }
+
 /* First row of tile number i. */
 static k_value *first_row(emit *e, const plan *p, k_value *i) {
     k_builder *b = &e->b;
     if (!p->known) return k_mul(b, i, k_i64(b, sched_tile_rows(e)));
-    int64_t m = known_rows(e, p->t), count = (m + sched_tile_rows(e) - 1) / sched_tile_rows(e), q = m / count, big = m - q * count;
+    int64_t m = known_rows(e, p->t), count = tile_count(e, m), q = m / count, big = m - q * count;
     k_value *row = k_mul(b, i, k_i64(b, q));
     return big ? k_add(b, row, k_2(b, K_MIN, i, k_i64(b, big))) : row;
 }
@@ -227,7 +229,7 @@ static tile tile_at(emit *e, const plan *p, k_value *i) {
         x.rows = k_2(b, K_MIN, left, k_i64(b, sched_tile_rows(e)));
         return x;
     }
-    int64_t m = known_rows(e, p->t), count = (m + sched_tile_rows(e) - 1) / sched_tile_rows(e), q = m / count, big = m - q * count;
+    int64_t m = known_rows(e, p->t), count = tile_count(e, m), q = m / count, big = m - q * count;
     x.h = (heights){{(int)q, 0}, NULL};
     x.rows = k_i64(b, q);
     if (!big) return x;

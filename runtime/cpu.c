@@ -109,7 +109,8 @@ static jitc_status no_level(const jitc_module *m, const char *wanted) {
     rt_text names = {0};
     for (int i = 0; i < m->a->nlevels; i++)
         rt_text_fmt(&names, "%s%s", i ? ", " : "", rt_art_text(m->a, m->a->levels[i].name));
-    rt_fail(JITC_E_ARGUMENT, "%s: there is no level %s; there are: %s", jitc_module_name(m), wanted, names.s ? names.s : "");
+    rt_fail(JITC_E_ARGUMENT, "%s: there is no level %s; there are: %s", jitc_module_name(m), wanted,
+            names.s ? names.s : "");
     rt_text_free(&names);
     return JITC_E_ARGUMENT;
 }

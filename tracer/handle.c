@@ -177,7 +177,8 @@ static bool write_module(call *x, const variant *v, const char *path) {
     passes.tile_rows = cg_tile_rows(target);
     ir_module *core = lower_specialise(v->r->m, entries.list.n, entries.list.at);
     cg_options o = {.name = x->f->name, .producer = "jitc"};
-    bool ok = core && lower_run(core, &passes, &stopped) && cg_write_artefact(core, target, entries.list.n, entries.list.at, &o, path);
+    bool ok = core && lower_run(core, &passes, &stopped) &&
+              cg_write_artefact(core, target, entries.list.n, entries.list.at, &o, path);
     cg_target_free(target);
     return ok;
 }

@@ -26,7 +26,7 @@ typedef struct deploy {
  * options beside.  false: the model is refused, and why is printed. */
 bool deploy_open(deploy *d, const char *name, const char *const *inputs, const jitc_compile_opts *opts /* or NULL */);
 /* The same, but for loading it. */
-bool deploy_compile(deploy *d, const char *name, const char *const *inputs, const jitc_compile_opts *opts /* or NULL */);
+bool deploy_compile(deploy *d, const char *name, const char *const *inputs, const jitc_compile_opts *opts);
 void deploy_close(deploy *d);
 
 /* threads: as in jitc_session_opts. */

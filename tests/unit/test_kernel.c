@@ -524,7 +524,8 @@ Test(kernel, levels) {
                 {"cpu:x86-64,x86-64-v3+avxvnni,x86-64-v3", "x86-64-v3+avxvnni x86-64-v3 x86-64 ", "x86-64-v3,avxvnni"},
                 {"cpu:riscv64,riscv64v", "riscv64v riscv64 ", "v"},
                 {"cpu:aarch64,aarch64+dotprod", "aarch64+dotprod aarch64 ", "neon,dotprod"}};
-    static const char *const bad[] = {"cpu:", "cpu:x86-64,", "cpu:x86-64,aarch64", "cpu:x86-64-v3,x86-64-v3", "cpu:x86-64,z80"};
+    static const char *const bad[] = {"cpu:", "cpu:x86-64,", "cpu:x86-64,aarch64", "cpu:x86-64-v3,x86-64-v3",
+                                      "cpu:x86-64,z80"};
     ir_context *c = ir_context_new();
     for (size_t i = 0; i < RT_COUNT(rows); i++) {
         rt_text order = {0};

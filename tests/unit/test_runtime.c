@@ -666,7 +666,8 @@ Test(runtime, chooses_a_level) {
     jitc_module *m = NULL;
     jitc_load_opts opts = {.size = sizeof opts};
     rt_level three[] = {{.features = T(OP_ADD), .name = T(OP_ADD)}, {.name = T(TOY)}, {.name = T(PRODUCER)}};
-    rt_code codes[3] = {*jitc_artefact_toy.entries[0].code, *jitc_artefact_toy.entries[0].code, *jitc_artefact_toy.entries[0].code};
+    const rt_code code0 = *jitc_artefact_toy.entries[0].code;
+    rt_code codes[3] = {code0, code0, code0};
     rt_art_entry entry = jitc_artefact_toy.entries[0];
     rt_artefact a = jitc_artefact_toy;
     entry.code = codes;
