@@ -326,14 +326,14 @@ static bool check_pass_names(ir_context *c, const jitc_compile_opts *o) {
     return true;
 }
 
-static bool write_code(jitc_model *m, ir_module *core, const jitc_compile_opts *o, const lower_entries *e, int opt, const char *out) {
-    const char *producer = ir_fmt(m->c, "jitc %d.%d.%d%s", JITC_VERSION_MAJOR, JITC_VERSION_MINOR, JITC_VERSION_PATCH, o->fast_math ? " --fast-math" : "");
+static bool write_code(jitc_model *m, ir_module *core, const jitc_compile_opts *o, const lower_entries *e, cg_target *target,
+                       const char *out) {
+    const char *producer = ir_fmt(m->c, "jitc %d.%d.%d%s", JITC_VERSION_MAJOR, JITC_VERSION_MINOR, JITC_VERSION_PATCH,
+                                  o->fast_math ? " --fast-math" : "");
     const char *name = identifier(m->c, o->name ? o->name : m->stem);
     cg_options options = {.name = name, .producer = producer, .side = o->weights_side, .folder = folder_of(m)};
-    cg_target *target = cg_target_new(m->c, o->target, opt);
-    bool ok = target && cg_target_sanitize(m->c, target, o->sanitize) && cg_write_artefact(core, target, e->list.n, e->list.at, &options, out);
-    cg_target_free(target);
-    return ok;
+    return cg_target_sanitize(m->c, target, o->sanitize) &&
+           cg_write_artefact(core, target, e->list.n, e->list.at, &options, out);
 }
 
 bool jitc_compile_model(jitc_model *m, const jitc_compile_opts *o, const lower_entries *e, const char *out, rt_text *log) {
@@ -342,12 +342,17 @@ bool jitc_compile_model(jitc_model *m, const jitc_compile_opts *o, const lower_e
     if (!check_pass_names(m->c, o)) return false;
     m->c->fast_math = o->fast_math;
     if (text && !o->stop_after) return write_ir(m, m->module, out);
+    cg_target *target = text ? NULL : cg_target_new(m->c, o->target, passes.opt);
+    if (!text && !target) return false;
+    if (target) passes.tile_rows = cg_tile_rows(target);
     ir_module *core = is_core(m) ? m->module : lower_specialise(m->module, e->list.n, e->list.at);
     if (!core || !lower_run(core, &passes, &stopped) || m->c->nerrors) return false;
     if (text) return write_ir(m, core, out);
-    if (!stopped) return write_code(m, core, o, e, passes.opt, out);
-    ir_error(m->c, 0, "%s: a pipeline that stops after `%s` can only be written as .ir", out, o->stop_after);
-    return false;
+    if (stopped)
+        ir_error(m->c, 0, "%s: a pipeline that stops after `%s` can only be written as .ir", out, o->stop_after);
+    bool ok = !stopped && write_code(m, core, o, e, target, out);
+    cg_target_free(target);
+    return ok;
 }
 
 /* read -> check -> lower -> emit -> write */

@@ -72,8 +72,11 @@ static unsigned long long code_bytes(const jitc_module *m) {
 static void print_sizes(const cli_args *a, const jitc_module *m) {
     unsigned long long code = code_bytes(m), weights = jitc_module_weights_bytes(m);
     unsigned long long made = jitc_module_prepared_bytes(m);
-    if (a->json) printf("\n], \"code_bytes\": %llu, \"weight_bytes\": %llu, \"prepared_bytes\": %llu}\n", code, weights, made);
-    else printf("code %llu bytes, weights %llu bytes, made at load %llu bytes\n", code, weights, made);
+    const char *level = jitc_module_level(m);
+    if (a->json)
+        printf("\n], \"level\": \"%s\", \"code_bytes\": %llu, \"weight_bytes\": %llu, \"prepared_bytes\": %llu}\n",
+               level, code, weights, made);
+    else printf("code %llu bytes, weights %llu bytes, made at load %llu bytes, level %s\n", code, weights, made, level);
 }
 
 static bool bench_case(const cli_args *a, cli_runner *r, cli_profiler *p, int i, const ir_case *from, double *times,

@@ -27,6 +27,7 @@ typedef struct cli_args {
     const char *outputs, *profile, *cases;
     const char *kernels; /* bench --profile: where the trace goes, "" nowhere; NULL: no profile */
     bool interpret;
+    const char *level; /* of the module's instruction sets; NULL: the best */
     int threads; /* 0: the command's default */
     double rtol, atol;
     bool json, dot, html;

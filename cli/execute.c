@@ -6,7 +6,7 @@
 
 bool cli_runner_open(cli_runner *r, ir_context *c, const cli_args *a) {
     const char *path = a->files.at[0];
-    jitc_load_opts load = {.size = sizeof load};
+    jitc_load_opts load = {.size = sizeof load, .level = a->level};
     memset(r, 0, sizeof *r);
     r->c = c;
     if (!cli_is_module(path)) {
@@ -20,7 +20,7 @@ bool cli_runner_open(cli_runner *r, ir_context *c, const cli_args *a) {
 
 static bool compile(cli_runner *r, const cli_args *a, const ir_cases *cases) {
     jitc_compile_opts o = cli_compile_opts(a);
-    jitc_load_opts load = {.size = sizeof load};
+    jitc_load_opts load = {.size = sizeof load, .level = a->level};
     lower_entries entries = {0};
     rt_text log = {0};
     cli_progress("compiling", 0, 0);

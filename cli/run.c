@@ -4,6 +4,8 @@
  * the names of the parameters. */
 #include "cli/work.h"
 
+#include "runtime/module.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -234,6 +236,13 @@ static bool run_calls(cli_runner *r, const cli_args *a, const calls *k, results 
     return true;
 }
 
+/* Where there is a choice, people are told. */
+static bool say_level(const cli_runner *r) {
+    bool several = r->module && r->module->a->nlevels > 1;
+    if (several) fprintf(stderr, "jitc: running the code for %s\n", jitc_module_level(r->module));
+    return true;
+}
+
 static int run(ir_context *c, const cli_args *a) {
     calls k = {0};
     cli_runner r;
@@ -247,7 +256,8 @@ static int run(ir_context *c, const cli_args *a) {
     if (ok) {
         bool *on = RT_ARRAY(&c->arena, bool, k.cases->n + 1);
         for (int i = 0; i < k.cases->n; i++) on[i] = true;
-        ok = cli_runner_start(&r, a, a->threads ? a->threads : -1, typed ? NULL : k.cases, on) && run_calls(&r, a, &k, &s, &trace);
+        ok = cli_runner_start(&r, a, a->threads ? a->threads : -1, typed ? NULL : k.cases, on) && say_level(&r) &&
+             run_calls(&r, a, &k, &s, &trace);
     }
     if (ok && a->outputs) ok = write_results(a, &s);
     if (ok && a->profile) ok = cli_trace_write(&trace, a->profile);

@@ -82,10 +82,18 @@ static void show_entry(const jitc_module *m, int i) {
     show_ops(m, e);
 }
 
+/* Of several: which are there, and which one this processor gets. */
+static void show_levels(const jitc_module *m) {
+    for (int i = 0; i < m->a->nlevels && m->a->nlevels > 1; i++)
+        printf("%s%s%s", i ? ", " : "levels ", text_of(m, m->a->levels[i].name), i == m->level ? " (runs here)" : "");
+    if (m->a->nlevels > 1) putchar('\n');
+}
+
 static void show_module(const jitc_module *m) {
     const char *features = jitc_module_features(m);
     printf("module %s, compiled by %s for %s%s%s\n", jitc_module_name(m), jitc_module_producer(m), text_of(m, m->a->arch),
            *features ? " with " : "", features);
+    show_levels(m);
     printf("weights %zu bytes in %d tensors%s%s\n", jitc_module_weights_bytes(m), jitc_module_params(m),
            *text_of(m, m->a->weights_file) ? ", in " : "", text_of(m, m->a->weights_file));
     if (jitc_module_prepared_bytes(m)) printf("made at load %zu bytes\n", jitc_module_prepared_bytes(m));
@@ -292,7 +300,7 @@ static int any_op(void *user, const char *name, const char *signature, jitc_op *
 }
 
 int cli_show(const cli_args *a) {
-    jitc_load_opts load = {.size = sizeof load, .find_op = any_op};
+    jitc_load_opts load = {.size = sizeof load, .find_op = any_op, .level = a->level};
     jitc_module *m;
     if (!cli_is_module(a->files.at[0])) return cli_in_context(a, show);
     if (a->dot || a->html) return cli_fail(CLI_USAGE, "--dot and --html want a model: a compiled module has no graph");

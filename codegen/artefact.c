@@ -50,60 +50,42 @@ static V table(cg_module *cg, const char *name, const void *rows, size_t bytes) 
 
 static V or_null(cg_module *cg, V v) { return v ? v : LLVMConstNull(cg->ptr); }
 
-static V code_row(cg_module *cg, const cg_entry *e) {
-    rt_code code = {0};
-    pointer p[] = {{offsetof(rt_code, run), e->run},
-                   {offsetof(rt_code, workspace), or_null(cg, e->workspace)}};
-    return constant(cg, "code", with_pointers(cg, &code, sizeof code, 2, p), false);
+/* Code of one level. */
+typedef struct level_code {
+    cg_entry *entries; /* in the order of the rows */
+    V prepare;
+} level_code;
+
+/* The codes of entry i, one for each level. */
+static V code_rows(cg_module *cg, int nlevels, const level_code *levels, int i) {
+    rt_code *codes = RT_ARRAY(&cg->c->arena, rt_code, nlevels);
+    pointer *p = RT_ARRAY(&cg->c->arena, pointer, 2 * nlevels);
+    for (int l = 0; l < nlevels; l++) {
+        const cg_entry *e = &levels[l].entries[i];
+        size_t at = (size_t)l * sizeof *codes;
+        p[2 * l] = (pointer){at + offsetof(rt_code, run), e->run};
+        p[2 * l + 1] = (pointer){at + offsetof(rt_code, workspace), or_null(cg, e->workspace)};
+    }
+    return constant(cg, "code", with_pointers(cg, codes, (size_t)nlevels * sizeof *codes, 2 * nlevels, p), false);
 }
 
-static V entry_rows(cg_module *cg, const cg_rows *r, const cg_entry *codes) {
+static V entry_rows(cg_module *cg, const cg_rows *r, int nlevels, const level_code *levels) {
     pointer *p = RT_ARRAY(&cg->c->arena, pointer, r->entries.n + 1);
     for (int i = 0; i < r->entries.n; i++)
         p[i] = (pointer){(size_t)i * sizeof(rt_art_entry) + offsetof(rt_art_entry, code),
-                         code_row(cg, &codes[i])};
-    return constant(
-        cg, "entries",
-        with_pointers(cg, r->entries.at, (size_t)r->entries.n * sizeof(rt_art_entry), r->entries.n, p),
-        false);
+                         code_rows(cg, nlevels, levels, i)};
+    size_t bytes = (size_t)r->entries.n * sizeof(rt_art_entry);
+    return constant(cg, "entries", with_pointers(cg, r->entries.at, bytes, r->entries.n, p), false);
 }
 
-/* ---- what the code needs of a processor, in the words that the loader knows */
-
-static bool listed(const char *list, const char *word) {
-    size_t n = strlen(word);
-    for (const char *s = list; (s = strstr(s, word)); s += n)
-        if (s > list && s[-1] == '+' && (s[n] == 0 || s[n] == ',')) return true;
-    return false;
-}
-
-static const char *features(ir_context *c, const cg_target *t) {
-    static const char *const x86[] = {"sse2",         "sse3",
-                                      "ssse3",        "sse4.1",
-                                      "sse4.2",       "popcnt",
-                                      "cx16",         "movbe",
-                                      "avx",          "f16c",
-                                      "fma",          "bmi",
-                                      "avx2",         "bmi2",
-                                      "lzcnt",        "avx512f",
-                                      "avx512dq",     "avx512cd",
-                                      "avx512bw",     "avx512vl",
-                                      "avx512ifma",   "avx512vbmi",
-                                      "avx512vbmi2",  "avx512vnni",
-                                      "avx512bitalg", "avx512vpopcntdq",
-                                      "avx512fp16",   "avx512bf16",
-                                      "gfni",         "avxvnni"};
-    static const char *const arm[] = {"neon", "dotprod", "fp16fml", "fullfp16",
-                                      "i8mm", "bf16",    "sve",     "sve2"};
-    const char *const *words = t->arch == CG_X86 ? x86 : arm;
-    size_t n = t->arch == CG_X86 ? RT_COUNT(x86) : t->arch == CG_AARCH64 ? RT_COUNT(arm) : 0;
-    rt_text s = {0};
-    if (t->arch == CG_X86 && !strncmp(t->cpu, "x86-64", 6)) rt_text_str(&s, t->cpu);
-    for (size_t i = 0; i < n; i++)
-        if (listed(t->features, words[i])) rt_text_fmt(&s, "%s%s", s.n ? "," : "", words[i]);
-    const char *out = ir_intern(c, s.s ? s.s : "");
-    rt_text_free(&s);
-    return out;
+static V level_rows(cg_module *cg, cg_rows *r, const cg_target *t, int nlevels, const level_code *levels) {
+    rt_level *rows = RT_ARRAY(&cg->c->arena, rt_level, nlevels);
+    pointer *p = RT_ARRAY(&cg->c->arena, pointer, nlevels);
+    for (int l = 0; l < nlevels; l++, t = t->lower) {
+        rows[l] = (rt_level){.name = cg_text_row(r, t->spec), .features = cg_text_row(r, cg_target_needs(cg->c, t))};
+        p[l] = (pointer){(size_t)l * sizeof *rows + offsetof(rt_level, prepare), levels[l].prepare};
+    }
+    return constant(cg, "levels", with_pointers(cg, rows, (size_t)nlevels * sizeof *rows, nlevels, p), false);
 }
 
 /* ---- the artefact */
@@ -116,8 +98,8 @@ typedef struct writer {
     cg_module *cg;
     cg_tables tables;
     cg_rows rows;
-    cg_entry *codes;
-    V prepare;
+    int nlevels;
+    level_code *levels; /* best first */
     const char *dir; /* for temporary files */
 } writer;
 
@@ -170,13 +152,12 @@ static V emit_prepare(writer *w) {
 
 static void emit_artefact(writer *w, bool alias) {
     cg_rows *r = &w->rows;
-    V prepare = w->prepare;
-    rt_level level = {cg_text_row(r, features(w->c, w->t)), 0};
+    V levels = level_rows(w->cg, r, w->t, w->nlevels, w->levels); /* adds texts */
     rt_artefact a = {.magic = RT_ARTEFACT_MAGIC, .abi = RT_ABI_VERSION, .size = sizeof a};
     a.name = cg_text_row(r, w->o->name);
     a.producer = cg_text_row(r, w->o->producer);
     a.arch = cg_text_row(r, ir_internn(w->c, w->t->triple, strcspn(w->t->triple, "-")));
-    a.nlevels = 1;
+    a.nlevels = w->nlevels;
     a.nentries = r->entries.n;
     a.nparams = r->params.n;
     a.nstates = r->states.n;
@@ -192,8 +173,8 @@ static void emit_artefact(writer *w, bool alias) {
     {offsetof(rt_artefact, member),                                                                          \
      table(w->cg, #member, r->member.at, (size_t)r->member.n * sizeof *r->member.at)}
     pointer p[] = {ROWS(text),
-                   {offsetof(rt_artefact, levels), table(w->cg, "levels", &level, sizeof level)},
-                   {offsetof(rt_artefact, entries), entry_rows(w->cg, r, w->codes)},
+                   {offsetof(rt_artefact, levels), levels},
+                   {offsetof(rt_artefact, entries), entry_rows(w->cg, r, w->nlevels, w->levels)},
                    ROWS(descs),
                    ROWS(dims),
                    ROWS(exprs),
@@ -207,7 +188,6 @@ static void emit_artefact(writer *w, bool alias) {
                    ROWS(states),
                    ROWS(hosts),
                    {offsetof(rt_artefact, weights), weights_pointer(w)},
-                   {offsetof(rt_artefact, prepare), prepare},
                    ROWS(signatures)}; /* in the order of the members */
 #undef ROWS
     V g = constant(w->cg, ir_fmt(w->c, "jitc_artefact_%s", w->o->name),
@@ -221,18 +201,30 @@ static const lower_entry *entry_named(int n, const lower_entry *entries, const c
     return NULL;
 }
 
-static bool emit_entries(writer *w, int nentries, const lower_entry *entries) {
-    int before = w->c->nerrors;
-    w->codes = RT_ARRAY(&w->c->arena, cg_entry, w->m->funcs.n + 1);
+/* rows: of the first level; the others have the same. */
+static void emit_level(writer *w, level_code *level, bool rows, int nentries, const lower_entry *entries) {
+    int n = 0;
+    level->entries = RT_ARRAY(&w->c->arena, cg_entry, w->m->funcs.n + 1);
     for (int i = 0; i < w->m->funcs.n; i++) {
         ir_func *f = w->m->funcs.entries[i].value;
         if (!f->entry) continue;
-        cg_entry *code = &w->codes[w->rows.entries.n];
-        if (!cg_host_entry(w->cg, w->m, f, &w->tables, code))
-            continue; /* the others may have errors of their own */
-        cg_entry_rows(&w->rows, f, entry_named(nentries, entries, f->name), code);
+        cg_entry *code = &level->entries[n];
+        if (!cg_host_entry(w->cg, w->m, f, &w->tables, code)) continue; /* the others may have errors of their own */
+        if (rows) cg_entry_rows(&w->rows, f, entry_named(nentries, entries, f->name), code);
+        n++;
     }
-    w->prepare = emit_prepare(w); /* names the params that it reads */
+    level->prepare = emit_prepare(w); /* names the params that it reads */
+}
+
+static bool emit_levels(writer *w, int nentries, const lower_entry *entries) {
+    int before = w->c->nerrors;
+    for (const cg_target *t = w->t; t; t = t->lower) w->nlevels++;
+    w->levels = RT_ARRAY(&w->c->arena, level_code, w->nlevels);
+    const cg_target *t = w->t;
+    for (int i = 0; i < w->nlevels && w->c->nerrors == before; i++, t = t->lower) {
+        cg_module_level(w->cg, t, w->nlevels > 1 ? ir_fmt(w->c, ".%s", t->spec) : "");
+        emit_level(w, &w->levels[i], i == 0, nentries, entries);
+    }
     return w->c->nerrors == before && cg_shared_rows(&w->rows, w->m);
 }
 
@@ -456,7 +448,7 @@ bool cg_write_artefact(ir_module *m, const cg_target *t, int nentries, const low
     w.rows.tables = &w.tables;
     w.rows.folder = o->folder ? o->folder : "";
     w.cg = cg_module_new(m->c, t, o->name);
-    bool ok = emit_entries(&w, nentries, entries);
+    bool ok = emit_levels(&w, nentries, entries);
     if (ok) emit_artefact(&w, !strcmp(suffix, ".so"));
     if (ok && (ok = make_folder(&w, out))) {
         ok = write_output(&w, out);

@@ -15,28 +15,35 @@
 #include "lower/kernel.h"
 
 /* ======================================================= llvm_target.c
- * spec: "host" (or NULL: this machine), "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64",
- * "riscv64", or an LLVM triple of one of these architectures; "+feature", and then also "-feature", may
- * follow ("aarch64+dotprod-crc").  A level means Linux with the GNU ABI.  opt: 0..3.  Immutable after
- * creation. */
+ * spec: "host" (or NULL: this machine), a level of targets.def, or an LLVM triple of one of its
+ * architectures; "+feature", and then also "-feature", may follow ("aarch64+dotprod-crc").  Or "cpu:" and
+ * several levels of one architecture, separated by commas: the target is then the best of them, and the
+ * others hang below it.  A level means Linux with the GNU ABI.  opt: 0..3.  Immutable after creation. */
 typedef struct cg_target {
     LLVMTargetMachineRef machine;
     const char *spec, *triple, *cpu, *features; /* in the context's arena */
     int opt;
     enum { CG_X86, CG_AARCH64, CG_RISCV } arch;
     int width;       /* lanes of f32 in one vector register: the meaning of width 0 in kernels */
-    int registers;   /* vector registers, for tile tables */
+    int registers;   /* vector registers */
+    int rows, vectors; /* the largest register tile: rows times vectors of columns */
     bool fma;        /* has a fused multiply-add (else k's fma is emulated: f32 through double) */
     bool f16;        /* hardware conversion f16 <-> f32 */
+    bool round;      /* instructions that round to integers */
     bool masked;     /* cheap masked loads and stores of 4- and 8-byte elements */
     bool masked_all; /* ... of all sizes */
     bool host;       /* this machine can run the code */
     const char *sanitizer, *pipeline; /* functions' attribute, LLVM passes; NULL: none */
+    struct cg_target *lower; /* the next level of the same artefact, or NULL */
 } cg_target;
 
 cg_target *cg_target_new(ir_context *c, const char *spec,
                          int opt); /* NULL after a diagnostic that lists the targets */
-void cg_target_free(cg_target *t); /* takes NULL */
+void cg_target_free(cg_target *t); /* takes NULL; all its levels */
+/* Rows of the tiles in which kernels are scheduled: of one register tile, or of several low ones. */
+static inline int cg_tile_rows(const cg_target *t) { return t->rows * ((t->rows + 4) / t->rows); }
+/* What the loader must ask a processor for: "x86-64-v3", "avx2,fma", in the words of runtime/cpu.def. */
+const char *cg_target_needs(ir_context *c, const cg_target *t);
 /* "thread" or "address": code is instrumented, and the program that loads it must be as well.  NULL: no.  False after a
  * diagnostic. */
 bool cg_target_sanitize(ir_context *c, cg_target *t, const char *which);
@@ -52,6 +59,7 @@ typedef int64_t cg_count_fn(void *const *buffers, const int64_t *scalars);
 
 typedef struct cg_kernel {
     const k_kernel *k;
+    const cg_target *target; /* that the functions are for */
     LLVMValueRef entry, count; /* of the two types above; entry: symbol NAME, count: NAME.count; internal
                                   linkage unless exported */
     LLVMTypeRef entry_type, count_type;
@@ -61,7 +69,8 @@ typedef struct cg_kernel {
 
 typedef struct cg_module {
     ir_context *c;
-    const cg_target *target;
+    const cg_target *target; /* of functions that are added now */
+    const char *suffix;      /* of their names */
     LLVMContextRef cx;
     LLVMModuleRef mod;
     LLVMBuilderRef b;
@@ -73,8 +82,10 @@ typedef struct cg_module {
 
 cg_module *cg_module_new(ir_context *c, const cg_target *t, const char *name);
 void cg_module_free(cg_module *m); /* takes NULL */
-/* Adds a kernel under `symbol` (NULL: its name).  The same kernel again gives the same entry.  exported:
- * visible to the linker. */
+/* Functions that are added from here on are for another level of the same architecture, and their names end so. */
+void cg_module_level(cg_module *m, const cg_target *t, const char *suffix);
+/* Adds a kernel under `symbol` (NULL: its name).  The same kernel again, for the same level, gives the same
+ * entry.  exported: visible to the linker. */
 cg_kernel *cg_add_kernel(cg_module *m, const k_kernel *k, const char *symbol, bool exported);
 
 /* For the host code generator. */

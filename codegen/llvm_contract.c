@@ -1,7 +1,10 @@
 /* llvm_contract.c: `contract`: a register tile as one phi per vector of accumulators in a loop over k,
  * unrolled by four. In a k step the vectors of B come first, then per row one broadcast of A and its fused
  * multiply-adds.  The tile is read from its buffer before the loop and written after it; sroa then keeps it
- * in registers between statements. */
+ * in registers between statements.
+ *
+ * A tile that is larger than the target's registers hold is cut into parts, each with a loop of its own: the
+ * sums are the same. */
 #include "codegen/llvm_gen.h"
 
 enum { UNROLL = 4, MAX_CHUNKS = 64, LINE = 64 /* bytes of a cache line */ };
@@ -9,7 +12,7 @@ enum { UNROLL = 4, MAX_CHUNKS = 64, LINE = 64 /* bytes of a cache line */ };
 typedef struct tile {
     gen *g;
     const k_inst *n;
-    int m, nchunks, split;
+    int row, m, nchunks, split; /* row: the part's first one in the buffer */
     int start[MAX_CHUNKS], lanes[MAX_CHUNKS],
         valid[MAX_CHUNKS]; /* columns; valid < lanes: only those exist */
     V mask[MAX_CHUNKS];    /* columns to be read of B, NULL: all */
@@ -71,7 +74,7 @@ static T lane_type(T element, int lanes) {
 /* ---- the tile in memory */
 
 static V tile_address(tile *t, int row, int col) {
-    return gen_address(t->g, t->n->buffers[0], cg_i64(t->g->m, (int64_t)row * t->n->contract->n + col));
+    return gen_address(t->g, t->n->buffers[0], cg_i64(t->g->m, (int64_t)(t->row + row) * t->n->contract->n + col));
 }
 
 static V lane_const(tile *t, int lane) { return LLVMConstInt(t->g->m->i32, (unsigned)lane, false); }
@@ -229,6 +232,44 @@ static void write_back(tile *t, V *acc) {
         }
 }
 
+static void run_part(tile *t) {
+    V *acc = RT_ARRAY(&t->g->m->c->arena, V, count(t) * t->split);
+    for (int s = 0; s < t->split; s++)
+        for (int i = 0; i < count(t); i++) {
+            int c = i % t->nchunks;
+            acc[s * count(t) + i] = s ? LLVMConstNull(lane_type(cg_type(t->g->m, t->acc), t->lanes[c]))
+                                      : load_chunk(t, i / t->nchunks, c);
+        }
+    loop_k(t, acc);
+    merge_sums(t, acc);
+    write_back(t, acc);
+}
+
+/* m rows from `row` on, n chunks of columns from `chunk` on. */
+static void part(const tile *whole, int row, int m, int chunk, int n) {
+    tile t = *whole;
+    t.row = row, t.m = m, t.nchunks = n;
+    for (int c = 0; c < n; c++) {
+        t.start[c] = whole->start[chunk + c], t.lanes[c] = whole->lanes[chunk + c];
+        t.valid[c] = whole->valid[chunk + c], t.mask[c] = whole->mask[chunk + c];
+    }
+    memcpy(t.rows, whole->rows + row, sizeof(V) * (size_t)m);
+    run_part(&t);
+}
+
+/* Equal parts, as few as fit the registers. */
+static void parts(const tile *t) {
+    const cg_target *target = t->g->m->target;
+    int rows = t->m < target->rows ? t->m : target->rows, most = target->rows * target->vectors / (rows * t->split);
+    int vectors = most < 1 ? 1 : most < target->vectors ? most : target->vectors;
+    int high = (t->m + rows - 1) / rows, wide = (t->nchunks + vectors - 1) / vectors;
+    for (int i = 0; i < high; i++)
+        for (int j = 0; j < wide; j++) {
+            int row = t->m * i / high, chunk = t->nchunks * j / wide;
+            part(t, row, t->m * (i + 1) / high - row, chunk, t->nchunks * (j + 1) / wide - chunk);
+        }
+}
+
 void gen_contract(gen *g, const k_inst *n) {
     const k_contract *shape = n->contract;
     tile *t = RT_NEW(&g->m->c->arena, tile);
@@ -245,14 +286,5 @@ void gen_contract(gen *g, const k_inst *n) {
     t->B = gen_address(g, n->buffers[2], gen_uniform(g, n->in[1]));
     t->kb = gen_uniform(g, n->in[2]);
     t->ka = gen_uniform(g, n->in[3]);
-    V *acc = RT_ARRAY(&g->m->c->arena, V, count(t) * t->split);
-    for (int s = 0; s < t->split; s++)
-        for (int i = 0; i < count(t); i++) {
-            int c = i % t->nchunks;
-            acc[s * count(t) + i] = s ? LLVMConstNull(lane_type(cg_type(g->m, t->acc), t->lanes[c]))
-                                      : load_chunk(t, i / t->nchunks, c);
-        }
-    loop_k(t, acc);
-    merge_sums(t, acc);
-    write_back(t, acc);
+    parts(t);
 }

@@ -835,7 +835,7 @@ static bool add_callees(cg_module *m, const k_block *block) {
 
 cg_kernel *cg_add_kernel(cg_module *m, const k_kernel *k, const char *symbol, bool exported) {
     for (int i = 0; i < m->kernels.n; i++)
-        if (m->kernels.at[i]->k == k) return m->kernels.at[i];
+        if (m->kernels.at[i]->k == k && m->kernels.at[i]->target == m->target) return m->kernels.at[i];
     if (!k_verify(k) || !add_callees(m, k->body)) return NULL;
     const k_kernel *basic = k_expand_math(k);
     cg_kernel *out = RT_NEW(&m->c->arena, cg_kernel);
@@ -843,6 +843,7 @@ cg_kernel *cg_add_kernel(cg_module *m, const k_kernel *k, const char *symbol, bo
     g.vals = RT_ARRAY(&m->c->arena, val, basic->nvalues);
     g.bufs = RT_ARRAY(&m->c->arena, V, basic->buffers.n);
     out->k = k;
+    out->target = m->target;
     if (!symbol) symbol = k->name;
     gen_direct(&g, out);
     gen_entry(&g, out, symbol, exported);

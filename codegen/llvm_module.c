@@ -20,7 +20,7 @@ cg_module *cg_module_new(ir_context *c, const cg_target *t, const char *name) {
     cg_module *m = RT_NEW(&c->arena, cg_module);
     ir_at_end(c, end_module, m);
     m->c = c;
-    m->target = t;
+    cg_module_level(m, t, "");
     m->cx = LLVMContextCreate();
     m->mod = LLVMModuleCreateWithNameInContext(name, m->cx);
     m->b = LLVMCreateBuilderInContext(m->cx);
@@ -30,6 +30,11 @@ cg_module *cg_module_new(ir_context *c, const cg_target *t, const char *name) {
     LLVMDisposeTargetData(layout);
     make_types(m);
     return m;
+}
+
+void cg_module_level(cg_module *m, const cg_target *t, const char *suffix) {
+    m->target = t;
+    m->suffix = suffix;
 }
 
 void cg_module_free(cg_module *m) {
@@ -82,11 +87,11 @@ static void add_text_attribute(cg_module *m, LLVMValueRef f, const char *name, c
 }
 
 LLVMValueRef cg_function(cg_module *m, const char *name, LLVMTypeRef type, bool exported) {
-    LLVMValueRef f = LLVMAddFunction(m->mod, name, type);
+    LLVMValueRef f = LLVMAddFunction(m->mod, *m->suffix ? ir_fmt(m->c, "%s%s", name, m->suffix) : name, type);
     if (!exported) LLVMSetLinkage(f, LLVMInternalLinkage);
     add_attribute(m, f, "nounwind");
     add_text_attribute(m, f, "target-cpu", m->target->cpu);
-    if (*m->target->features) add_text_attribute(m, f, "target-features", m->target->features);
+    add_text_attribute(m, f, "target-features", m->target->features);
     if (m->target->sanitizer) add_attribute(m, f, m->target->sanitizer);
     return f;
 }

@@ -188,15 +188,75 @@ static V cast(cg_module *m, V a, rt_dtype from, rt_dtype to) {
 
 /* ---- floats */
 
+/* The upper half of a's digits (Veltkamp). */
+static V upper_half(cg_module *m, V a) {
+    V x = LLVMBuildFMul(m->b, a, float_like(a, 134217729.0), "");
+    return LLVMBuildFSub(m->b, x, LLVMBuildFSub(m->b, x, a, ""), "");
+}
+
+/* a[0] * a[1] - product, exactly (Dekker). */
+static V product_error(cg_module *m, V *a, V product) {
+    LLVMBuilderRef b = m->b;
+    V x = upper_half(m, a[0]), y = upper_half(m, a[1]);
+    V u = LLVMBuildFSub(b, a[0], x, ""), v = LLVMBuildFSub(b, a[1], y, "");
+    V e = LLVMBuildFSub(b, LLVMBuildFMul(b, x, y, ""), product, "");
+    e = LLVMBuildFAdd(b, e, LLVMBuildFMul(b, x, v, ""), "");
+    e = LLVMBuildFAdd(b, e, LLVMBuildFMul(b, u, y, ""), "");
+    return LLVMBuildFAdd(b, e, LLVMBuildFMul(b, u, v, ""), "");
+}
+
+/* The product and the sum with their errors: exact where it cancels, which is what exact products are made
+ * with; else rounded twice.  The errors of what is infinite, or nearly, are NaN: then the plain sum. */
+static V fma_of_doubles(cg_module *m, V *a) {
+    LLVMBuilderRef b = m->b;
+    V p = LLVMBuildFMul(b, a[0], a[1], ""), s = LLVMBuildFAdd(b, p, a[2], ""), t = LLVMBuildFSub(b, s, p, "");
+    V low = LLVMBuildFSub(b, p, LLVMBuildFSub(b, s, t, ""), ""), high = LLVMBuildFSub(b, a[2], t, "");
+    V e = LLVMBuildFAdd(b, LLVMBuildFAdd(b, low, high, ""), product_error(m, a, p), "");
+    V r = LLVMBuildFAdd(b, s, e, "");
+    return LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealUNO, e, e, ""), s, r, "");
+}
+
+/* Without the instruction LLVM would call the C library. */
 static V fma_prim(cg_module *m, V *a) {
     T t = LLVMTypeOf(a[0]);
     unsigned n = lanes_of(a[0]);
-    bool f64 = (n ? LLVMGetElementType(t) : t) == m->f64;
-    if (m->target->fma || f64) return cg_intrinsic(m, "llvm.fma", 1, &t, 3, a);
+    if (m->target->fma) return cg_intrinsic(m, "llvm.fma", 1, &t, 3, a);
+    if ((n ? LLVMGetElementType(t) : t) == m->f64) return fma_of_doubles(m, a);
     V w[3]; /* the product is exact in double, the sum nearly so */
     for (int i = 0; i < 3; i++) w[i] = LLVMBuildFPExt(m->b, a[i], shaped(m->f64, n), "");
     V r = LLVMBuildFAdd(m->b, LLVMBuildFMul(m->b, w[0], w[1], ""), w[2], "");
     return LLVMBuildFPTrunc(m->b, r, t, "");
+}
+
+/* ---- rounding to integers; without the instructions LLVM would call the C library */
+
+/* To the nearest: adding 2^23 (2^52) leaves no room for a fraction.  What is larger is an integer already. */
+static V nearest(cg_module *m, V a) {
+    LLVMBuilderRef b = m->b;
+    T t = LLVMTypeOf(a);
+    bool f64 = (lanes_of(a) ? LLVMGetElementType(t) : t) == m->f64;
+    V big = float_like(a, f64 ? 0x1p52 : 0x1p23), size = unary(m, "llvm.fabs", a);
+    V r = LLVMBuildFSub(b, LLVMBuildFAdd(b, size, big, ""), big, "");
+    r = cg_intrinsic(m, "llvm.copysign", 1, &t, 2, (V[]){r, a});
+    return LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOLT, size, big, ""), r, a, "");
+}
+
+/* p: OGT for the largest integer below, OLT for the smallest above. */
+static V nearest_to(cg_module *m, V a, LLVMRealPredicate p) {
+    LLVMBuilderRef b = m->b;
+    T t = LLVMTypeOf(a);
+    V r = nearest(m, a), other = LLVMBuildFSub(b, r, float_like(a, p == LLVMRealOGT ? 1 : -1), "");
+    r = LLVMBuildSelect(b, LLVMBuildFCmp(b, p, r, a, ""), other, r, "");
+    return cg_intrinsic(m, "llvm.copysign", 1, &t, 2, (V[]){r, a}); /* of zero */
+}
+
+static V round_prim(cg_module *m, ir_prim p, V a) {
+    T t = LLVMTypeOf(a);
+    const char *name = p == K_FLOOR ? "llvm.floor" : p == K_CEIL ? "llvm.ceil" : p == K_ROUND ? "llvm.rint" : "llvm.trunc";
+    if (m->target->round) return unary(m, name, a);
+    if (p == K_ROUND) return nearest(m, a);
+    if (p != K_TRUNC) return nearest_to(m, a, p == K_FLOOR ? LLVMRealOGT : LLVMRealOLT);
+    return cg_intrinsic(m, "llvm.copysign", 1, &t, 2, (V[]){nearest_to(m, unary(m, "llvm.fabs", a), LLVMRealOGT), a});
 }
 
 /* The same constant in all lanes, and not NaN. */
@@ -235,10 +295,10 @@ static V float_prim(cg_module *m, ir_prim p, V *a) {
     case K_MAX: return float_min(m, LLVMRealOGT, a[0], a[1]);
     case K_FMA: return fma_prim(m, a);
     case K_SQRT: return unary(m, "llvm.sqrt", a[0]);
-    case K_FLOOR: return unary(m, "llvm.floor", a[0]);
-    case K_CEIL: return unary(m, "llvm.ceil", a[0]);
-    case K_ROUND: return unary(m, "llvm.rint", a[0]);
-    case K_TRUNC: return unary(m, "llvm.trunc", a[0]);
+    case K_FLOOR:
+    case K_CEIL:
+    case K_ROUND:
+    case K_TRUNC: return round_prim(m, p, a[0]);
     case K_COPYSIGN: return cg_intrinsic(m, "llvm.copysign", 1, &t, 2, a);
     case K_EQ: return LLVMBuildFCmp(b, LLVMRealOEQ, a[0], a[1], "");
     case K_NE: return LLVMBuildFCmp(b, LLVMRealUNE, a[0], a[1], "");

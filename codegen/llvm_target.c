@@ -1,26 +1,22 @@
-/* llvm_target.c: from the name of a target to LLVM's target machine and the few facts that kernels depend on.
+/* llvm_target.c: from the name of a target to LLVM's target machines and the few facts that kernels depend on.
  */
 #include "codegen/llvm.h"
 
 #include <stdlib.h>
 
+/* What a level has, beside its shape. */
+enum { CG_HAS_FMA = 1, CG_HAS_F16 = 2, CG_HAS_ROUND = 4, CG_HAS_AVX2 = 8, CG_HAS_AVX512 = 16, CG_HAS_RVV = 32 };
+/* Those that decide which registers there are. */
+enum { SHAPES = CG_HAS_AVX2 | CG_HAS_AVX512 | CG_HAS_RVV };
+
 typedef struct level {
     const char *name, *triple, *cpu, *features;
-    int arch, width, registers;
-    bool fma, f16, masked, masked_all;
+    int arch, width, registers, rows, vectors, flags;
 } level;
 
-static const char linux_x86[] = "x86_64-unknown-linux-gnu";
-
 static const level levels[] = {
-    {"x86-64", linux_x86, "x86-64", "", CG_X86, 4, 16, false, false, false, false},
-    {"x86-64-v2", linux_x86, "x86-64-v2", "", CG_X86, 4, 16, false, false, false, false},
-    {"x86-64-v3", linux_x86, "x86-64-v3", "", CG_X86, 8, 16, true, true, true, false},
-    {"x86-64-v4", linux_x86, "x86-64-v4", "", CG_X86, 16, 32, true, true, true, true},
-    {"aarch64", "aarch64-unknown-linux-gnu", "generic", "+neon,+fp-armv8", CG_AARCH64, 4, 32, true, true,
-     false, false},
-    {"riscv64", "riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", CG_RISCV, 4, 32, true, false,
-     false, false},
+#define LEVEL(...) {__VA_ARGS__},
+#include "codegen/targets.def"
 };
 
 static const char *arch_names[] = {"x86_64", "aarch64", "riscv64"};
@@ -34,13 +30,84 @@ static void start_llvm(void) { /* idempotent */
     LLVMInitializeRISCVAsmPrinter(), LLVMInitializeRISCVAsmParser();
 }
 
+static const char *join(ir_context *c, const char *a, const char *b) {
+    return ir_fmt(c, "%s%s%s", a, *a && *b ? "," : "", b);
+}
+
+/* ---- features: "+fma,-avx2" */
+
+static int flag_of(const char *word, size_t n) {
+    static const struct {
+        const char *name;
+        int flag;
+    } flags[] = {{"fma", CG_HAS_FMA},   {"f16c", CG_HAS_F16},       {"sse4.1", CG_HAS_ROUND},
+                 {"avx2", CG_HAS_AVX2}, {"avx512bw", CG_HAS_AVX512}, {"v", CG_HAS_RVV}};
+    for (size_t i = 0; i < RT_COUNT(flags); i++)
+        if (strlen(flags[i].name) == n && !memcmp(flags[i].name, word, n)) return flags[i].flag;
+    return 0;
+}
+
+/* Adds these features to the level, and takes those with a minus away; its registers are then those of the best
+ * level of the table that has no others. */
+static void adjust(ir_context *c, level *l, const char *features) {
+    for (const char *s = features; *s; s += strcspn(s, ",") + (strchr(s, ',') != NULL)) {
+        int flag = flag_of(s + 1, strcspn(s, ",") - 1);
+        l->flags = *s == '+' ? l->flags | flag : l->flags & ~flag;
+    }
+    l->features = join(c, l->features, features);
+    for (size_t i = 0; i < RT_COUNT(levels) && *features; i++) {
+        const level *t = &levels[i];
+        if (t->arch != l->arch || t->flags & SHAPES & ~l->flags) continue;
+        l->width = t->width, l->registers = t->registers, l->rows = t->rows, l->vectors = t->vectors;
+    }
+}
+
 /* ---- this machine */
 
-static bool has_feature(const char *list, const char *feature) {
-    size_t n = strlen(feature);
-    for (const char *s = list; (s = strstr(s, feature)); s += n)
-        if (s > list && s[-1] == '+' && (s[n] == 0 || s[n] == ',')) return true;
+static bool loader_knows(int arch, const char *word, size_t n) {
+    static const struct {
+        int arch;
+        const char *name;
+    } words[] = {
+#define X86(name, leaf, sub, reg, bit, state) {CG_X86, name},
+#define ARM(name, word, bit) {CG_AARCH64, name},
+#define RISCV(name, bit) {CG_RISCV, name},
+#include "runtime/cpu.def"
+    };
+    for (size_t i = 0; i < RT_COUNT(words); i++)
+        if (words[i].arch == arch && strlen(words[i].name) == n && !memcmp(words[i].name, word, n)) return true;
     return false;
+}
+
+const char *cg_target_needs(ir_context *c, const cg_target *t) {
+    rt_text s = {0};
+    if (t->arch == CG_X86 && !strncmp(t->cpu, "x86-64", 6)) rt_text_str(&s, t->cpu);
+    for (const char *f = t->features; *f; f += strcspn(f, ",") + (strchr(f, ',') != NULL)) {
+        size_t n = strcspn(f, ",") - 1;
+        if (*f != '+' || !loader_knows(t->arch, f + 1, n)) continue;
+        if (s.n) rt_text_str(&s, ",");
+        rt_text_add(&s, f + 1, n);
+    }
+    const char *out = ir_intern(c, s.s ? s.s : "");
+    rt_text_free(&s);
+    return out;
+}
+
+/* What one maker's processors have, and is of no use: without it the code runs on the others' too. */
+static const char one_maker[] = "-sse4a,-xop,-fma4,-tbm";
+
+/* What the loader cannot ask for is not used.  (On x86 it can ask for all else that LLVM uses by itself.) */
+static const char *askable(ir_context *c, int arch, const char *features) {
+    rt_text s = {0};
+    for (const char *f = features; *f; f += strcspn(f, ",") + (strchr(f, ',') != NULL)) {
+        size_t n = strcspn(f, ",");
+        if (!loader_knows(arch, f + 1, n - 1)) continue;
+        if (s.n) rt_text_str(&s, ",");
+        rt_text_add(&s, f, n);
+    }
+    const char *out = ir_intern(c, s.s ? s.s : "");
+    rt_text_free(&s);
+    return out;
 }
 
 static int host_arch(const char *triple) {
@@ -49,20 +116,8 @@ static int host_arch(const char *triple) {
     return -1;
 }
 
-static void host_facts(level *l, const char *features) {
-    if (l->arch != CG_X86) return;
-    l->fma = has_feature(features, "fma");
-    l->f16 = has_feature(features, "f16c");
-    l->masked = has_feature(features, "avx2");
-    l->width = l->masked ? 8 : 4;
-    l->registers = 16;
-    l->masked_all = has_feature(features, "avx512vl") && has_feature(features, "avx512bw");
-    if (l->masked_all) l->width = 16, l->registers = 32;
-}
-
 static bool host_level(ir_context *c, level *l) {
-    char *triple = LLVMGetDefaultTargetTriple(), *cpu = LLVMGetHostCPUName(),
-         *features = LLVMGetHostCPUFeatures();
+    char *triple = LLVMGetDefaultTargetTriple(), *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
     int arch = host_arch(triple);
     bool found = false;
     for (size_t i = 0; i < RT_COUNT(levels) && !found; i++)
@@ -70,9 +125,8 @@ static bool host_level(ir_context *c, level *l) {
     if (found) {
         l->name = "host";
         l->triple = ir_fmt(c, "%s", triple);
-        l->cpu = ir_fmt(c, "%s", cpu);
-        l->features = ir_fmt(c, "%s", features);
-        host_facts(l, l->features);
+        if (arch == CG_X86) l->cpu = ir_fmt(c, "%s", cpu);
+        adjust(c, l, arch == CG_X86 ? ir_fmt(c, "%s,%s", features, one_maker) : askable(c, arch, features));
     }
     LLVMDisposeMessage(triple);
     LLVMDisposeMessage(cpu);
@@ -81,22 +135,6 @@ static bool host_level(ir_context *c, level *l) {
 }
 
 /* ---- names */
-
-/* What added or removed features mean for the facts that kernels depend on; the width stays the level's. */
-static void adjust(level *l, const char *features) {
-    static const struct {
-        const char *name;
-        size_t at;
-    } facts[] = {
-        {"fma", offsetof(level, fma)}, {"f16c", offsetof(level, f16)}, {"avx2", offsetof(level, masked)}};
-    if (l->arch != CG_X86) return;
-    for (size_t i = 0; i < RT_COUNT(facts); i++)
-        for (const char *s = features; *s; s += strcspn(s, ",") + (strchr(s, ',') != NULL)) {
-            size_t n = strlen(facts[i].name);
-            if (!strncmp(s + 1, facts[i].name, n) && (s[1 + n] == 0 || s[1 + n] == ','))
-                ((char *)l)[facts[i].at] = *s == '+';
-        }
-}
 
 /* "aarch64+dotprod-crc" -> the level's name; the rest as LLVM's list "+dotprod,-crc". */
 static const char *split_features(ir_context *c, const char *spec, const char **features) {
@@ -128,11 +166,19 @@ static bool find_level(ir_context *c, const char *name, level *l) {
     return false;
 }
 
-static const char *join_features(ir_context *c, const char *a, const char *b) {
-    return ir_fmt(c, "%s%s%s", a, *a && *b ? "," : "", b);
+static void unknown_level(ir_context *c, const char *spec) {
+    rt_text t = {0};
+    for (size_t i = 0; i < RT_COUNT(levels); i++) rt_text_fmt(&t, "%s, ", levels[i].name);
+    ir_error(c, 0,
+             "unknown target '%s'; the targets are host, %sLLVM triples of these architectures, and "
+             "cpu:LEVEL,LEVEL... for several in one",
+             spec, t.s ? t.s : "");
+    rt_text_free(&t);
 }
 
-static LLVMTargetMachineRef make_machine(ir_context *c, const level *l, const char *features, int opt) {
+/* ---- LLVM's machines */
+
+static LLVMTargetMachineRef make_machine(ir_context *c, const level *l, int opt) {
     static const LLVMCodeGenOptLevel opts[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
                                                LLVMCodeGenLevelDefault, LLVMCodeGenLevelDefault};
     LLVMTargetRef target;
@@ -144,7 +190,7 @@ static LLVMTargetMachineRef make_machine(ir_context *c, const level *l, const ch
     }
     LLVMTargetMachineOptionsRef o = LLVMCreateTargetMachineOptions();
     LLVMTargetMachineOptionsSetCPU(o, l->cpu);
-    LLVMTargetMachineOptionsSetFeatures(o, features);
+    LLVMTargetMachineOptionsSetFeatures(o, l->features);
     LLVMTargetMachineOptionsSetCodeGenOptLevel(o, opts[opt < 0 ? 0 : opt > 3 ? 3 : opt]);
     LLVMTargetMachineOptionsSetRelocMode(o, LLVMRelocPIC);
     LLVMTargetMachineOptionsSetCodeModel(o, LLVMCodeModelDefault);
@@ -156,38 +202,76 @@ static LLVMTargetMachineRef make_machine(ir_context *c, const level *l, const ch
 
 static void end_target(void *t) { cg_target_free(t); }
 
-cg_target *cg_target_new(ir_context *c, const char *spec, int opt) {
+static cg_target *one_target(ir_context *c, const char *spec, int opt) {
     level l;
-    const char *more;
-    start_llvm();
-    if (!spec) spec = "host";
-    const char *name = split_features(c, spec, &more);
+    const char *more, *name = split_features(c, spec, &more);
     if (!find_level(c, name, &l)) {
-        ir_error(c, 0,
-                 "unknown target '%s'; the targets are host, x86-64, x86-64-v2, x86-64-v3, x86-64-v4, "
-                 "aarch64, riscv64 and "
-                 "LLVM triples of these architectures",
-                 spec);
+        unknown_level(c, spec);
         return NULL;
     }
-    adjust(&l, more);
+    adjust(c, &l, more);
     cg_target *t = RT_NEW(&c->arena, cg_target);
     *t = (cg_target){.spec = ir_intern(c, spec),
                      .triple = l.triple,
                      .cpu = l.cpu,
-                     .features = join_features(c, l.features, more),
+                     .features = l.features,
                      .opt = opt,
                      .arch = l.arch,
                      .width = l.width,
                      .registers = l.registers,
-                     .fma = l.fma,
-                     .f16 = l.f16,
-                     .masked = l.masked,
-                     .masked_all = l.masked_all,
+                     .rows = l.rows,
+                     .vectors = l.vectors,
+                     .fma = l.flags & CG_HAS_FMA,
+                     .f16 = l.flags & CG_HAS_F16,
+                     .round = l.flags & CG_HAS_ROUND,
+                     .masked = l.flags & CG_HAS_AVX2,
+                     .masked_all = l.flags & CG_HAS_AVX512,
                      .host = !strcmp(l.name, "host")};
     ir_at_end(c, end_target, t);
-    t->machine = make_machine(c, &l, t->features, opt);
+    t->machine = make_machine(c, &l, opt);
     return t->machine ? t : NULL;
+}
+
+/* ---- several levels */
+
+/* Where a level stands among those of its architecture: by its registers, then by what it has beside. */
+static bool is_better(const cg_target *a, const cg_target *b) {
+    if (a->width != b->width) return a->width > b->width;
+    int x = a->fma + a->f16 + a->round, y = b->fma + b->f16 + b->round;
+    if (x != y) return x > y;
+    return strlen(a->features) > strlen(b->features);
+}
+
+static void insert_level(cg_target **best, cg_target *t) {
+    while (*best && is_better(*best, t)) best = &(*best)->lower;
+    t->lower = *best;
+    *best = t;
+}
+
+static bool fits(ir_context *c, const cg_target *list, const cg_target *t) {
+    for (const cg_target *o = list; o; o = o->lower) {
+        bool same = o->arch == t->arch;
+        if (!same) ir_error(c, 0, "target: %s and %s are not levels of one architecture", o->spec, t->spec);
+        else if (!strcmp(o->spec, t->spec)) ir_error(c, 0, "target: %s is named twice", t->spec);
+        else continue;
+        return false;
+    }
+    return true;
+}
+
+cg_target *cg_target_new(ir_context *c, const char *spec, int opt) {
+    cg_target *best = NULL;
+    start_llvm();
+    if (!spec) spec = "host";
+    if (strncmp(spec, "cpu:", 4)) return one_target(c, spec, opt);
+    for (const char *s = spec + 4;;) {
+        size_t n = strcspn(s, ",");
+        cg_target *t = one_target(c, ir_internn(c, s, n), opt);
+        if (!t || !fits(c, best, t)) return NULL;
+        insert_level(&best, t);
+        if (!s[n]) return best;
+        s += n + 1;
+    }
 }
 
 bool cg_target_sanitize(ir_context *c, cg_target *t, const char *which) {
@@ -195,8 +279,7 @@ bool cg_target_sanitize(ir_context *c, cg_target *t, const char *which) {
                                           {"address", "sanitize_address", "asan"}};
     for (size_t i = 0; which && i < RT_COUNT(rows); i++) {
         if (strcmp(rows[i][0], which)) continue;
-        t->sanitizer = rows[i][1];
-        t->pipeline = rows[i][2];
+        for (; t; t = t->lower) t->sanitizer = rows[i][1], t->pipeline = rows[i][2];
         return true;
     }
     if (which) ir_error(c, 0, "unknown sanitizer '%s'; there are thread and address", which);
@@ -204,7 +287,8 @@ bool cg_target_sanitize(ir_context *c, cg_target *t, const char *which) {
 }
 
 void cg_target_free(cg_target *t) {
-    if (!t || !t->machine) return;
-    LLVMDisposeTargetMachine(t->machine);
-    t->machine = NULL;
+    for (; t && t->machine; t = t->lower) {
+        LLVMDisposeTargetMachine(t->machine);
+        t->machine = NULL;
+    }
 }

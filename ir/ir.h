@@ -353,6 +353,7 @@ struct ir_module {
     rt_value example_types; /* archive's traced inputs: dict method -> tuple of tensors; or V_NONE */
     RT_VEC(struct ir_slot { rt_value *at; const char *name; }) slots; /* tensors in `self` of a read .ir: see ir_module_bind */
     const char *weights; /* path of the safetensors beside the .ir, or NULL */
+    int tile_rows;       /* lower: rows of the target's tiles */
 };
 
 ir_module *ir_module_new(ir_context *c, const char *name);

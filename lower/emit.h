@@ -43,7 +43,9 @@ void sched_begin(emit *e, const char *name);
 /* Contractions on register tiles: C[m, n] = sum over k of A[m, k] * B[k, n], with batch loops around.  sched_tiles_plan
  * (tile.c) is asked before the expressions are rewritten to loops; sched_tiles_copies (tile_copy.c) makes the kernels that
  * run before, and sched_tiles (tile_emit.c) writes the loops. */
-enum { TILE_M = 6, TILE_N = 16 };
+enum { TILE_N = 16 };
+/* Rows of a tile, at most: those of the best level that the code is for. */
+static inline int sched_tile_rows(const emit *e) { return e->m->tile_rows; }
 
 /* A zero-padded copy of a factor, its dims in another order: its index p in dim d is p + shift[d] of the operand. */
 typedef struct tile_copy {

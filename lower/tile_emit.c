@@ -1,7 +1,7 @@
 /* tile_emit.c: the loops of a contraction on register tiles.
  *
- * Rows in tiles of at most TILE_M, balanced so that there are two heights at most when their number is known; else tiles of
- * TILE_M whose last one repeats the last row, and single rows.  A grid item is a group of tiles times some panels: panels
+ * Rows in tiles of at most the target's height, balanced so that there are two heights at most when their number is
+ * known; else tiles of that height whose last one repeats the last row, and single rows.  A grid item is a group of tiles times some panels: panels
  * outside, so that one stays in the cache for the whole group; a long k is cut in blocks, so that a block of the panel stays
  * in the first cache, and while the group runs through one block it asks for the next.  Where A's rows are no arithmetic
  * sequence, a table of the group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
@@ -179,7 +179,7 @@ static k_value *columns_left(emit *e, const plan *p, k_value *first) { return wh
 
 static k_value *acc_of(emit *e, const plan *p, const tile *x) {
     k_builder *b = &e->b;
-    return p->blocked ? k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, TILE_M * TILE_N)) : k_i64(b, 0);
+    return p->blocked ? k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, sched_tile_rows(e) * TILE_N)) : k_i64(b, 0);
 }
 
 /* Steps of k in one call of the micro-kernel. */
@@ -201,7 +201,7 @@ static void find_late(emit *e, plan *p) {
 
 static void ask_for_rows(emit *e, k_buffer *of, k_value *at, D step) {
     k_builder *b = &e->b;
-    for (int row = 0; row < TILE_M; row++) k_prefetch(b, of, k_add(b, at, k_mul(b, k_i64(b, row), sched_dim(e, step))));
+    for (int row = 0; row < sched_tile_rows(e); row++) k_prefetch(b, of, k_add(b, at, k_mul(b, k_i64(b, row), sched_dim(e, step))));
 }
 
 /* The epilogue's lines, one per row: they come from far, too late if they are asked for when the sums are there. */
@@ -225,7 +225,7 @@ static void compute(emit *e, plan *p, const tile *x, k_value *panel, k_value *bl
     const tiles *t = p->t;
     k_value *first = k_mul(b, panel, k_i64(b, TILE_N));
     place at = {p->a0, NULL, NULL, acc_of(e, p, x)};
-    if (p->rows) at.table = k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, TILE_M));
+    if (p->rows) at.table = k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, sched_tile_rows(e)));
     else if (t->mloop >= 0) at.a = k_add(b, p->a0, k_mul(b, x->row, dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop))));
     at.bk = t->packed || t->run_time ? k_add(b, p->b0, k_mul(b, first, sched_dim(e, p->kall))) : k_add(b, p->b0, first);
     if (block) at.a = k_add(b, at.a, k_mul(b, block, dim_or_zero(e, t->seg[0].a)));
@@ -259,11 +259,13 @@ static int64_t known_rows(emit *e, const tiles *t) {
     return m;
 }
 
+static int64_t tile_count(const emit *e, int64_t rows) { return (rows + sched_tile_rows(e) - 1) / sched_tile_rows(e); }
+
 /* First row of tile number i. */
 static k_value *first_row(emit *e, const plan *p, k_value *i) {
     k_builder *b = &e->b;
-    if (!p->known) return k_mul(b, i, k_i64(b, TILE_M));
-    int64_t m = known_rows(e, p->t), count = (m + TILE_M - 1) / TILE_M, q = m / count, big = m - q * count;
+    if (!p->known) return k_mul(b, i, k_i64(b, sched_tile_rows(e)));
+    int64_t m = known_rows(e, p->t), count = tile_count(e, m), q = m / count, big = m - q * count;
     k_value *row = k_mul(b, i, k_i64(b, q));
     return big ? k_add(b, row, k_2(b, K_MIN, i, k_i64(b, big))) : row;
 }
@@ -273,11 +275,11 @@ static tile tile_at(emit *e, const plan *p, k_value *i) {
     tile x = {.row = first_row(e, p, i), .number = i};
     if (!p->known) {
         k_value *left = k_sub(b, p->M, x.row);
-        x.h = (heights){{1, TILE_M}, k_2(b, K_EQ, left, k_i64(b, 1))};
-        x.rows = k_2(b, K_MIN, left, k_i64(b, TILE_M));
+        x.h = (heights){{1, sched_tile_rows(e)}, k_2(b, K_EQ, left, k_i64(b, 1))};
+        x.rows = k_2(b, K_MIN, left, k_i64(b, sched_tile_rows(e)));
         return x;
     }
-    int64_t m = known_rows(e, p->t), count = (m + TILE_M - 1) / TILE_M, q = m / count, big = m - q * count;
+    int64_t m = known_rows(e, p->t), count = tile_count(e, m), q = m / count, big = m - q * count;
     x.h = (heights){{(int)q, 0}, NULL};
     x.rows = k_i64(b, q);
     if (!big) return x;
@@ -292,7 +294,7 @@ static tile open_tiles(emit *e, const plan *p, k_value *thi) { return tile_at(e,
 static void panel_tiles(emit *e, plan *p, k_value *panel, k_value *thi) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
-    if (t->nseg > p->inside && p->blocked) zero_acc(e, p, p->group * TILE_M * TILE_N);
+    if (t->nseg > p->inside && p->blocked) zero_acc(e, p, p->group * sched_tile_rows(e) * TILE_N);
     if (p->blocked) {
         k_value *block = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, t->seg[0].size), 1));
         tile x = open_tiles(e, p, thi);
@@ -301,7 +303,7 @@ static void panel_tiles(emit *e, plan *p, k_value *panel, k_value *thi) {
         k_end(b, 0, NULL);
     }
     tile x = open_tiles(e, p, thi);
-    if (!p->blocked && t->nseg > p->inside) zero_acc(e, p, TILE_M * TILE_N);
+    if (!p->blocked && t->nseg > p->inside) zero_acc(e, p, sched_tile_rows(e) * TILE_N);
     if (!p->blocked) compute(e, p, &x, panel, NULL);
     finish(e, p, &x, panel);
     k_end(b, 0, NULL);
@@ -327,9 +329,10 @@ static void make_table(emit *e, plan *p, k_value *thi) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
     const comp *k = e->f->k;
-    p->rows = k_scratch(b->k, KS_LOCAL, DT_I64, p->group * TILE_M, "rows");
-    k_value *i = k_var(k_for(b, KL_SERIAL, 0, p->tlo, thi, 1)), *row = first_row(e, p, i), *to = k_mul(b, k_sub(b, i, p->tlo), k_i64(b, TILE_M));
-    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_M), 1));
+    p->rows = k_scratch(b->k, KS_LOCAL, DT_I64, p->group * sched_tile_rows(e), "rows");
+    k_value *i = k_var(k_for(b, KL_SERIAL, 0, p->tlo, thi, 1)), *row = first_row(e, p, i);
+    k_value *to = k_mul(b, k_sub(b, i, p->tlo), k_i64(b, sched_tile_rows(e)));
+    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, sched_tile_rows(e)), 1));
     k_value *m = k_2(b, K_MIN, k_add(b, row, j), k_sub(b, p->M, k_i64(b, 1))), *at = k_i64(b, 0);
     uint32_t vars = e->t.loops.at[t->mloop].vars;
     for (int o = k->ndims - 1; o >= 0; o--) {
@@ -364,12 +367,12 @@ static k_value *open_batch(emit *e, const tiles *t, k_value *g) {
 }
 
 /* Tiles that share a panel of B while their rows of A stay in the second cache; equal groups. */
-static int64_t group_tiles(D rows, D kall) {
+static int64_t group_tiles(const emit *e, D rows, D kall) {
     int64_t m, k, n;
     if (!ir_dim_is_const(rows, &m) || !ir_dim_is_const(kall, &k) || !m) return GROUP;
-    n = GROUP_BYTES / (k * TILE_M * 4 + 1);
+    n = GROUP_BYTES / (k * sched_tile_rows(e) * 4 + 1);
     n = n < GROUP ? GROUP : n > MAX_GROUP ? MAX_GROUP : n;
-    int64_t tiles = (m + TILE_M - 1) / TILE_M, groups = (tiles + n - 1) / n;
+    int64_t tiles = tile_count(e, m), groups = (tiles + n - 1) / n;
     return (tiles + groups - 1) / groups;
 }
 
@@ -378,8 +381,8 @@ static int64_t group_tiles(D rows, D kall) {
 static int fetch_rate(int64_t group, D rows) { return group > 3 ? TILE_N / 4 : group > 1 ? TILE_N / 2 : ir_dim_is(rows, 1) ? 0 : TILE_N; }
 
 /* Panels of one grid item: enough work to be worth handing out. */
-static int64_t item_panels(D rows, D npanels, D kall, int64_t group) {
-    int64_t m = hint(rows, group * TILE_M) < group * TILE_M ? hint(rows, group * TILE_M) : group * TILE_M;
+static int64_t item_panels(const emit *e, D rows, D npanels, D kall, int64_t group) {
+    int64_t most = group * sched_tile_rows(e), m = hint(rows, most) < most ? hint(rows, most) : most;
     int64_t per = ITEM_FLOPS / (2 * m * TILE_N * hint(kall, 64)) + 1;
     return per > hint(npanels, 1 << 20) ? hint(npanels, 1 << 20) : per;
 }
@@ -394,14 +397,14 @@ void sched_tiles(emit *e, tiles *t) {
     D rows = t->mloop >= 0 ? sched_size(e, t->mloop) : sched_num(e, 1), npanels = sched_tiles_panels(e, t), batch = sched_num(e, 1);
     for (int l = 0; l < t->nloop; l++)
         if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, sched_size(e, l));
-    p.group = group_tiles(rows, p.kall);
+    p.group = group_tiles(e, rows, p.kall);
     if (t->packed || t->run_time) p.fetch = fetch_rate(p.group, rows);
-    D ntiles = ir_dim_ceildiv(e->c, rows, TILE_M), groups = ir_dim_ceildiv(e->c, ntiles, p.group);
-    int64_t per = item_panels(rows, npanels, p.kall, p.group);
+    D ntiles = ir_dim_ceildiv(e->c, rows, sched_tile_rows(e)), groups = ir_dim_ceildiv(e->c, ntiles, p.group);
+    int64_t per = item_panels(e, rows, npanels, p.kall, p.group);
     D pgroups = ir_dim_ceildiv(e->c, npanels, per);
     e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
     e->launch->cost = ir_dim_mul(e->c, p.kall, sched_num(e, (hint(rows, 60) < 60 ? hint(rows, 60) : 60) * TILE_N * per / 8 + 1));
-    p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, (p.blocked ? p.group : 1) * TILE_M * TILE_N, "acc");
+    p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, (p.blocked ? p.group : 1) * sched_tile_rows(e) * TILE_N, "acc");
     find_late(e, &p);
     p.M = sched_dim(e, rows);
     p.N = sched_dim(e, sched_size(e, t->nloop));

@@ -150,7 +150,7 @@ bool sched_winograd_plan(emit *e, winograd *w) {
     w->tw = ir_dim_ceildiv(e->c, k->dims[3], m);
     w->tiles = w->slots = ir_dim_mul(e->c, k->dims[0], ir_dim_mul(e->c, w->th, w->tw));
     if (!ir_dim_is_const(w->tiles, NULL))
-        w->slots = ir_dim_mul(e->c, ir_dim_ceildiv(e->c, w->tiles, TILE_M), sched_num(e, TILE_M));
+        w->slots = ir_dim_mul(e->c, ir_dim_ceildiv(e->c, w->tiles, sched_tile_rows(e)), sched_num(e, sched_tile_rows(e)));
     w->copy.size[2] = ir_dim_add(e->c, ir_dim_mul(e->c, w->th, sched_num(e, m)),
                                  sched_num(e, 2)); /* whole tiles: zeros behind the image */
     w->copy.size[3] = ir_dim_add(e->c, ir_dim_mul(e->c, w->tw, sched_num(e, m)), sched_num(e, 2));
@@ -471,10 +471,10 @@ typedef struct split {
     int64_t count, q, big;
 } split;
 
-static split split_rows(const winograd *w) {
+static split split_rows(const emit *e, const winograd *w) {
     int64_t n, count;
-    if (!ir_dim_is_const(w->slots, &n)) return (split){0, TILE_M, 0};
-    count = (n + TILE_M - 1) / TILE_M;
+    if (!ir_dim_is_const(w->slots, &n)) return (split){0, sched_tile_rows(e), 0};
+    count = (n + sched_tile_rows(e) - 1) / sched_tile_rows(e);
     return (split){count, n / count, n % count};
 }
 
@@ -483,15 +483,15 @@ static split split_rows(const winograd *w) {
 static void product_kernel(emit *e, const winograd *w, int weights) {
     emit x = sched_before(e, "product");
     k_builder *b = &x.b;
-    split h = split_rows(w);
+    split h = split_rows(e, w);
     int64_t ic = 0, oc = 0, m = h.count && h.count < GROUP ? h.count : GROUP;
     ir_dim_is_const(w->ic, &ic);
     ir_dim_is_const(w->oc, &oc);
-    int64_t npanels = oc / LANES, per = ITEM_FLOPS / (2 * m * TILE_M * LANES * ic) + 1,
+    int64_t npanels = oc / LANES, per = ITEM_FLOPS / (2 * m * sched_tile_rows(e) * LANES * ic) + 1,
             pgroups = (npanels + per - 1) / per;
-    D ntiles = ir_dim_ceildiv(e->c, w->slots, TILE_M), groups = ir_dim_ceildiv(e->c, ntiles, GROUP);
+    D ntiles = ir_dim_ceildiv(e->c, w->slots, sched_tile_rows(e)), groups = ir_dim_ceildiv(e->c, ntiles, GROUP);
     x.launch->grid = ir_dim_mul(e->c, groups, sched_num(e, pgroups * all_points(w)));
-    x.launch->cost = sched_num(e, m * TILE_M * LANES * ic / 8 * per + 1);
+    x.launch->cost = sched_num(e, m * sched_tile_rows(e) * LANES * ic / 8 * per + 1);
     k_buffer *V = point_buffer(&x, w, S_IMAGE), *U = sched_buffer(&x, LB_IN, weights, DT_F32, NULL, "weights"),
              *P = point_buffer(&x, w, S_PRODUCT);
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, x.launch->grid), 1));

@@ -133,6 +133,7 @@ size_t jitc_value_print(jitc_value v, char *buf, size_t n) {
 
 const char *jitc_module_name(const jitc_module *m) { return rt_art_text(m->a, m->a->name); }
 const char *jitc_module_producer(const jitc_module *m) { return rt_art_text(m->a, m->a->producer); }
+const char *jitc_module_level(const jitc_module *m) { return rt_art_text(m->a, m->a->levels[m->level].name); }
 const char *jitc_module_features(const jitc_module *m) {
     return rt_art_text(m->a, m->a->levels[m->level].features);
 }

@@ -15,7 +15,7 @@
 #include "runtime/value.h"
 
 #define RT_ARTEFACT_MAGIC UINT64_C(0x3154524143544a) /* "JTCART1" in memory */
-enum { RT_ABI_VERSION = 3 };
+enum { RT_ABI_VERSION = 4 };
 
 typedef uint32_t rt_text_ref;
 
@@ -171,14 +171,16 @@ typedef struct rt_art_entry {
     rt_text_ref workspace; /* its size as a formula, for people */
 } rt_art_entry;
 
-typedef struct rt_level {
-    rt_text_ref features; /* "avx2,fma,f16c": all must be there; "" any machine of the architecture */
-    uint32_t reserved;
-} rt_level;
-
 /* Makes what depends on the weights alone and is not stored, in `to` (prepared_bytes, aligned to 64).  Runs once, at load;
  * piece `i` of `prepare_pieces` on any thread. */
 typedef void rt_prepare_fn(const char *weights, char *to, int64_t i);
+
+/* Code for one instruction set.  All levels share every table, the weights and their layout. */
+typedef struct rt_level {
+    rt_text_ref features;   /* "avx2,fma,f16c": all must be there; "" any machine of the architecture */
+    rt_text_ref name;       /* "x86-64-v3" */
+    rt_prepare_fn *prepare; /* NULL: nothing to make */
+} rt_level;
 
 typedef struct jitc_artefact {
     uint64_t magic;
@@ -213,7 +215,6 @@ typedef struct jitc_artefact {
     rt_text_ref weights_file; /* name of the side file, beside the artefact; "" none */
     uint32_t nmessages;
     int64_t ndescs;
-    rt_prepare_fn *prepare; /* NULL: nothing to make */
     int64_t prepare_pieces;
     uint64_t prepared_bytes;
     const rt_text_ref *signatures; /* of each host function: "", or that of a custom operator (ffi.h) */

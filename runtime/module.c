@@ -15,10 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#if defined(__x86_64__) || defined(__i386__)
-#include <cpuid.h>
-#endif
-
 /* ---- errors without a session */
 
 static _Thread_local char last_error[4096]; /* a fixed size, so that threads leave nothing behind */
@@ -32,123 +28,6 @@ jitc_status rt_fail(jitc_status status, const char *fmt, ...) {
 }
 
 const char *jitc_error(void) { return last_error; }
-
-/* ---- instruction sets */
-
-#if defined(__x86_64__) || defined(__i386__)
-#define ARCH "x86_64"
-/* Name, cpuid leaf and subleaf, register (a b c d), bit, state that the system must save (XCR0 bits). */
-static const struct feature {
-    const char *name;
-    unsigned leaf, sub;
-    char reg;
-    int bit;
-    unsigned xcr0;
-} features[] = {
-    {"sse3", 1, 0, 'c', 0, 0},           {"ssse3", 1, 0, 'c', 9, 0},
-    {"fma", 1, 0, 'c', 12, 6},           {"cx16", 1, 0, 'c', 13, 0},
-    {"sse4.1", 1, 0, 'c', 19, 0},        {"sse4.2", 1, 0, 'c', 20, 0},
-    {"movbe", 1, 0, 'c', 22, 0},         {"popcnt", 1, 0, 'c', 23, 0},
-    {"avx", 1, 0, 'c', 28, 6},           {"f16c", 1, 0, 'c', 29, 6},
-    {"sse2", 1, 0, 'd', 26, 0},          {"bmi", 7, 0, 'b', 3, 0},
-    {"avx2", 7, 0, 'b', 5, 6},           {"bmi2", 7, 0, 'b', 8, 0},
-    {"avx512f", 7, 0, 'b', 16, 0xe6},    {"avx512dq", 7, 0, 'b', 17, 0xe6},
-    {"avx512ifma", 7, 0, 'b', 21, 0xe6}, {"avx512cd", 7, 0, 'b', 28, 0xe6},
-    {"avx512bw", 7, 0, 'b', 30, 0xe6},   {"avx512vl", 7, 0, 'b', 31, 0xe6},
-    {"avx512vbmi", 7, 0, 'c', 1, 0xe6},  {"avx512vnni", 7, 0, 'c', 11, 0xe6},
-    {"avx512vbmi2", 7, 0, 'c', 6, 0xe6}, {"avx512bitalg", 7, 0, 'c', 12, 0xe6},
-    {"avx512vpopcntdq", 7, 0, 'c', 14, 0xe6}, {"gfni", 7, 0, 'c', 8, 0},
-    {"avx512fp16", 7, 0, 'd', 23, 0xe6}, {"avxvnni", 7, 1, 'a', 4, 6},
-    {"avx512bf16", 7, 1, 'a', 5, 0xe6},  {"lzcnt", 0x80000001, 0, 'c', 5, 0},
-};
-static const char *const levels[][2] = {
-    {"x86-64", "sse2"},
-    {"x86-64-v2", "sse3,ssse3,sse4.1,sse4.2,popcnt,cx16"},
-    {"x86-64-v3", "sse4.2,popcnt,cx16,avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe"},
-    {"x86-64-v4", "x86-64-v3,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"},
-};
-
-/* What cpuid said so far: in a virtual machine each one takes microseconds. */
-enum { CPU_LEAVES = 4 /* different ones in `features` */ };
-typedef struct processor {
-    int n;
-    struct cpu_leaf {
-        unsigned leaf, sub, at[4];
-    } leaves[CPU_LEAVES];
-} processor;
-
-static unsigned cpu_register(processor *p, unsigned leaf, unsigned sub, char reg) {
-    int i = 0;
-    while (i < p->n && (p->leaves[i].leaf != leaf || p->leaves[i].sub != sub)) i++;
-    struct cpu_leaf *l = &p->leaves[i];
-    if (i == p->n) {
-        l->leaf = leaf, l->sub = sub;
-        __get_cpuid_count(leaf, sub, &l->at[0], &l->at[1], &l->at[2], &l->at[3]);
-        p->n++;
-    }
-    return l->at[reg - 'a'];
-}
-
-static unsigned saved_state(processor *p) {
-    unsigned a, d;
-    if (!(cpu_register(p, 1, 0, 'c') >> 27 & 1)) return 0;
-    __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
-    return a;
-}
-
-static bool has_feature(processor *p, const char *name, size_t n) {
-    for (size_t i = 0; i < RT_COUNT(features); i++) {
-        const struct feature *f = &features[i];
-        if (strlen(f->name) != n || memcmp(f->name, name, n)) continue;
-        if (!(cpu_register(p, f->leaf, f->sub, f->reg) >> f->bit & 1)) return false;
-        return !f->xcr0 || (saved_state(p) & f->xcr0) == f->xcr0;
-    }
-    return false;
-}
-#else
-#if defined(__aarch64__)
-#define ARCH "aarch64"
-#elif defined(__riscv) && __riscv_xlen == 64
-#define ARCH "riscv64"
-#else
-#define ARCH ""
-#endif
-static const char *const levels[][2] = {{"generic", ""}};
-typedef struct processor {
-    int n;
-} processor;
-static bool has_feature(processor *p, const char *name, size_t n) {
-    (void)p;
-    return n == 4 && !memcmp(name, "neon", 4) && ARCH[0] == 'a';
-}
-#endif
-
-static bool has_features(processor *p, const char *list) {
-    for (const char *at = list; *at;) {
-        size_t n = strcspn(at, ",");
-        bool ok = n == 0;
-        for (size_t i = 0; i < RT_COUNT(levels) && !ok; i++)
-            if (strlen(levels[i][0]) == n && !memcmp(levels[i][0], at, n)) ok = has_features(p, levels[i][1]);
-        if (!ok && !has_feature(p, at, n)) return false;
-        at += n + (at[n] == ',');
-    }
-    return true;
-}
-
-static jitc_status choose_level(jitc_module *m) {
-    const rt_artefact *a = m->a;
-    const char *arch = rt_art_text(a, a->arch), *here = ARCH;
-    if (*arch && *here && strcmp(arch, here))
-        return rt_fail(JITC_E_CPU, "%s: compiled for %s, this is %s", jitc_module_name(m), arch, here);
-    processor p = {0};
-    for (int i = 0; i < a->nlevels; i++)
-        if (has_features(&p, rt_art_text(a, a->levels[i].features))) {
-            m->level = i;
-            return JITC_OK;
-        }
-    const char *least = a->nlevels ? rt_art_text(a, a->levels[a->nlevels - 1].features) : "?";
-    return rt_fail(JITC_E_CPU, "%s: needs a processor with %s", jitc_module_name(m), least);
-}
 
 /* ---- leaves */
 
@@ -354,17 +233,18 @@ static bool read_opts(const jitc_load_opts *given, jitc_load_opts *opts) {
 
 /* A mapping of its own, not the heap: large, aligned, and given back whole. */
 static jitc_status prepare(jitc_module *m) {
-    if (!m->a->prepare) return JITC_OK;
+    const rt_level *l = &m->a->levels[m->level];
+    if (!l->prepare) return JITC_OK;
     void *p = mmap(NULL, m->a->prepared_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return rt_fail(JITC_E_MEMORY, "out of memory");
     m->prepared = p;
     rt_want_large_pages(p, m->a->prepared_bytes);
-    for (int64_t i = 0; i < m->a->prepare_pieces; i++) m->a->prepare(m->weights, m->prepared, i);
+    for (int64_t i = 0; i < m->a->prepare_pieces; i++) l->prepare(m->weights, m->prepared, i);
     return JITC_OK;
 }
 
 static jitc_status finish(jitc_module *m, const char *path, const jitc_load_opts *opts) {
-    jitc_status status = choose_level(m);
+    jitc_status status = rt_choose_level(m, opts->level);
     if (status == JITC_OK) status = find_weights(m, path, opts);
     if (status == JITC_OK) status = prepare(m);
     if (status == JITC_OK) status = find_ops(m, opts);

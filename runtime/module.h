@@ -64,6 +64,10 @@ static inline const char *rt_art_text(const rt_artefact *a, rt_text_ref t) { ret
 /* Records the text of jitc_error(); returns status. */
 jitc_status rt_fail(jitc_status status, const char *fmt, ...) RT_PRINTF(2, 3);
 
+/* ---- cpu.c: sets m->level: the first one whose instructions this processor has, or the one of that name (NULL:
+ * any); asks once, so that no run has to.  JITC_E_CPU: it has none. */
+jitc_status rt_choose_level(jitc_module *m, const char *wanted);
+
 /* ---- signature.c: matching arguments with entries */
 
 /* Chooses the first variant of `method` that args fit and whose sizes and guards hold.  leaves (room for

@@ -36,7 +36,8 @@ struct rt_pool {
     _Alignas(64) _Atomic int64_t failed; /* lowest piece that failed, or INT64_MAX */
     int32_t code;                        /* its code; guarded by `lock` */
     rt_job job;                          /* written while the gate is closed and nobody is inside */
-    _Atomic bool busy, stop;
+    _Atomic bool stop;
+    _Atomic int busy; /* an int: riscv64 exchanges bytes by a library */
     _Atomic int sleepers;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -170,8 +171,8 @@ int32_t rt_pool_run(rt_pool *p, int64_t n, int64_t grain, rt_pool_fn *fn, void *
     rt_job job = {n, grain, n / grain + (n % grain != 0), fn, arg};
     if (!p) return run_serially(&job, 0);
     if (inside.pool == p) return run_serially(&job, inside.worker);
-    bool idle = false;
-    if (job.pieces == 1 || p->workers == 1 || !atomic_compare_exchange_strong(&p->busy, &idle, true))
+    int idle = 0;
+    if (job.pieces == 1 || p->workers == 1 || !atomic_compare_exchange_strong(&p->busy, &idle, 1))
         return run_serially(&job, 0);
     p->job = job;
     p->code = 0;
@@ -180,7 +181,7 @@ int32_t rt_pool_run(rt_pool *p, int64_t n, int64_t grain, rt_pool_fn *fn, void *
     if (p->parallel) p->parallel(p->user, job.pieces < p->workers ? job.pieces : p->workers, run_task, p);
     else run_on_threads(p);
     int32_t code = p->code;
-    atomic_store_explicit(&p->busy, false, memory_order_release);
+    atomic_store_explicit(&p->busy, 0, memory_order_release);
     return code;
 }
 

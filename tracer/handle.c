@@ -172,11 +172,13 @@ static bool write_module(call *x, const variant *v, const char *path) {
     bool stopped = false;
     ir->symbols = (rt_map){0}; /* ranges that an earlier compile assumed are not those of this one */
     if (!entries_of(x, v, &entries)) return false;
-    ir_module *core = lower_specialise(v->r->m, entries.list.n, entries.list.at);
-    if (!core || !lower_run(core, &passes, &stopped)) return false;
-    cg_options o = {.name = x->f->name, .producer = "jitc"};
     cg_target *target = cg_target_new(ir, NULL, passes.opt);
-    bool ok = target && cg_write_artefact(core, target, entries.list.n, entries.list.at, &o, path);
+    if (!target) return false;
+    passes.tile_rows = cg_tile_rows(target);
+    ir_module *core = lower_specialise(v->r->m, entries.list.n, entries.list.at);
+    cg_options o = {.name = x->f->name, .producer = "jitc"};
+    bool ok = core && lower_run(core, &passes, &stopped) &&
+              cg_write_artefact(core, target, entries.list.n, entries.list.at, &o, path);
     cg_target_free(target);
     return ok;
 }

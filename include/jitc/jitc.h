@@ -32,7 +32,8 @@ typedef struct jitc_compile_opts {
     int nmethods;
     const char *const *specialise; /* "ARG=VALUE": a constant */
     int nspecialise;
-    const char *target; /* "host" (default), "x86-64-v3", "aarch64", a triple; "+feature" may follow */
+    const char *target; /* "host" (default), "x86-64-v3", "aarch64", a triple; "+feature" may follow.
+                         * "cpu:x86-64-v2,x86-64-v3": both, chosen at load */
     int optimise;       /* 1, 2, 3; 0: the default, 3; -1: no optimisation */
     const char *name;   /* of the module and its symbols; default: the model's file name without suffix */
     int weights_side;   /* 1: weights in NAME.weights beside the output */

@@ -176,6 +176,7 @@ typedef struct jitc_load_opts {
      * `signature` tells what it takes and gives: jitc/ffi.h has such a function. */
     int (*find_op)(void *user, const char *name, const char *signature, struct jitc_op *op);
     void *user;
+    const char *level; /* of the module's instruction sets the one of this name; NULL: the best that the processor has */
 } jitc_load_opts;
 
 /* Loads a shared object that jitc wrote.  Its code runs in this process: load only what you trust.  *out:
@@ -195,6 +196,7 @@ JITC_API void jitc_module_release(jitc_module *m); /* takes NULL; sessions keep 
 /* Texts and types that these give are borrowed: they live as long as m. */
 JITC_API const char *jitc_module_name(const jitc_module *m);
 JITC_API const char *jitc_module_producer(const jitc_module *m); /* "jitc 0.1.0" */
+JITC_API const char *jitc_module_level(const jitc_module *m); /* instruction set of the chosen code: "x86-64-v3" */
 JITC_API const char *jitc_module_features(const jitc_module *m); /* that the chosen code needs: "avx2,fma" */
 JITC_API size_t jitc_module_weights_bytes(const jitc_module *m);
 JITC_API size_t jitc_module_prepared_bytes(const jitc_module *m); /* what loading made from the weights, beside them */

@@ -41,6 +41,26 @@ expect 1 "weights" "$jitc" check "$work/lenet.so" $models/lenet.safetensors
 
 # other machines, other levels
 for target in aarch64 riscv64 x86-64 x86-64-v3; do expect 0 "" "$jitc" $mlp --target $target -o "$work/$target.o"; done
+
+# several levels in one module: the best that the processor has is chosen at load, or the one that is asked for
+if [ "$(uname -m)" = x86_64 ]; then
+    expect 0 "" "$jitc" $mlp --target cpu:x86-64,x86-64-v2,x86-64-v4 -o "$work/levels.so"
+    expect 0 "levels x86-64-v4" "$jitc" show "$work/levels.so"
+    expect 0 "x86-64 (runs here)" "$jitc" show "$work/levels.so" --level x86-64
+    expect 0 "all agree" "$jitc" check "$work/levels.so" $models/mlp.safetensors --level x86-64
+    expect 0 "all agree" "$jitc" check "$work/levels.so" $models/mlp.safetensors
+    expect 0 "level x86-64" "$jitc" bench "$work/levels.so" --example $models/mlp.safetensors --level x86-64
+    expect 1 "there is no level x86-64-v3; there are: x86-64-v4, x86-64-v2, x86-64" "$jitc" show "$work/levels.so" --level x86-64-v3
+    # weights that are made at load are made by the level's own code
+    expect 0 "" "$jitc" $models/resnet_tiny.pt --example $models/resnet_tiny.safetensors --target cpu:x86-64,x86-64-v2 -o "$work/levels.so"
+    for level in x86-64 x86-64-v2; do expect 0 "all agree" "$jitc" check "$work/levels.so" $models/resnet_tiny.safetensors --level $level; done
+    # a processor that lacks the instructions is told so, and nothing is run
+    if ! grep -q avx512fp16 /proc/cpuinfo; then
+        expect 0 "" "$jitc" $mlp --target x86-64-v4+avx512fp16 -o "$work/v4.so"
+        expect 1 "needs a processor with x86-64-v4,avx512fp16; this one lacks avx512" "$jitc" show "$work/v4.so"
+    fi
+fi
+expect 1 "not levels of one architecture" "$jitc" $mlp --target cpu:x86-64,aarch64 -o "$work/none.so"
 for level in 0 1 2 3; do expect 0 "all agree" "$jitc" check $models/mlp.pt $models/mlp.safetensors -O$level --verify; done
 
 # cheaper functions: other bits, within the tolerances, and the module says so

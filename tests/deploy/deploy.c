@@ -1,5 +1,6 @@
 /* deploy.c: see deploy.h. */
 #include "deploy.h"
+#include "wire.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -64,7 +65,7 @@ static bool refused(const deploy *d) {
     return false;
 }
 
-bool deploy_open(deploy *d, const char *name, const char *const *inputs, const jitc_compile_opts *opts) {
+bool deploy_compile(deploy *d, const char *name, const char *const *inputs, const jitc_compile_opts *opts) {
     jitc_compile_opts o = {.size = sizeof o};
     char file[256];
     *d = (deploy){.c = jitc_context_new()};
@@ -82,6 +83,11 @@ bool deploy_open(deploy *d, const char *name, const char *const *inputs, const j
     snprintf(d->path, sizeof d->path, "%s/m.so", d->dir);
     if (!compile(d, &o, inputs ? NULL : d->cases)) return refused(d);
     if (o.sanitize && !strcmp(name, "mlp")) check_instrumented(d->path, o.sanitize);
+    return true;
+}
+
+bool deploy_open(deploy *d, const char *name, const char *const *inputs, const jitc_compile_opts *opts) {
+    if (!deploy_compile(d, name, inputs, opts)) return false;
     REQUIRE(jitc_load(d->path, NULL, &d->module) == JITC_OK, "%s: %s", name, jitc_error());
     return true;
 }
@@ -118,36 +124,6 @@ rt_value deploy_copy(rt_value v) {
     return out;
 }
 
-static void tensor_bits(rt_text *out, rt_tensor *t) {
-    rt_tensor *whole = rt_tensor_copy_to(t, t->dtype);
-    rt_text_add(out, (const char *)&t->dtype, sizeof t->dtype);
-    rt_text_add(out, (const char *)&t->ndim, sizeof t->ndim);
-    rt_text_add(out, (const char *)t->shape, (size_t)t->ndim * sizeof *t->shape);
-    rt_text_add(out, rt_tensor_data(whole), (size_t)(rt_tensor_numel(t) * rt_dtypes[t->dtype].bytes));
-    rt_tensor_release(whole);
-}
-
-void deploy_bits(rt_text *out, rt_value v) {
-    rt_text_add(out, (const char *)&v.tag, sizeof v.tag);
-    switch (v.tag) {
-    case V_BOOL:
-    case V_INT:
-    case V_FLOAT: rt_text_add(out, (const char *)&v.i, sizeof v.i); break;
-    case V_STR: rt_text_add(out, v.str->s, v.str->n + 1); break;
-    case V_TENSOR: tensor_bits(out, v.tensor); break;
-    case V_LIST:
-    case V_TUPLE:
-        rt_text_add(out, (const char *)&v.list->n, sizeof v.list->n);
-        for (int64_t i = 0; i < v.list->n; i++) deploy_bits(out, v.list->at[i]);
-        break;
-    case V_DICT:
-        rt_text_add(out, (const char *)&v.dict->n, sizeof v.dict->n);
-        for (int64_t i = 0; i < v.dict->n; i++) deploy_bits(out, v.dict->keys[i]), deploy_bits(out, v.dict->values[i]);
-        break;
-    default: break;
-    }
-}
-
 void deploy_run(const deploy *d, jitc_session *s, int i, rt_text *out) {
     const ir_case *k = &d->cases->at[i];
     rt_value args = deploy_copy(k->args);
@@ -156,8 +132,8 @@ void deploy_run(const deploy *d, jitc_session *s, int i, rt_text *out) {
     for (int a = 0; a < n; a++) given[a] = rt_to_public(args.list->at[a]);
     jitc_status status = jitc_run(s, k->method, n, given, &result);
     rt_text_fmt(out, "case %d: %s %s", i, jitc_status_name(status), status == JITC_OK ? "" : jitc_session_error(s));
-    deploy_bits(out, rt_of_public(result));
-    deploy_bits(out, args);
+    wire_put(out, rt_of_public(result));
+    wire_put(out, args);
     REQUIRE(!out->failed && status != JITC_E_MEMORY, "out of memory");
     rt_release(args);
     free(given);

@@ -25,6 +25,8 @@ typedef struct deploy {
 /* Compiles tests/models/NAME.pt: for the given words of --input (ended by NULL), or for its cases if inputs is NULL, with these
  * options beside.  false: the model is refused, and why is printed. */
 bool deploy_open(deploy *d, const char *name, const char *const *inputs, const jitc_compile_opts *opts /* or NULL */);
+/* The same, but for loading it. */
+bool deploy_compile(deploy *d, const char *name, const char *const *inputs, const jitc_compile_opts *opts);
 void deploy_close(deploy *d);
 
 /* threads: as in jitc_session_opts. */
@@ -34,8 +36,6 @@ rt_value deploy_copy(rt_value v);
 /* Runs case i with fresh arguments and appends what came out, bit by bit: the result and the arguments after it, or the failure.
  * Thread-safe for sessions of their own. */
 void deploy_run(const deploy *d, jitc_session *s, int i, rt_text *out);
-/* The value bit by bit, appended. */
-void deploy_bits(rt_text *out, rt_value v);
 
 /* A tensor of small random numbers that depend on `seed` alone; owned. */
 jitc_tensor *deploy_floats(int ndim, const int64_t *shape, unsigned seed);

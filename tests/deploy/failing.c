@@ -4,6 +4,7 @@
  * Linked with --wrap for malloc and its kin, so calls from all of our code come through here and the library itself needs no
  * hook. */
 #include "deploy.h"
+#include "wire.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -80,7 +81,7 @@ static bool run_cases(trial *t, jitc_session *s) {
         if (t->dlpack && status == JITC_OK) status = run_dlpack(t->d->module, s, &t->d->cases->at[i], args);
         else if (status == JITC_OK) {
             fail_at = 0;
-            deploy_bits(&t->got, rt_of_public(result));
+            wire_put(&t->got, rt_of_public(result));
             fail_at = armed;
         }
         rt_release(args);

@@ -335,6 +335,15 @@ Test(kernel, text_files, .timeout = 600) {
     }
 }
 
+#if defined(__x86_64__)
+/* What takes the place of instructions that the plainest level lacks (fma, rounding) gives the same bits. */
+Test(kernel, plainest_level, .timeout = 600) {
+    setenv("JITC_TEST_TARGET", "x86-64", 1); /* each test is a process of its own */
+    test_file(JITC_SOURCE_DIR "/tests/text/kernel/prims_f32.kir");
+    test_file(JITC_SOURCE_DIR "/tests/text/kernel/prims_f64.kir");
+}
+#endif
+
 /* ---- accuracy of math.c: floats of all magnitudes against libm in double */
 
 static double reference(ir_prim p, double x) {
@@ -458,7 +467,11 @@ static const char many[] = "kernel @many(%A: f32[], %B: f16[], %C: u8[], %y: f32
                            "      %h = load %B[%i]\n"
                            "      %w = cast f16 %h to f32\n"
                            "      %l = lgamma f32 %w\n"
-                           "      %t = fma f32 %e, %l, %s\n"
+                           "      %d = cast f32 %e to f64\n"
+                           "      %f = fma f64 %d, %d, %d\n"
+                           "      %o = floor f64 %f\n"
+                           "      %p = cast f64 %o to f32\n"
+                           "      %t = fma f32 %p, %l, %s\n"
                            "      yield %t\n"
                            "    }\n"
                            "    %u = lane_reduce add %r\n"
@@ -490,9 +503,11 @@ Test(kernel, targets, .timeout = 600) {
                                         "x86-64-v4",
                                         "aarch64",
                                         "riscv64",
+                                        "riscv64v",
                                         "aarch64-unknown-linux-gnu",
                                         "aarch64+dotprod",
-                                        "x86-64-v3+movbe-f16c"};
+                                        "x86-64-v3+movbe-f16c",
+                                        "x86-64-v4+avx512vnni"};
     for (size_t i = 0; i < RT_COUNT(specs); i++)
         for (int opt = 0; opt <= 3; opt += 3) {
             ir_context *c = ir_context_new();
@@ -501,7 +516,8 @@ Test(kernel, targets, .timeout = 600) {
             emit_many(c, specs[i], opt, &b);
             cr_expect(a.n == b.n && !memcmp(a.s, b.s, a.n), "%s: two runs differ", specs[i]);
             cr_expect(contains(&a, "lgammaf"), "%s", specs[i]);
-            cr_expect(!contains(&a, "fmaf") && !contains(&a, "expf") && !contains(&a, "__extendhfsf2"),
+            cr_expect(!contains(&a, "fmaf") && !contains(&a, "fma") && !contains(&a, "floor") &&
+                          !contains(&a, "expf") && !contains(&a, "__extendhfsf2"),
                       "%s calls a library", specs[i]);
             rt_text_free(&a);
             rt_text_free(&b);
@@ -510,6 +526,33 @@ Test(kernel, targets, .timeout = 600) {
     ir_context *c = ir_context_new();
     cr_expect(!cg_target_new(c, "z80", 2));
     cr_expect(c->nerrors == 1);
+    ir_context_free(c);
+}
+
+/* Levels of one artefact: the best first, whatever their order in the option. */
+Test(kernel, levels) {
+    static const struct {
+        const char *spec, *order, *needs;
+    } rows[] = {{"cpu:x86-64-v2,x86-64-v4,x86-64-v3", "x86-64-v4 x86-64-v3 x86-64-v2 ", "x86-64-v4"},
+                {"cpu:x86-64,x86-64-v3+avxvnni,x86-64-v3", "x86-64-v3+avxvnni x86-64-v3 x86-64 ", "x86-64-v3,avxvnni"},
+                {"cpu:riscv64,riscv64v", "riscv64v riscv64 ", "v"},
+                {"cpu:aarch64,aarch64+dotprod", "aarch64+dotprod aarch64 ", "neon,dotprod"}};
+    static const char *const bad[] = {"cpu:", "cpu:x86-64,", "cpu:x86-64,aarch64", "cpu:x86-64-v3,x86-64-v3",
+                                      "cpu:x86-64,z80"};
+    ir_context *c = ir_context_new();
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        rt_text order = {0};
+        cg_target *best = cg_target_new(c, rows[i].spec, 2);
+        for (cg_target *t = best; t; t = t->lower) rt_text_fmt(&order, "%s ", t->spec);
+        cr_expect_str_eq(order.s, rows[i].order);
+        cr_expect_str_eq(cg_target_needs(c, best), rows[i].needs);
+        cg_target_free(best);
+        rt_text_free(&order);
+    }
+    for (size_t i = 0; i < RT_COUNT(bad); i++) {
+        int before = c->nerrors;
+        cr_expect(!cg_target_new(c, bad[i], 2) && c->nerrors == before + 1, "%s", bad[i]);
+    }
     ir_context_free(c);
 }
 

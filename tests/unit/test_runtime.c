@@ -658,6 +658,32 @@ Test(runtime, refuses_what_is_no_module) {
     rt_level impossible = {T(OP_ADD), 0}; /* a feature named "add" */
     a.levels = &impossible;
     cr_assert_eq(jitc_load_static(&a, NULL, &m), JITC_E_CPU);
+    cr_assert(strstr(jitc_error(), "lacks add"));
+}
+
+/* The first level that the processor can run, or the one that is named, if it can. */
+Test(runtime, chooses_a_level) {
+    jitc_module *m = NULL;
+    jitc_load_opts opts = {.size = sizeof opts};
+    rt_level three[] = {{.features = T(OP_ADD), .name = T(OP_ADD)}, {.name = T(TOY)}, {.name = T(PRODUCER)}};
+    const rt_code code0 = *jitc_artefact_toy.entries[0].code;
+    rt_code codes[3] = {code0, code0, code0};
+    rt_art_entry entry = jitc_artefact_toy.entries[0];
+    rt_artefact a = jitc_artefact_toy;
+    entry.code = codes;
+    a.levels = three, a.nlevels = 3, a.entries = &entry, a.nentries = 1, a.nhosts = 0;
+    cr_assert_eq(jitc_load_static(&a, NULL, &m), JITC_OK);
+    cr_expect_str_eq(jitc_module_level(m), a.text + three[1].name);
+    jitc_module_release(m);
+    opts.level = a.text + three[2].name;
+    cr_assert_eq(jitc_load_static(&a, &opts, &m), JITC_OK);
+    cr_expect_str_eq(jitc_module_level(m), opts.level);
+    jitc_module_release(m);
+    opts.level = a.text + three[0].name;
+    cr_expect_eq(jitc_load_static(&a, &opts, &m), JITC_E_CPU);
+    opts.level = "another";
+    cr_expect_eq(jitc_load_static(&a, &opts, &m), JITC_E_ARGUMENT);
+    cr_expect(strstr(jitc_error(), "there is no level another"));
 }
 
 static bool build_so(char *dir, char *path, size_t n) {
