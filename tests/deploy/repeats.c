@@ -112,6 +112,14 @@ static void keep(walk *w, unsigned i) {
     if (w->y) jitc_tensor_retain(w->y), k->bits = bits_of(w->y);
 }
 
+/* What the code got, by the contract of rt_run. */
+static void check_run(const walk *w) {
+    const char *in = w->s->in_data[0], *out = w->s->out_data[0];
+    ptrdiff_t bytes = jitc_tensor_numel(w->x) * (ptrdiff_t)sizeof(float);
+    REQUIRE((uintptr_t)in % sizeof(float) == 0 && (uintptr_t)out % sizeof(float) == 0, "not aligned");
+    REQUIRE(in + bytes <= out || out + bytes <= in, "the output overlaps the input");
+}
+
 static void step(walk *w, int number) {
     unsigned from = pick(w, 2) ? SAME : pick(w, ARGUMENTS), to = pick(w, 2) ? NOWHERE : pick(w, TARGETS), way = pick(w, WAYS);
     jitc_tensor *x = argument(w, from);
@@ -124,6 +132,7 @@ static void step(walk *w, int number) {
         rt_text got = bits_of(y);
         REQUIRE(got.n == want.n && !memcmp(got.s, want.s, got.n), "step %d (%u %u %u): not what it gives alone", number, from, to, way);
         rt_text_free(&got);
+        check_run(w);
     }
     w->y = status == JITC_OK && !into ? y : NULL;
     w->repeated += status == JITC_OK && w->s->repeat.entry >= 0;
