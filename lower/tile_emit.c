@@ -7,7 +7,7 @@
  * group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
 #include "lower/emit.h"
 
-enum { GROUP = 16 /* tiles of rows that share a panel while it is in the cache */, ITEM_FLOPS = 1 << 20, WHOLE_K = 768, BLOCK_K = 512 };
+enum { GROUP = 16 /* tiles of rows that share a panel while it is in the cache */, ITEM_FLOPS = 1 << 19, READ_COST = 12, WHOLE_K = 768, BLOCK_K = 512 };
 
 typedef const ir_dim *D;
 
@@ -313,11 +313,17 @@ static k_value *open_batch(emit *e, const tiles *t, k_value *g) {
     return batch;
 }
 
-/* Panels of one grid item: enough work to be worth handing out. */
+/* What a step of k takes in a panel of 16 columns, as so many flops for each of them: of few rows, mostly reading the panel. */
+static int64_t step_cost(D rows) {
+    int64_t most = GROUP * TILE_M, m = hint(rows, most);
+    return 2 * (m < most ? m : most) + READ_COST;
+}
+
+/* Panels of one grid item: enough work to be worth handing out, and about as many in each. */
 static int64_t item_panels(D rows, D npanels, D kall) {
-    int64_t m = hint(rows, GROUP * TILE_M) < GROUP * TILE_M ? hint(rows, GROUP * TILE_M) : GROUP * TILE_M;
-    int64_t per = ITEM_FLOPS / (2 * m * TILE_N * hint(kall, 64)) + 1;
-    return per > hint(npanels, 1 << 20) ? hint(npanels, 1 << 20) : per;
+    int64_t n = hint(npanels, 1 << 20), per = ITEM_FLOPS / (step_cost(rows) * TILE_N * hint(kall, 64)) + 1;
+    int64_t items = per < n ? (n + per - 1) / per : 1;
+    return ir_dim_is_const(npanels, NULL) ? (n + items - 1) / items : per;
 }
 
 static k_value *clip(emit *e, k_value *lo, int64_t n, D size) { return k_2(&e->b, K_MIN, k_add(&e->b, lo, k_i64(&e->b, n)), sched_dim(e, size)); }
@@ -334,7 +340,7 @@ void sched_tiles(emit *e, tiles *t) {
     int64_t per = item_panels(rows, npanels, p.kall);
     D pgroups = ir_dim_ceildiv(e->c, npanels, per);
     e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
-    e->launch->cost = ir_dim_mul(e->c, p.kall, sched_num(e, (hint(rows, 60) < 60 ? hint(rows, 60) : 60) * TILE_N * per / 8 + 1));
+    e->launch->cost = ir_dim_mul(e->c, p.kall, sched_num(e, step_cost(rows) * per));
     p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, (p.blocked ? GROUP : 1) * TILE_M * TILE_N, "acc");
     p.M = sched_dim(e, rows);
     p.N = sched_dim(e, sched_size(e, t->nloop));
