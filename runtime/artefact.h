@@ -15,7 +15,7 @@
 #include "runtime/value.h"
 
 #define RT_ARTEFACT_MAGIC UINT64_C(0x3154524143544a) /* "JTCART1" in memory */
-enum { RT_ABI_VERSION = 3 };
+enum { RT_ABI_VERSION = 4 };
 
 typedef uint32_t rt_text_ref;
 
@@ -169,6 +169,7 @@ typedef struct rt_art_entry {
     int32_t nslots;        /* boxed values that the code keeps in r->slots */
     int32_t nops, ops;
     rt_text_ref workspace; /* its size as a formula, for people */
+    int64_t alive;         /* the most bytes of it that are in use at one time; -1: depends on sizes */
 } rt_art_entry;
 
 typedef struct rt_level {
