@@ -1,6 +1,6 @@
 /* bench.c: `jitc bench`: latency of each case of the examples, what its kernels take, and the sizes of the module. */
 #include "cli/work.h"
-#include "runtime/module.h"
+#include "runtime/session.h"
 
 #include <link.h>
 
@@ -27,17 +27,31 @@ static int measure(cli_runner *r, const cli_call *k, double *times) {
     return n;
 }
 
+/* The memory that a run needs beside its arguments and results: the plan's, and the least that any plan needs (-1: it depends on
+ * sizes); and with what the module holds. */
+typedef struct memory { long long workspace, alive, all; } memory;
+
+static memory memory_of(const jitc_session *s) {
+    memory m = {(long long)s->work_bytes, s->last < 0 ? -1 : (long long)s->m->a->entries[s->last].alive, 0};
+    m.all = m.workspace + (long long)(jitc_module_weights_bytes(s->m) + jitc_module_prepared_bytes(s->m));
+    m.all += (long long)s->scratch.bytes;
+    return m;
+}
+
 static void print_case(const cli_args *a, cli_runner *r, int i, const cli_call *k, int n, const double *t, bool first) {
     double median = t[n / 2] * 1e6, p10 = t[n / 10] * 1e6, p90 = t[n * 9 / 10] * 1e6;
-    long long work = (long long)jitc_session_workspace(r->session);
+    memory m = memory_of(r->session);
     cli_progress(NULL, 0, 0);
-    if (a->json)
-        printf("%s\n  {\"case\": %d, \"method\": \"%s\", \"runs\": %d, \"median_us\": %.3f, \"p10_us\": %.3f, \"p90_us\": %.3f, "
-               "\"workspace_bytes\": %lld",
-               first ? "" : ",", i, k->method, n, median, p10, p90, work);
-    else
-        printf("case %d  %s  median %.2f us  p10 %.2f  p90 %.2f  (%d runs)  workspace %lld bytes\n", i, k->method, median, p10, p90, n,
-               work);
+    if (a->json) {
+        printf("%s\n  {\"case\": %d, \"method\": \"%s\", \"runs\": %d, \"median_us\": %.3f, \"p10_us\": %.3f, \"p90_us\": %.3f",
+               first ? "" : ",", i, k->method, n, median, p10, p90);
+        printf(", \"workspace_bytes\": %lld, \"alive_bytes\": %lld, \"memory_bytes\": %lld", m.workspace, m.alive, m.all);
+        return;
+    }
+    printf("case %d  %s  median %.2f us  p10 %.2f  p90 %.2f  (%d runs)\n", i, k->method, median, p10, p90, n);
+    printf("        memory %lld bytes, of these workspace %lld", m.all, m.workspace);
+    if (m.alive >= 0) printf(", in which up to %lld are in use at one time", m.alive);
+    putchar('\n');
 }
 
 /* ---- sizes */

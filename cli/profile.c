@@ -78,7 +78,7 @@ bool cli_trace_write(const cli_trace *t, const char *path) {
 enum { MOST_RUNS = 200, LEAST_RUNS = 5 };
 static const double most_seconds = 1.0;
 
-typedef struct kernel { /* one operator of the entry */
+typedef struct kernel { /* one operator of the entry; in the table, all that are alike */
     jitc_profile_row first;
     double *times;       /* of each run, all its calls together */
     int64_t calls;       /* of all runs */
@@ -119,6 +119,29 @@ static double undisturbed(double *x, int n) {
     return x[n / 10];
 }
 
+/* Do they stand in the same line for the same operation?  A loop that was unrolled has many such. */
+static bool alike(const jitc_profile_row *a, const jitc_profile_row *b) {
+    return !strcmp(a->name, b->name) && !strcmp(a->result, b->result) && !strcmp(a->file, b->file) && a->line == b->line &&
+           a->flops == b->flops && a->bytes == b->bytes;
+}
+
+/* Each operator is put to the first one like it. */
+static void join_alike(table *t) {
+    int n = 0;
+    for (int i = 0; i < t->at.n; i++) {
+        kernel *k = &t->at.at[i], *to = t->at.at;
+        if (!k->times) continue;
+        while (to < t->at.at + n && !alike(&to->first, &k->first)) to++;
+        if (to == t->at.at + n) {
+            t->at.at[n++] = *k;
+            continue;
+        }
+        to->seconds += k->seconds;
+        to->calls += k->calls;
+    }
+    t->at.n = n;
+}
+
 static void finish(table *t) {
     t->total = t->outside = undisturbed(t->outsides, t->runs);
     for (int i = 0; i < t->at.n; i++) {
@@ -126,6 +149,7 @@ static void finish(table *t) {
         if (k->times) k->seconds = undisturbed(k->times, t->runs);
         t->total += k->seconds;
     }
+    join_alike(t);
     if (t->at.n) qsort(t->at.at, (size_t)t->at.n, sizeof *t->at.at, slowest_first);
 }
 
@@ -150,7 +174,7 @@ static void print_kernel(const cli_profiler *p, const table *t, const kernel *k)
 static void print_table(const cli_profiler *p, const table *t) {
     printf("%12s %7s %7s %8s %7s %7s  %s\n", "us", "share", "calls", "GFLOP/s", "of peak", "GB/s", "kernel");
     for (int i = 0; i < t->at.n; i++)
-        if (t->at.at[i].times) print_kernel(p, t, &t->at.at[i]);
+        print_kernel(p, t, &t->at.at[i]);
     printf("%12.2f %6.1f%% %7s %8s %7s %7s  outside of kernels\n", t->outside * 1e6,
            100 * t->outside / t->total, "-", "-", "-", "-");
     printf("peak: %.1f GFLOP/s in f32; a copy in memory moves %.2f GB/s\n", p->flops * 1e-9, p->bytes * 1e-9);
@@ -159,10 +183,9 @@ static void print_table(const cli_profiler *p, const table *t) {
 static void print_json(const cli_profiler *p, const table *t) {
     printf(", \"peak_gflops\": %.1f, \"copy_gb_per_s\": %.2f", p->flops * 1e-9, p->bytes * 1e-9);
     printf(", \"outside_us\": %.3f, \"kernels\": [", t->outside * 1e6);
-    for (int i = 0, n = 0; i < t->at.n; i++) {
+    for (int i = 0; i < t->at.n; i++) {
         const kernel *k = &t->at.at[i];
-        if (!k->times) continue;
-        printf("%s\n    {\"name\": ", n++ ? "," : "");
+        printf("%s\n    {\"name\": ", i ? "," : "");
         print_string(stdout, k->first.name);
         printf(", \"result\": ");
         print_string(stdout, k->first.result);

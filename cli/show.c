@@ -75,7 +75,9 @@ static void show_entry(const jitc_module *m, int i) {
         const rt_symbol *x = &m->a->symbols[e->symbols + s];
         printf("    size      %s: %lld..%lld\n", text_of(m, x->name), (long long)x->lo, (long long)x->hi);
     }
-    printf("    workspace %s bytes\n", *text_of(m, e->workspace) ? text_of(m, e->workspace) : "0");
+    printf("    workspace %s bytes", *text_of(m, e->workspace) ? text_of(m, e->workspace) : "0");
+    if (e->alive > 0) printf(", in use at one time %lld", (long long)e->alive);
+    putchar('\n');
     if (jitc_entry_code_bytes(m, i)) printf("    code      %zu bytes\n", jitc_entry_code_bytes(m, i));
     show_written(m, e);
     show_guards(m, e);

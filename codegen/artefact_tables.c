@@ -322,6 +322,7 @@ void cg_entry_rows(cg_rows *r, const ir_func *f, const lower_entry *e, const cg_
     guard_rows(r, f, p, &row);
     op_rows(r, code, &row);
     row.workspace = formula_row(r, p->workspace);
+    row.alive = p->alive;
     RT_PUSH(&r->c->arena, &r->entries, row);
 }
 

@@ -9,7 +9,10 @@ typedef LLVMTypeRef T;
 
 #define B (h->cg->b)
 
-enum { PARALLEL_COST = 1 << 15 /* scalar operations worth handing to another thread */ };
+/* In scalar operations, of which vector code does some six in a nanosecond.  Below PARALLEL_COST a launch is over before another
+ * thread has begun; a piece of PIECE_COST lasts longer than it takes to hand out, and little is lost while a thread waits for
+ * the last one.  More than MAX_PIECES even out nothing. */
+enum { PARALLEL_COST = 1 << 14, PIECE_COST = 1 << 13, MAX_PIECES = 256 };
 
 /* ---- kernels */
 
@@ -88,12 +91,13 @@ static void raise_if(host *h, V code) {
     LLVMPositionBuilderAtEnd(B, ok);
 }
 
-/* Iterations that are one piece of work, by cost at run time. */
+/* Iterations that are one piece of work, by cost at run time; all of them where they are not worth dividing. */
 static V grain_of(host *h, const lower_launch *l) {
-    V cost = host_dim(h, ir_dim_max(h->c, l->cost, ir_dim_const(h->c, 1)));
-    V g = LLVMBuildSDiv(B, cg_i64(h->cg, PARALLEL_COST), cost, "");
-    V one = cg_i64(h->cg, 1);
-    return LLVMBuildSelect(B, LLVMBuildICmp(B, LLVMIntSGT, g, one, ""), g, one, "");
+    const ir_dim *one = ir_dim_const(h->c, 1), *cost = ir_dim_max(h->c, l->cost, one);
+    const ir_dim *some = ir_dim_max(h->c, ir_dim_floordiv(h->c, ir_dim_const(h->c, PIECE_COST), cost), one);
+    V grain = host_dim(h, ir_dim_max(h->c, some, ir_dim_ceildiv(h->c, l->grid, MAX_PIECES))), all = host_dim(h, l->grid);
+    V little = LLVMBuildICmp(B, LLVMIntSLT, all, host_dim(h, ir_dim_floordiv(h->c, ir_dim_const(h->c, PARALLEL_COST), cost)), "");
+    return LLVMBuildSelect(B, little, all, grain, "");
 }
 
 static bool small(const lower_launch *l) {

@@ -31,7 +31,7 @@ static double at_channel(const rt_tensor *t, int64_t c) {
     return 0;
 }
 
-/* scale[c] * w[c, ...] with c along `axis`. */
+/* scale[c] * w[c, ...] with c along `axis`; f32. */
 static rt_tensor *scaled(const rt_tensor *w, int axis, const rt_tensor *scale) {
     rt_tensor *r = rt_tensor_copy_to(w, w->dtype);
     if (!r) return NULL;
@@ -39,11 +39,11 @@ static rt_tensor *scaled(const rt_tensor *w, int axis, const rt_tensor *scale) {
     for (int d = axis + 1; d < r->ndim; d++) inner *= r->shape[d];
     for (int d = 0; d < axis; d++) outer *= r->shape[d];
     for (int64_t o = 0; o < outer; o++)
-        for (int64_t c = 0; c < n; c++)
-            for (int64_t i = 0; i < inner; i++) {
-                int64_t at = (o * n + c) * inner + i;
-                rt_store_f64(r->storage->data, r->dtype, at, rt_load_f64(r->storage->data, r->dtype, at) * at_channel(scale, c));
-            }
+        for (int64_t c = 0; c < n; c++) {
+            float *x = (float *)r->storage->data + (o * n + c) * inner;
+            double k = at_channel(scale, c);
+            for (int64_t i = 0; i < inner; i++) x[i] = (float)(x[i] * k);
+        }
     return r;
 }
 
@@ -75,7 +75,7 @@ static bool match(ir_node *n, step *s) {
         const ir_type *t = conv->out[0]->type;
         int64_t channels;
         if (t != n->out[0]->type || t->dtype != DT_F32 || !ir_dim_is_const(t->dims[1], &channels)) continue;
-        if (!is_param(conv->in[1]) || !(is_none(conv->in[2]) || is_param(conv->in[2]))) continue;
+        if (!is_param(conv->in[1]) || conv->in[1]->type->dtype != DT_F32 || !(is_none(conv->in[2]) || is_param(conv->in[2]))) continue;
         if (!per_channel(n->in[1 - k], t->rank, channels) || n->in[1 - k]->type->dtype != DT_F32) continue;
         *s = (step){conv, n, n->in[1 - k], mul, sub ? -1.0 : 1.0};
         return true;

@@ -3,14 +3,18 @@
  * The whole entry is one region: every tensor whose size is an expression over entry symbols gets a place in the
  * workspace, in nested blocks too.  Values are intervals of a preorder numbering of the nodes; a use inside a loop of what was
  * defined outside of it lasts to the loop's end.  Values that control flow makes aliases (results of an `if`, what a loop
- * carries) share one interval.  Intervals that do not overlap share a slot: slot size = max of its members, workspace = sum of
- * the slots, so the plan is sound for all sizes; which slot is taken is decided at hint sizes (best fit).
+ * carries) share one interval.  Where all sizes are constants each interval gets an offset, the largest first, in the tightest
+ * gap between those that are alive at some time with it.  Else intervals that do not overlap share a slot: slot size = max of its
+ * members, workspace = sum of the slots, so the plan is sound for all sizes; which slot is taken is decided at hint sizes
+ * (best fit).
  * Other tensors are boxed: allocated when their size is known. */
 #include "lower/plan.h"
 
-enum { ALIGN = 64, HINT = 8 };
+#include <stdlib.h>
 
-typedef struct interval { int from, to; const ir_dim *bytes; int64_t hint; int slot; ir_value *v; const ir_dim **place; } interval;
+enum { ALIGN = 64, HINT = 8, ROUNDS = 64 };
+
+typedef struct interval { int from, to; const ir_dim *bytes; int64_t hint, offset; int slot, blame; const ir_dim **place; } interval;
 typedef struct pool_slot { const ir_dim *bytes; int64_t hint; int free_at; const ir_dim *offset; } pool_slot;
 
 typedef struct planner {
@@ -215,7 +219,7 @@ static const ir_dim *larger(ir_context *c, const ir_dim *a, const ir_dim *b) {
 
 static void want(planner *x, int from, int to, const ir_dim *bytes, const ir_dim **place) {
     bytes = aligned(x->c, bytes);
-    interval i = {from, to, bytes, hint_of(x->c, bytes), -1, NULL, place};
+    interval i = {from, to, bytes, hint_of(x->c, bytes), 0, -1, 0, place};
     RT_PUSH(&x->c->arena, &x->intervals, i);
 }
 
@@ -362,13 +366,7 @@ static void assign(planner *x, interval *i) {
     i->slot = best;
 }
 
-static void share(planner *x) {
-    for (int i = 1; i < x->intervals.n; i++) /* insertion sort by start: nearly sorted already */
-        for (int k = i; k > 0 && x->intervals.at[k].from < x->intervals.at[k - 1].from; k--) {
-            interval t = x->intervals.at[k];
-            x->intervals.at[k] = x->intervals.at[k - 1];
-            x->intervals.at[k - 1] = t;
-        }
+static void share_slots(planner *x) {
     for (int i = 0; i < x->intervals.n; i++) assign(x, &x->intervals.at[i]);
     /* With gaps, what is copied though nobody looks at it does not reach into one. */
     const ir_dim *at = x->p->gap ? x->least : ir_dim_const(x->c, 0);
@@ -379,10 +377,98 @@ static void share(planner *x) {
             RT_PUSH(&x->c->arena, &x->p->gaps, at);
             at = ir_dim_add(x->c, at, ir_dim_const(x->c, x->p->gap));
         }
-        if (x->slots.at[s].hint > x->p->largest) x->p->largest = x->slots.at[s].hint;
     }
     x->p->workspace = larger(x->c, at, x->least);
     for (int i = 0; i < x->intervals.n; i++) *x->intervals.at[i].place = x->slots.at[x->intervals.at[i].slot].offset;
+}
+
+/* ---- constant sizes */
+
+static bool meet(const interval *a, const interval *b) { return a->from <= b->to && b->from <= a->to; }
+
+/* Of the `n` placed ones, in order of their offsets: the tightest gap for i, else behind those that it meets. */
+static int64_t gap_for(const interval *i, int n, interval *const *placed) {
+    int64_t at = 0, best = -1, room = INT64_MAX;
+    for (int k = 0; k < n; k++) {
+        if (!meet(i, placed[k])) continue;
+        int64_t gap = placed[k]->offset - at, end = placed[k]->offset + placed[k]->hint;
+        if (gap >= i->hint && gap < room) best = at, room = gap;
+        if (end > at) at = end;
+    }
+    return best < 0 ? at : best;
+}
+
+static int sign(int64_t x) { return (x > 0) - (x < 0); }
+
+/* Those first that were in the way before, then the larger ones. */
+static int harder_first(const void *a, const void *b) {
+    const interval *x = *(interval *const *)a, *y = *(interval *const *)b;
+    if (x->blame != y->blame) return sign(y->blame - x->blame);
+    return x->hint != y->hint ? sign(y->hint - x->hint) : x->from != y->from ? sign(x->from - y->from) : sign(x - y);
+}
+
+/* Gives the bytes that are needed. */
+static int64_t place_all(int n, interval **order, interval **placed) {
+    int64_t end = 0;
+    if (n) qsort(order, (size_t)n, sizeof *order, harder_first);
+    for (int i = 0; i < n; i++) {
+        interval *v = order[i];
+        v->offset = gap_for(v, i, placed);
+        if (v->offset + v->hint > end) end = v->offset + v->hint;
+        int k = i;
+        for (; k > 0 && placed[k - 1]->offset > v->offset; k--) placed[k] = placed[k - 1];
+        placed[k] = v;
+    }
+    return end;
+}
+
+/* What ends up on top is placed earlier in the next round. */
+static void share_offsets(planner *x) {
+    int n = x->intervals.n, rounds = n < 512 ? ROUNDS : 1;
+    int64_t least = INT64_MAX;
+    interval **order = RT_ARRAY(&x->c->arena, interval *, n + 1), **placed = RT_ARRAY(&x->c->arena, interval *, n + 1);
+    for (int i = 0; i < n; i++) order[i] = &x->intervals.at[i];
+    for (int r = 0; r < rounds && least > x->p->alive; r++) {
+        int64_t end = place_all(n, order, placed);
+        for (int i = 0; i < n; i++) {
+            interval *v = order[i];
+            v->blame += v->offset + v->hint == end;
+            if (end < least) *v->place = ir_dim_const(x->c, v->offset);
+        }
+        if (end < least) least = end;
+    }
+    x->p->workspace = larger(x->c, ir_dim_const(x->c, n ? least : 0), x->least);
+}
+
+/* At the start of each interval, since only there more comes into use. */
+static int64_t most_alive(const planner *x) {
+    int64_t most = 0;
+    for (int i = 0; i < x->intervals.n; i++) {
+        int64_t sum = 0, t = x->intervals.at[i].from;
+        for (int k = 0; k < x->intervals.n && x->intervals.at[k].from <= t; k++)
+            if (x->intervals.at[k].to >= t) sum += x->intervals.at[k].hint;
+        if (sum > most) most = sum;
+    }
+    return most;
+}
+
+static bool constant_sizes(const planner *x) {
+    for (int i = 0; i < x->intervals.n; i++)
+        if (!ir_dim_is_const(x->intervals.at[i].bytes, NULL)) return false;
+    return true;
+}
+
+static void share(planner *x) {
+    for (int i = 1; i < x->intervals.n; i++) /* insertion sort by start: nearly sorted already */
+        for (int k = i; k > 0 && x->intervals.at[k].from < x->intervals.at[k - 1].from; k--) {
+            interval t = x->intervals.at[k];
+            x->intervals.at[k] = x->intervals.at[k - 1];
+            x->intervals.at[k - 1] = t;
+        }
+    bool constant = constant_sizes(x);
+    x->p->alive = constant ? most_alive(x) : -1;
+    if (constant && !x->p->gap) share_offsets(x);
+    else share_slots(x);
 }
 
 lower_plan *lower_plan_entry(ir_module *m, ir_func *f, int64_t gap) {

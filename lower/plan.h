@@ -29,7 +29,7 @@ typedef struct lower_plan {
     const ir_dim *workspace; /* bytes, over entry symbols; never NULL */
     int64_t gap;             /* bytes behind each slot of the workspace that nobody may touch; 0: none */
     RT_VEC(const ir_dim *) gaps; /* where they begin */
-    int64_t largest;         /* bytes of the largest single buffer at hint sizes, for statistics */
+    int64_t alive;           /* the most bytes of it that are in use at one time, below which no plan gets; -1: depends on sizes */
     RT_VEC(ir_value *) in;   /* input leaves in order; NULL: nobody uses it */
     RT_VEC(ir_value *) out;  /* output leaves in order (result, taken apart), then written-back values */
     RT_VEC(ir_node *) writes;/* S_WRITEBACK nodes, in the order of the extra leaves */

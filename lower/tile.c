@@ -354,25 +354,30 @@ static int64_t counter_at(const counter *k, int64_t n) {
     return at;
 }
 
+/* n elements that lie `step` elements apart. */
+static void gather(char *to, const char *from, int64_t n, int64_t step, int bytes) {
+    for (int64_t i = 0; bytes == 4 && i < n; i++) memcpy(to + 4 * i, from + 4 * i * step, 4);
+    for (int64_t i = 0; bytes != 4 && i < n; i++) memcpy(to + bytes * i, from + bytes * i * step, (size_t)bytes);
+}
+
 /* The panels of all batches: k counts through rvar. */
 static bool pack_param(emit *e, tiles *t) {
     rt_tensor *from = sched_param_data(e, t->b);
     if (!from) return false;
     counter batch = {0}, reduce = {0}, column = {0};
+    int bytes = rt_dtypes[from->dtype].bytes;
     for (int l = 0; l < t->nloop; l++)
         if (sched_tiles_batch(e, t, l)) counter_add(&batch, sched_size(e, l), nest_coef(&e->t, &t->ba, l));
     for (int i = 0; i < t->nr; i++) counter_add(&reduce, var_size(e->f->k, t->rvar[i]), t->ba.coef[t->rvar[i]]);
     counter_add(&column, sched_size(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
-    int64_t width = counter_total(&column), k = counter_total(&reduce), panels = (width + TILE_N - 1) / TILE_N, to = 0;
+    int64_t width = counter_total(&column), k = counter_total(&reduce), panels = (width + TILE_N - 1) / TILE_N;
     rt_tensor *packed = rt_tensor_new(from->dtype, 4, (int64_t[]){counter_total(&batch), panels, k, TILE_N});
+    char *to = packed ? memset(packed->storage->data, 0, packed->storage->bytes) : NULL;
     for (int64_t b = 0; packed && b < packed->shape[0]; b++)
         for (int64_t p = 0; p < panels; p++)
-            for (int64_t r = 0; r < k; r++) {
-                int64_t at = from->offset + counter_at(&batch, b) + counter_at(&reduce, r);
-                for (int64_t j = p * TILE_N; j < (p + 1) * TILE_N; j++) {
-                    double x = j < width ? rt_load_f64(from->storage->data, from->dtype, at + counter_at(&column, j)) : 0;
-                    rt_store_f64(packed->storage->data, packed->dtype, to++, x);
-                }
+            for (int64_t r = 0; r < k; r++, to += TILE_N * bytes) {
+                int64_t j = p * TILE_N, at = from->offset + counter_at(&batch, b) + counter_at(&reduce, r) + counter_at(&column, j);
+                gather(to, (char *)from->storage->data + at * bytes, width - j < TILE_N ? width - j : TILE_N, column.step[0], bytes);
             }
     rt_tensor_release(from);
     if (packed) t->bin = sched_replace_param(e, t->b, packed);

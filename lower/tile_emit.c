@@ -7,7 +7,8 @@
  * sequence, a table of the group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
 #include "lower/emit.h"
 
-enum { GROUP = 16, MAX_GROUP = 64, GROUP_BYTES = 512 << 10 /* of A: half of a second cache */, ITEM_FLOPS = 1 << 20, BLOCK_K = 1024, MAX_LATE = 2 };
+enum { GROUP = 16, MAX_GROUP = 64, GROUP_BYTES = 512 << 10 /* of A: half of a second cache */, BLOCK_K = 1024, MAX_LATE = 2,
+       ITEM_FLOPS = 1 << 19, READ_COST = 12 };
 
 typedef const ir_dim *D;
 
@@ -378,13 +379,21 @@ static int64_t group_tiles(const emit *e, D rows, D kall) {
 
 /* The tiles of a group ask for the whole of the next panel (or block of k) together.  A single row goes at the speed of
  * memory, where the processor's own prefetching does better. */
-static int fetch_rate(int64_t group, D rows) { return group > 3 ? TILE_N / 4 : group > 1 ? TILE_N / 2 : ir_dim_is(rows, 1) ? 0 : TILE_N; }
+static int fetch_rate(int64_t group, D rows) {
+    return group > 3 ? TILE_N / 4 : group > 1 ? TILE_N / 2 : ir_dim_is(rows, 1) ? 0 : TILE_N;
+}
 
-/* Panels of one grid item: enough work to be worth handing out. */
-static int64_t item_panels(const emit *e, D rows, D npanels, D kall, int64_t group) {
-    int64_t most = group * sched_tile_rows(e), m = hint(rows, most) < most ? hint(rows, most) : most;
-    int64_t per = ITEM_FLOPS / (2 * m * TILE_N * hint(kall, 64)) + 1;
-    return per > hint(npanels, 1 << 20) ? hint(npanels, 1 << 20) : per;
+/* What a step of k takes in a panel of 16 columns, as so many flops for each of them: of few rows, mostly reading the panel. */
+static int64_t step_cost(const emit *e, D rows, int64_t group) {
+    int64_t most = group * sched_tile_rows(e), m = hint(rows, most);
+    return 2 * (m < most ? m : most) + READ_COST;
+}
+
+/* Panels of one grid item: enough work to be worth handing out, and about as many in each. */
+static int64_t item_panels(D npanels, D kall, int64_t step) {
+    int64_t n = hint(npanels, 1 << 20), per = ITEM_FLOPS / (step * TILE_N * hint(kall, 64)) + 1;
+    int64_t items = per < n ? (n + per - 1) / per : 1;
+    return ir_dim_is_const(npanels, NULL) ? (n + items - 1) / items : per;
 }
 
 static k_value *clip(emit *e, k_value *lo, int64_t n, D size) { return k_2(&e->b, K_MIN, k_add(&e->b, lo, k_i64(&e->b, n)), sched_dim(e, size)); }
@@ -400,10 +409,10 @@ void sched_tiles(emit *e, tiles *t) {
     p.group = group_tiles(e, rows, p.kall);
     if (t->packed || t->run_time) p.fetch = fetch_rate(p.group, rows);
     D ntiles = ir_dim_ceildiv(e->c, rows, sched_tile_rows(e)), groups = ir_dim_ceildiv(e->c, ntiles, p.group);
-    int64_t per = item_panels(e, rows, npanels, p.kall, p.group);
+    int64_t step = step_cost(e, rows, p.group), per = item_panels(npanels, p.kall, step);
     D pgroups = ir_dim_ceildiv(e->c, npanels, per);
     e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
-    e->launch->cost = ir_dim_mul(e->c, p.kall, sched_num(e, (hint(rows, 60) < 60 ? hint(rows, 60) : 60) * TILE_N * per / 8 + 1));
+    e->launch->cost = ir_dim_mul(e->c, p.kall, sched_num(e, step * per));
     p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, (p.blocked ? p.group : 1) * sched_tile_rows(e) * TILE_N, "acc");
     find_late(e, &p);
     p.M = sched_dim(e, rows);

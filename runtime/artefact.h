@@ -169,6 +169,7 @@ typedef struct rt_art_entry {
     int32_t nslots;        /* boxed values that the code keeps in r->slots */
     int32_t nops, ops;
     rt_text_ref workspace; /* its size as a formula, for people */
+    int64_t alive;         /* the most bytes of it that are in use at one time; -1: depends on sizes */
 } rt_art_entry;
 
 /* Makes what depends on the weights alone and is not stored, in `to` (prepared_bytes, aligned to 64).  Runs once, at load;

@@ -22,17 +22,6 @@ void rt_want_large_pages(void *p, size_t n) {
 #endif
 }
 
-bool rt_mul_size(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
-bool rt_add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
-bool rt_mul_i64(int64_t a, int64_t b, int64_t *out) {
-    int64_t r;
-    return !__builtin_mul_overflow(a, b, &r) && (*out = r, true);
-}
-bool rt_add_i64(int64_t a, int64_t b, int64_t *out) {
-    int64_t r;
-    return !__builtin_add_overflow(a, b, &r) && (*out = r, true);
-}
-
 /* ---- arena */
 
 enum { CHUNK_BYTES = 64 * 1024, ALIGN = 16 };

@@ -31,10 +31,22 @@ void rt_free(void *p); /* takes NULL */
 void rt_want_large_pages(void *p, size_t n);
 
 /* ---- checked size arithmetic: false on overflow, *out untouched */
-bool rt_mul_size(size_t a, size_t b, size_t *out);
-bool rt_add_size(size_t a, size_t b, size_t *out);
-bool rt_mul_i64(int64_t a, int64_t b, int64_t *out);
-bool rt_add_i64(int64_t a, int64_t b, int64_t *out);
+static inline bool rt_mul_size(size_t a, size_t b, size_t *out) {
+    size_t r;
+    return !__builtin_mul_overflow(a, b, &r) && (*out = r, true);
+}
+static inline bool rt_add_size(size_t a, size_t b, size_t *out) {
+    size_t r;
+    return !__builtin_add_overflow(a, b, &r) && (*out = r, true);
+}
+static inline bool rt_mul_i64(int64_t a, int64_t b, int64_t *out) {
+    int64_t r;
+    return !__builtin_mul_overflow(a, b, &r) && (*out = r, true);
+}
+static inline bool rt_add_i64(int64_t a, int64_t b, int64_t *out) {
+    int64_t r;
+    return !__builtin_add_overflow(a, b, &r) && (*out = r, true);
+}
 
 /* ---- arena: bump allocation, freed at once.  Memory is zeroed, aligned to 16. */
 typedef struct rt_arena {

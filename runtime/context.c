@@ -48,7 +48,7 @@ static void clear_error(jitc_session *s) {
     s->error.n = 0;
     s->error.failed = false;
     if (s->error.s) s->error.s[0] = 0;
-    rt_env_clear(&s->env);
+    if (s->env.cls) rt_env_clear(&s->env);
     s->place = -1;
     s->out_of_memory = false;
 }
@@ -95,10 +95,14 @@ static bool session_arrays(jitc_session *s) {
         !array(&s->out_data, (size_t)m->max_out, sizeof *s->out_data) ||
         !array(&s->target, (size_t)m->max_out, sizeof *s->target) ||
         !array(&s->slots, (size_t)m->max_slots, sizeof *s->slots) ||
-        !array(&s->wraps, (size_t)m->max_args, sizeof *s->wraps) ||
+        !array(&s->wraps, (size_t)(m->max_args + m->max_out), sizeof *s->wraps) ||
         !array(&s->symbols, 2 * (size_t)m->max_symbols, sizeof *s->symbols) ||
         !array(&s->state, (size_t)m->a->nstates, sizeof *s->state) ||
-        !array(&s->state_data, (size_t)m->a->nstates, sizeof *s->state_data))
+        !array(&s->state_data, (size_t)m->a->nstates, sizeof *s->state_data) ||
+        !array(&s->repeat.in, (size_t)m->max_in, sizeof *s->repeat.in) ||
+        !array(&s->repeat.out, (size_t)m->max_out, sizeof *s->repeat.out) ||
+        !array(&s->repeat.own, (size_t)m->max_out, sizeof *s->repeat.own) ||
+        !array(&s->repeat.sizes, (size_t)m->max_sizes, sizeof *s->repeat.sizes))
         return false;
     for (int64_t i = 0; i < m->a->nentries; i++) {
         rt_frame *f = &s->frames[i];
@@ -139,7 +143,7 @@ jitc_status jitc_session_new(jitc_module *m, const jitc_session_opts *opts, jitc
     jitc_session *s = rt_calloc(1, sizeof *s);
     if (!s) return rt_fail(JITC_E_MEMORY, "out of memory");
     s->m = m;
-    s->last = -1;
+    s->last = s->repeat.entry = -1;
     s->profiling = o.profile != 0;
     jitc_module_retain(m);
     if (!session_arrays(s) || !session_pool(s, &o) || jitc_session_reset(s) != JITC_OK) {
@@ -164,7 +168,7 @@ void jitc_session_free(jitc_session *s) {
     if (!s) return;
     rt_release(s->result);
     for (int64_t i = 0; s->state && i < s->m->a->nstates; i++) rt_release(s->state[i]);
-    for (int i = 0; s->wraps && i < s->m->max_args; i++) rt_tensor_release(s->wraps[i]);
+    for (int i = 0; s->wraps && i < s->m->max_args + s->m->max_out; i++) rt_tensor_release(s->wraps[i]);
     for (int64_t i = 0; s->frames && i < s->m->a->nentries; i++) frame_free(&s->frames[i], &s->m->entries[i]);
     void *blocks[] = {s->frames,        s->args,
                       s->leaves,        s->in,
@@ -173,7 +177,9 @@ void jitc_session_free(jitc_session *s) {
                       s->slots,         s->wraps,
                       s->symbols,       s->state,
                       s->state_data,    s->workspace.block,
-                      s->scratch.block, s->profile.rows};
+                      s->scratch.block, s->profile.rows,
+                      s->repeat.in,     s->repeat.out,
+                      s->repeat.own,    s->repeat.sizes};
     for (size_t i = 0; i < RT_COUNT(blocks); i++) rt_free(blocks[i]);
     rt_blocks_free(s);
     rt_pool_free(s->pool);
@@ -493,28 +499,28 @@ static jitc_status run_code(jitc_session *s, int entry) {
     if (status == JITC_OK) status = prepare_memory(s, code);
     if (status != JITC_OK) return status;
     for (int i = 0; i < e->nslots; i++) s->slots[i] = V_NULL;
-    rt_run r = {.services = &rt_service_table,
-                .env = &s->env,
-                .symbols = s->symbols,
-                .in = s->in,
-                .in_data = s->in_data,
-                .out = s->out,
-                .out_data = s->out_data,
-                .weights = m->weights,
-                .state = s->state,
-                .state_data = s->state_data,
-                .workspace = s->workspace.at,
-                .workspace_bytes = s->work_bytes,
-                .scratch = s->scratch.at,
-                .scratch_stride = s->scratch_stride,
-                .workers = rt_pool_workers(s->pool),
-                .slots = s->slots,
-                .profile = s->profiling ? &s->profile : NULL,
-                .artefact = m->a,
-                .owner = s,
-                .prepared = m->prepared};
+    s->run = (rt_run){.services = &rt_service_table,
+                      .env = &s->env,
+                      .symbols = s->symbols,
+                      .in = s->in,
+                      .in_data = s->in_data,
+                      .out = s->out,
+                      .out_data = s->out_data,
+                      .weights = m->weights,
+                      .state = s->state,
+                      .state_data = s->state_data,
+                      .workspace = s->workspace.at,
+                      .workspace_bytes = s->work_bytes,
+                      .scratch = s->scratch.at,
+                      .scratch_stride = s->scratch_stride,
+                      .workers = rt_pool_workers(s->pool),
+                      .slots = s->slots,
+                      .profile = s->profiling ? &s->profile : NULL,
+                      .artefact = m->a,
+                      .owner = s,
+                      .prepared = m->prepared};
     rt_profile_begin(s, e);
-    int32_t code_failed = code->run(&r);
+    int32_t code_failed = code->run(&s->run);
     rt_profile_end(s);
     return code_failed ? raised(s) : finish_run(s, entry);
 }
@@ -526,11 +532,25 @@ static jitc_status run_entry(jitc_session *s, int entry, int nargs) {
     s->last = -1;
     jitc_status status =
         held && prepare_inputs(s, entry) && prepare_state(s) ? run_code(s, entry) : no_memory(s);
+    if (status == JITC_OK) rt_repeat_note(s, entry, nargs);
     release_run(s, s->m->a->entries[entry].nslots);
     return status;
 }
 
+/* The call repeats the last run: all is set, and the result is the same one. */
+static jitc_status run_again(jitc_session *s) {
+    s->running = true;
+    int32_t code_failed = s->repeat.run(&s->run);
+    s->running = false;
+    if (s->live) rt_blocks_reset(s);
+    if (!code_failed) return JITC_OK;
+    drop_result(s);
+    s->last = s->repeat.entry = -1;
+    return raised(s);
+}
+
 static jitc_status begin(jitc_session *s, const char *method, int nargs, int *entry) {
+    s->repeat.entry = -1; /* its symbols go now */
     s->error.n = 0;
     s->profile.n = 0; /* its sizes go now */
     return rt_select_entry(s->m, method, nargs, s->args, s->leaves, s->symbols, entry, &s->error);
@@ -567,10 +587,14 @@ jitc_status jitc_run(jitc_session *s, const char *method, int nargs, const jitc_
         s->args[i] = rt_of_public(args[i]);
     }
     clear_targets(s);
-    if ((status = begin(s, method, nargs, &entry)) != JITC_OK) return status;
-    s->running = true;
-    status = run_entry(s, entry, nargs);
-    s->running = false;
+    if (rt_repeats(s, method, nargs)) {
+        status = run_again(s);
+    } else {
+        if ((status = begin(s, method, nargs, &entry)) != JITC_OK) return status;
+        s->running = true;
+        status = run_entry(s, entry, nargs);
+        s->running = false;
+    }
     *result = status == JITC_OK ? rt_to_public(s->result) : jitc_none();
     return status;
 }
@@ -621,6 +645,7 @@ static bool unshare_targets(jitc_session *s, int nout) {
 /* in: s->args.  out: s->target. */
 static jitc_status run_tensors(jitc_session *s, const char *method, int nin, int nout) {
     int entry = -1;
+    if (nout == s->repeat.nout && rt_repeats(s, method, nin)) return run_again(s);
     jitc_status status = begin(s, method, nin, &entry);
     if (status != JITC_OK) return status;
     const rt_entry_info *info = &s->m->entries[entry];
@@ -658,18 +683,20 @@ jitc_status jitc_run_tensors(jitc_session *s, const char *method, int nin, jitc_
 
 /* ---- DLPack */
 
-/* A tensor over DLPack memory that belongs to the session: used again while nobody else holds it. */
-static jitc_status wrap_input(jitc_session *s, const char *method, int i, const DLTensor *d) {
+/* Makes *wrap a tensor over d's memory, the same one as in the last call where that had as many dims and nobody else holds it
+ * now.  NULL, or why this cannot be; `failed`: memory ran out. */
+static const char *wrap(rt_tensor **wrap, const DLTensor *d, bool *failed) {
     rt_dtype dtype;
     size_t bytes;
     const char *why = d ? rt_dlpack_check(d, &dtype, &bytes) : "it is NULL";
-    if (why) return bad_argument(s, method, i, why);
-    rt_tensor *t = s->wraps[i];
+    if (why) return why;
+    rt_tensor *t = *wrap;
     void *data = d->data ? (char *)d->data + d->byte_offset : NULL;
-    if (!t || t->ndim != d->ndim) {
+    if (!t || t->ndim != d->ndim || !only_ours(t)) {
         rt_tensor_release(t);
-        s->wraps[i] = t = rt_tensor_wrap(dtype, d->ndim, d->shape, d->strides, data, bytes, NULL, NULL);
-        return t ? JITC_OK : no_memory(s);
+        *wrap = rt_tensor_wrap(dtype, d->ndim, d->shape, d->strides, data, bytes, NULL, NULL);
+        *failed = !*wrap;
+        return NULL;
     }
     int64_t stride = 1;
     t->dtype = dtype;
@@ -680,7 +707,25 @@ static jitc_status wrap_input(jitc_session *s, const char *method, int i, const 
         t->strides[k] = d->strides ? d->strides[k] : stride;
         if (d->shape[k] > 1) stride *= d->shape[k];
     }
-    return JITC_OK;
+    return NULL;
+}
+
+static jitc_status wrap_input(jitc_session *s, const char *method, int i, const DLTensor *d) {
+    bool no_room = false;
+    const char *why = wrap(&s->wraps[i], d, &no_room);
+    if (why) return bad_argument(s, method, i, why);
+    s->args[i] = rt_tensor_value(s->wraps[i]);
+    return no_room ? no_memory(s) : JITC_OK;
+}
+
+static jitc_status wrap_target(jitc_session *s, const char *method, int i, const DLTensor *d) {
+    bool no_room = false;
+    rt_tensor **t = &s->wraps[s->m->max_args + i];
+    const char *why = d->data ? wrap(t, d, &no_room) : NULL;
+    if (why) rt_text_fmt(&s->error, "%s: result %d: %s", method, i, why);
+    if (why) return JITC_E_ARGUMENT;
+    s->target[i] = d->data ? *t : NULL;
+    return no_room ? no_memory(s) : JITC_OK;
 }
 
 /* The caller's memory is borrowed for the call only: where a value that outlives the run (state, a result)
@@ -700,27 +745,10 @@ static bool unshare_input(jitc_session *s, int i) {
     return copy != NULL;
 }
 
-static jitc_status wrap_target(jitc_session *s, const char *method, int i, const DLTensor *d) {
-    rt_dtype dtype;
-    size_t bytes;
-    if (!d->data) return JITC_OK;
-    const char *why = rt_dlpack_check(d, &dtype, &bytes);
-    if (why) {
-        rt_text_fmt(&s->error, "%s: result %d: %s", method, i, why);
-        return JITC_E_ARGUMENT;
-    }
-    char *data = (char *)d->data + d->byte_offset;
-    s->target[i] = rt_tensor_wrap(dtype, d->ndim, d->shape, d->strides, data, bytes, NULL, NULL);
-    return s->target[i] ? JITC_OK : no_memory(s);
-}
-
 static jitc_status wrap_all(jitc_session *s, const char *method, int nin, const DLTensor *const *in, int nout,
                             const DLTensor *out) {
     jitc_status status = JITC_OK;
-    for (int i = 0; status == JITC_OK && i < nin; i++) {
-        status = wrap_input(s, method, i, in[i]);
-        s->args[i] = rt_tensor_value(s->wraps[i]);
-    }
+    for (int i = 0; status == JITC_OK && i < nin; i++) status = wrap_input(s, method, i, in[i]);
     for (int i = 0; status == JITC_OK && i < nout; i++) status = wrap_target(s, method, i, &out[i]);
     return status;
 }
@@ -740,7 +768,6 @@ jitc_status jitc_run_dlpack(jitc_session *s, const char *method, int nin, const 
         rt_tensor *t = out[i].data ? NULL : result_leaf(s->result, &leaf);
         if (t) jitc_tensor_describe(t, &out[i]);
     }
-    for (int i = 0; i < nout; i++) rt_tensor_release(s->target[i]);
     clear_targets(s);
     return status;
 }

@@ -66,6 +66,29 @@ static bool all_tensors(const rt_artefact *a, const rt_leaves *l, int n) {
     return true;
 }
 
+/* Tensors whose sizes are known before the run. */
+static bool all_known(const rt_artefact *a, const rt_leaves *l) {
+    for (int i = 0; i < l->n; i++) {
+        const rt_desc *d = &a->descs[l->desc[i]];
+        for (int k = 0; k < d->n; k++) {
+            const rt_dim *dim = &a->dims[d->first + k];
+            if (dim->value < 0 && dim->symbol < 0 && dim->expr < 0) return false;
+        }
+    }
+    return true;
+}
+
+static bool is_plain(const rt_artefact *a, const rt_art_entry *e, const rt_entry_info *info) {
+    return info->in.n == e->nargs && all_tensors(a, &info->in, info->in.n) && all_tensors(a, &info->out, info->out.n) &&
+           all_known(a, &info->out) && !e->nextra && !e->nwrites && !e->nslots && !a->nstates;
+}
+
+static int count_sizes(const rt_artefact *a, const rt_leaves *l) {
+    int n = 0;
+    for (int i = 0; i < l->n; i++) n += a->descs[l->desc[i]].kind == RT_D_TENSOR ? 2 * a->descs[l->desc[i]].n : 0;
+    return n;
+}
+
 static int count_boxes(const rt_artefact *a, int32_t desc) {
     const rt_desc *d = &a->descs[desc];
     int n = 1;
@@ -97,12 +120,14 @@ static bool list_entry(jitc_module *m, const rt_art_entry *e, rt_entry_info *inf
     bool no_result = m->a->descs[e->result].kind == RT_D_NONE;
     info->all_tensors = all_tensors(m->a, &info->in, info->in.n) &&
                         (no_result || all_tensors(m->a, &info->out, info->nresult));
+    info->plain = is_plain(m->a, e, info);
     info->nboxes = count_boxes(m->a, e->result);
     widen(&m->max_args, e->nargs);
     widen(&m->max_in, info->in.n);
     widen(&m->max_out, info->out.n);
     widen(&m->max_symbols, e->nsymbols);
     widen(&m->max_slots, e->nslots);
+    widen(&m->max_sizes, count_sizes(m->a, &info->in) + count_sizes(m->a, &info->out));
     return entry_defaults(m, e, info);
 }
 

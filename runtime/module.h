@@ -18,6 +18,7 @@ typedef struct rt_entry_info {
     rt_leaves in, out;  /* out: those of the result, then the extra ones */
     int nresult;        /* leaves of out that belong to the result */
     bool all_tensors;   /* every leaf, in and out, is a tensor */
+    bool plain;         /* every argument and result leaf is a tensor, made before the code runs; nothing is kept or written back */
     int nboxes;         /* tuples that the runtime builds for the result */
     rt_value *defaults; /* of each argument: V_NONE without one */
     int *arg_leaf;      /* first leaf of each argument */
@@ -42,6 +43,7 @@ struct jitc_module {
     rt_host_slot *hosts;                                   /* a->nhosts */
     rt_entry_info *entries;                                /* a->nentries */
     int max_args, max_in, max_out, max_symbols, max_slots; /* over all entries */
+    int max_sizes;                                         /* twice the ranks of all tensor leaves of an entry */
 };
 
 /* jitc_value is rt_value under a public name. */

@@ -20,8 +20,9 @@
 #define GATE_NUMBER UINT64_C(0x10000)
 enum {
     MAX_WORKERS = 1024,
-    SPINS = 2000 /* about 20 to 80 microseconds of pauses: the length of a gap between two kernels, not of an
-                    idle time */
+    SPINS = 2000, /* about 20 to 80 microseconds of pauses: the length of a gap between two kernels, not of an
+                     idle time */
+    WAKE_PIECES = 8 /* last about as long as it takes to wake a thread: some ten microseconds */
 };
 
 typedef struct rt_job {
@@ -36,6 +37,7 @@ struct rt_pool {
     _Alignas(64) _Atomic int64_t failed; /* lowest piece that failed, or INT64_MAX */
     int32_t code;                        /* its code; guarded by `lock` */
     rt_job job;                          /* written while the gate is closed and nobody is inside */
+    int64_t owed;                        /* pieces since the last waking, while threads slept; the caller's */
     _Atomic bool stop;
     _Atomic int busy; /* an int: riscv64 exchanges bytes by a library */
     _Atomic int sleepers;
@@ -147,15 +149,23 @@ static void *thread_main(void *arg) {
     return NULL;
 }
 
+/* Threads that sleep are left alone until the work that they missed took as long as waking them takes: so a small job now and
+ * then stays on the caller's thread, and of many jobs in a row only the first few do. */
+static void wake_sleepers(rt_pool *p) {
+    if (!atomic_load_explicit(&p->sleepers, memory_order_seq_cst)) return;
+    p->owed += p->job.pieces;
+    if (p->owed < WAKE_PIECES) return;
+    p->owed = 0;
+    pthread_mutex_lock(&p->lock);
+    if (p->job.pieces == 2) pthread_cond_signal(&p->wake);
+    else pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+}
+
 static void run_on_threads(rt_pool *p) {
     uint64_t g = atomic_load_explicit(&p->gate, memory_order_relaxed);
     atomic_store_explicit(&p->gate, (g + GATE_NUMBER) | GATE_OPEN, memory_order_seq_cst);
-    if (atomic_load_explicit(&p->sleepers, memory_order_seq_cst)) {
-        pthread_mutex_lock(&p->lock);
-        if (p->job.pieces == 2) pthread_cond_signal(&p->wake);
-        else pthread_cond_broadcast(&p->wake);
-        pthread_mutex_unlock(&p->lock);
-    }
+    wake_sleepers(p);
     take_pieces(p, 0);
     atomic_fetch_and_explicit(&p->gate, ~GATE_OPEN, memory_order_acq_rel);
     for (int spins = 0; atomic_load_explicit(&p->gate, memory_order_acquire) & GATE_COUNT; spins++)

@@ -46,6 +46,13 @@ for f in bench run; do
 done
 expect 1 "cannot write" "$jitc" run $models/mlp.pt --inputs $models/mlp.safetensors --profile "$work/none/trace.json"
 
+# the plan of memory is near the least that is possible
+for size in 32,32 64,96; do
+    expect 0 "" "$jitc" $models/unet_tiny.pt --input "x=f32[1,1,$size]" -o "$work/unet.so"
+    expect 0 "in use at one time" "$jitc" show "$work/unet.so"
+    above $(awk '/ workspace / { print $NF, $2 * 0.95 }' "$work/out") "use of the workspace at $size"
+done
+
 # what the runtime does has rows as well
 expect 0 "" "$jitc" run $models/sorting.pt --inputs $models/sorting.safetensors --profile "$work/run.json"
 grep -q '"cat":"kernel","name":"sort' "$work/run.json" || fail "sort has no row"

@@ -48,6 +48,25 @@ Test(pool, all_items_once_for_any_number_of_workers) {
     rt_pool_free(NULL);
 }
 
+/* Gives the other thread time to come. */
+static int32_t others(void *arg, int64_t begin, int64_t end, int64_t worker) {
+    (void)begin, (void)end;
+    usleep(5000);
+    if (worker) atomic_store((_Atomic bool *)arg, true);
+    return 0;
+}
+
+Test(pool, sleeping_threads_are_left_alone_until_it_pays) {
+    rt_pool *p = rt_pool_new(2);
+    _Atomic bool came = false;
+    usleep(200000); /* asleep */
+    cr_assert_eq(rt_pool_run(p, 2, 1, others, &came), 0);
+    cr_assert(!came);
+    for (int i = 0; i < 20 && !came; i++) cr_assert_eq(rt_pool_run(p, 8, 1, others, &came), 0);
+    cr_assert(came);
+    rt_pool_free(p);
+}
+
 Test(pool, lowest_failure_wins) {
     rt_pool *p = rt_pool_new(4);
     for (int round = 0; round < 100; round++) {
