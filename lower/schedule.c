@@ -504,10 +504,12 @@ bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
     tiles t;
     stencil s;
     winograd w;
-    bool contract = lower_comp_kind(f.k) == CK_CONTRACT, fast = contract && sched_winograd_plan(&e, &w);
-    bool tiled = contract && !fast && sched_tiles_plan(&e, &t);
-    bool windows = contract && !fast && !tiled && sched_stencil_plan(&e, &s);
-    if (contract && !fast && !tiled && !windows) nest_build(m->c, &f, kernel->out[0], &e.t); /* a plan that fails leaves its marks */
+    comp_kind kind = lower_comp_kind(f.k);
+    bool contract = kind == CK_CONTRACT, fast = contract && sched_winograd_plan(&e, &w);
+    bool windows = contract && !fast ? sched_stencil_plan(&e, &s) : kind == CK_REDUCE && sched_pool_plan(&e, &s);
+    if (!fast && !windows) nest_build(m->c, &f, kernel->out[0], &e.t); /* a plan that fails leaves its marks */
+    bool tiled = contract && !fast && !windows && sched_tiles_plan(&e, &t);
+    if (contract && !fast && !windows && !tiled) nest_build(m->c, &f, kernel->out[0], &e.t);
     rewrite_all(&e);
     sched_begin(&e, ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
     if (fast) sched_winograd(&e, &w);
