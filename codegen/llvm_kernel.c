@@ -447,6 +447,7 @@ static void vector_rest_scalar(gen *g, const k_inst *n, V main, V count, val *cu
     gen_loop_begin(g, &l, main, count, i64_const(g, 1), n->nout, tmp);
     V lane = LLVMBuildSub(g->m->b, l.i, main, "");
     g->w = 1;
+    g->lane = lane;
     for (int k = 0; k < n->nout; k++) cur[k] = uniform(LLVMBuildExtractElement(g->m->b, l.phi[k], lane, ""));
     gen_iteration(g, n, lane_var(g, n, l.i), cur);
     g->w = w;

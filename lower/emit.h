@@ -94,8 +94,8 @@ const ir_dim *sched_tiles_k(emit *e, const tiles *t);     /* elements of k */
 const ir_dim *sched_tiles_panels(emit *e, const tiles *t);/* panels of columns */
 bool sched_tiles_batch(emit *e, const tiles *t, int loop); /* an outer loop over which B moves */
 
-/* stencil.c: small windows with the channels last: depthwise convolution, convolution of few elements, pooling. */
-enum { STENCIL_TAPS = 64, STENCIL_DIMS = 3 };
+/* stencil.c: small windows with the channels last: depthwise convolution and small groups, convolution of few elements, pooling. */
+enum { STENCIL_TAPS = 81, STENCIL_DIMS = 3 };
 typedef struct stencil_bound { /* where a tap may lie outside: from <= variable * step + offset of the tap < to must hold */
     const ir_expr *of;
     int var;
@@ -109,9 +109,11 @@ typedef struct stencil {
     tile_copy copy;
     int channels, columns;    /* loops; columns -1: none */
     int lanes;                /* of the loop over channels, 0: the target's */
+    int group;                /* channels of a group (a vector holds whole ones), each a sum over all of them; 0: none */
     int ntaps, win;           /* win: input number of the weights, packed [taps][channels] */
     int per_row;              /* taps of one row of the window lie next to each other */
     int64_t tap[STENCIL_TAPS];/* offset of each in the image */
+    int place[STENCIL_TAPS];  /* group: the channel that it reads */
     int nbounds;              /* read without a copy: taps outside are left out */
     stencil_bound bound[STENCIL_DIMS];
     int across;               /* the bound along the columns, or -1 */

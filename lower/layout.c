@@ -94,15 +94,22 @@ static const ir_node *convolution(const ir_node *kernel) {
     return NULL;
 }
 
-/* With groups a tile would have to take the channels apart; one channel each is a map over them (stencil.c). */
+/* With groups: channels of their own, few that stand beside each other in a vector (stencil.c), or panels of them (tile.c). */
+static bool groups_suit(const ir_node *conv, int64_t groups) {
+    int64_t in = 0, out = 0;
+    if (groups == 1) return true;
+    if (!ir_dim_is_const(conv->in[0]->type->dims[1], &in) || !ir_dim_is_const(conv->out[0]->type->dims[1], &out)) return false;
+    in /= groups;
+    out /= groups;
+    return in == out ? in == 1 || in == 2 || in % 4 == 0 : in >= 4 && out % 8 == 0;
+}
+
 static bool suits(const ir_node *conv) {
-    const ir_dim *channels = conv->out[0]->type->dims[1], *in = conv->in[0]->type->dims[1];
-    int64_t n;
     for (int i = 0; i < conv->nin; i++) {
         const rt_value *v = ir_const_of(conv->in[i]);
         const char *name = conv->op->schema->params[i].name;
         if (!strcmp(name, "transposed") && v && v->i) return false;
-        if (!strcmp(name, "groups") && v && v->i != 1 && !(ir_dim_is_const(channels, &n) && n == v->i && in == channels)) return false;
+        if (!strcmp(name, "groups") && v && !groups_suit(conv, v->i)) return false;
     }
     return true;
 }

@@ -1,5 +1,6 @@
 /* stencil.c: sums over small windows with the channels last: each channel by a window of its own (depthwise convolution),
- * all channels from few elements (the first layers of a network), and reductions over windows (pooling).
+ * or by those of a small group, all channels from few elements (the first layers of a network), and reductions over windows
+ * (pooling).
  *
  *   out[.., w, c] = combine over taps t of x[.., w * step + t, c] * weight[t, c]   (or x[.., w * step + t], or x alone)
  *
@@ -9,7 +10,7 @@
  * out; tiles at the sides lie at known columns, whose taps outside are left out too; an image in another order is copied. */
 #include "lower/emit.h"
 
-enum { COLUMNS = 12, /* of a tile, at most */ VECTORS = 16 /* registers that tiles are made for */, SIDES = 8, SHARED_TAPS = 32, CHUNK = 96 };
+enum { COLUMNS = 12, /* of a tile, at most */ VECTORS = 16 /* registers that tiles are made for */, SIDES = 8, SHARED_TAPS = 32, CHUNK = 96, GROUP_LANES = 8 };
 
 typedef const ir_dim *D;
 
@@ -124,8 +125,8 @@ static void safe_columns(const stencil *s, int64_t n, int64_t *lo, int64_t *hi) 
 
 /* Columns of a tile: as many as registers allow, in tiles of about one size. */
 static int64_t tile_columns(const stencil *s, int64_t n) {
-    int most = s->lanes ? VECTORS * 6 / s->lanes : VECTORS - 1 - s->per_row, limit = s->shared ? 10 : 8;
-    if (!s->lanes) most = most > limit ? limit : most < 4 ? 4 : most;
+    int most = s->lanes > 8 ? VECTORS * 6 / s->lanes : VECTORS - 1 - s->per_row, limit = s->shared ? 10 : 8;
+    if (s->lanes <= 8) most = most > limit ? limit : most < 4 ? 4 : most;
     int64_t tiles = (n + most - 1) / most;
     return n < 1 ? most : (n + tiles - 1) / tiles;
 }
@@ -144,26 +145,27 @@ static bool place_bounds(const emit *e, stencil *s) {
     return rows_agree(s) && n - (hi - lo) <= SIDES * tile_columns(s, n);
 }
 
-static bool only_channels(const emit *e, const nest_access *a, int channel) {
+/* Does the address move by the variables of `channels`, and by no others of the output? */
+static bool only_channels(const emit *e, const nest_access *a, uint32_t channels) {
     for (int v = 0; v < e->f->k->ndims; v++)
-        if (v != channel && a->coef[v]) return false;
-    return a->coef[channel] != NULL && !a->rest;
+        if (!a->coef[v] != !(channels >> v & 1)) return false;
+    return !a->rest;
 }
 
 /* Loops of the nest for this plan; the columns' bound, and what the others need, keep loops of their own. */
-static bool set_loops(emit *e, stencil *s) {
+static bool set_loops(emit *e, stencil *s, const sched_factor *image, uint32_t channels) {
     const comp *k = e->f->k;
     e->t.pinned = s->weight < 0 ? nest_pins(&e->t, k->elem[0]) : 0;
     for (int i = 0; i < k->nout; i++) e->t.pinned |= nest_pins(&e->t, k->out[i]);
     for (int d = 0; d < s->nbounds; d++)
         if (s->bound[d].var >= 0) e->t.pinned |= 1u << s->bound[d].var;
     for (int r = 0; r < k->nrdims && s->weight < 0; r++) e->t.pinned |= 1u << (k->ndims + r);
-    nest_merge(&e->t, NULL, 0);
+    nest_merge(&e->t, s->group ? image->access : NULL, channels);
     s->channels = e->t.nouter - 1;
     s->columns = -1;
     int64_t step;
     if (s->channels > 0 && constant(nest_coef(&e->t, &s->at, s->channels - 1), &step)) s->columns = s->channels - 1;
-    return s->channels >= 0;
+    return s->channels >= 0 && (!s->group || e->t.loops.at[s->channels].vars == channels);
 }
 
 /* Few elements for all channels: vectors of several registers, for several products with each of them. */
@@ -174,22 +176,40 @@ static bool share(const emit *e, stencil *s, int channel) {
     return true;
 }
 
+/* Groups of as many channels as they read: the index variable that counts them; -1: it is no such thing. */
+static int find_group(const emit *e, stencil *s, const nest_access *image, int channel) {
+    const comp *k = e->f->k;
+    int v = -1, r = 0;
+    int64_t n, size;
+    for (int p = 0; p < k->ndims; p++)
+        if (e->t.order[p] != channel && !ir_dim_is(k->dims[e->t.order[p]], 1)) v = e->t.order[p];
+    while (r < k->nrdims && !ir_dim_is(image->coef[k->ndims + r], 1)) r++;
+    if (v < 0 || r == k->nrdims || !ir_dim_is_const(k->dims[channel], &n) || (n != 2 && n != 4 && n != 8)) return -1;
+    if (!ir_dim_is(image->coef[v], n) || !ir_dim_is_const(k->rdims[r], &size) || size != n) return -1;
+    int64_t coef[NEST_MAX] = {0};
+    coef[r] = 1;
+    for (int i = 0; i < s->ntaps; i++) s->place[i] = (int)tap_offset(k, i, coef);
+    s->group = (int)n;
+    s->lanes = GROUP_LANES;
+    return v;
+}
+
 static bool plain_sum(const emit *e) {
     const comp *k = e->f->k;
     return !k->checks.n && k->nstate == 1 && k->state_dtype[0] == DT_F32 && k->init[0]->op == X_CONST && e->t.nouter;
 }
 
 /* The copy and the loops of a convolution; without a copy if the guard, or its absence, has a form that the loops know. */
-static bool place_image(emit *e, stencil *s, const sched_factor *image, const ir_expr *guard, int c) {
+static bool place_image(emit *e, stencil *s, const sched_factor *image, const ir_expr *guard, int c, uint32_t channels) {
     s->at = *image->access;
-    bool near = s->shared ? !s->at.coef[c] : ir_dim_is(s->at.coef[c], 1);
+    bool near = s->shared || s->group ? !s->at.coef[c] : ir_dim_is(s->at.coef[c], 1);
     bool direct = near && !s->at.rest_uses && (!image->guarded || find_bounds(e, guard, s));
-    if (direct && set_loops(e, s) && place_bounds(e, s)) return true;
+    if (direct && set_loops(e, s, image, channels) && place_bounds(e, s)) return true;
     s->nbounds = 0;
     s->across = -1;
-    if (s->shared || image->load->dtype != DT_F32 || !sched_copy_plan(e, image->load, false, c, &s->copy, &s->at)) return false;
+    if (s->shared || s->group || image->load->dtype != DT_F32 || !sched_copy_plan(e, image->load, false, c, &s->copy, &s->at)) return false;
     *sched_access(e, image->load) = s->at;
-    return ir_dim_is(s->at.coef[c], 1) && set_loops(e, s);
+    return ir_dim_is(s->at.coef[c], 1) && set_loops(e, s, image, channels);
 }
 
 bool sched_stencil_plan(emit *e, stencil *s) {
@@ -205,12 +225,15 @@ bool sched_stencil_plan(emit *e, stencil *s) {
     s->image = image.load->i;
     s->weight = weight.load->i;
     if (weight.guarded || s->image == s->weight || !sched_is_param(e->f->operands.at[s->weight])) return false;
-    if (!ir_dim_is(e->t.ocoef[c], 1) || !only_channels(e, weight.access, c) || sched_used_elsewhere(e, s->weight)) return false;
+    int group = image.access->coef[c] ? -1 : find_group(e, s, image.access, c);
+    uint32_t channels = 1u << c | (group >= 0 ? 1u << group : 0);
+    if (!ir_dim_is(e->t.ocoef[c], 1) || !only_channels(e, weight.access, channels) || sched_used_elsewhere(e, s->weight)) return false;
     nest_access w = *weight.access;
-    s->shared = !image.access->coef[c];
+    s->shared = !image.access->coef[c] && !s->group;
     if (s->shared && !share(e, s, c)) return false;
-    if (!place_image(e, s, &image, factor[0]->args[0], c) || (s->shared && s->columns < 0)) return false;
+    if (!place_image(e, s, &image, factor[0]->args[0], c, channels) || (s->shared && s->columns < 0)) return false;
     if (!tap_offsets(e, &s->at, s, s->tap) || !tap_offsets(e, &w, s, places)) return false;
+    for (int i = 0; i < s->ntaps && s->group; i++) s->tap[i] -= s->place[i];
     if (!pack_weights(e, s, w.coef[c], places)) return false;
     e->unused[s->weight] = true;
     if (s->copy.on) e->unused[s->image] = !sched_used_elsewhere(e, s->image);
@@ -229,7 +252,7 @@ bool sched_pool_plan(emit *e, stencil *s) {
         const nest_access *a = &e->t.accesses.at[i];
         if (a->coef[c] && !ir_dim_is(a->coef[c], 1)) return false;
     }
-    return set_loops(e, s) && place_bounds(e, s);
+    return set_loops(e, s, NULL, 0) && place_bounds(e, s);
 }
 
 /* ---- loops */
@@ -285,9 +308,10 @@ static k_value *weight_at(emit *e, const stencil *s, const window *w, int i) {
     return k_cast(b, k_load(b, w->weights, k_add(b, k_mul(b, width, k_i64(b, i)), w->c)), DT_F32);
 }
 
-static k_value *image_at(emit *e, const window *w, int64_t offset) {
+static k_value *image_at(emit *e, const stencil *s, const window *w, int tap, int64_t offset) {
     k_builder *b = &e->b;
-    return k_cast(b, k_load(b, w->image, k_add(b, w->at, k_i64(b, offset))), DT_F32);
+    k_value *at = k_add(b, w->at, k_i64(b, offset));
+    return k_cast(b, s->group ? k_load_group(b, w->image, at, s->group, s->place[tap]) : k_load(b, w->image, at), DT_F32);
 }
 
 static int64_t column_step(const emit *e, const stencil *s) {
@@ -310,7 +334,7 @@ static void add_row(emit *e, const stencil *s, const window *w, int i, int end, 
             }
         if (next == INT64_MAX) return;
         last = next;
-        x = image_at(e, w, next);
+        x = image_at(e, s, w, i, next);
         for (int t = i; t < end; t++)
             for (int j = 0; j < w->n; j++)
                 if (s->tap[t] + j * step == next && has_tap(s, w, t, j)) sum[j] = k_3(&e->b, K_FMA, x, weight[t], sum[j]);
