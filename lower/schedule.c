@@ -11,7 +11,7 @@
  * every reduction depends on sizes alone, never on threads. */
 #include "lower/emit.h"
 
-enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8 };
+enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 16 };
 
 /* ---- from index variables to loops */
 
@@ -175,15 +175,15 @@ static void open_grid(emit *e, int to, int skip) {
     }
 }
 
-/* Opens the grid loop over chunks of loop l, and a vector loop over one chunk. */
-static void open_chunks(emit *e, int l, int64_t chunk) {
+/* Opens the grid loop over chunks of loop l, and a vector loop of this width over one chunk. */
+static void open_chunks(emit *e, int l, int64_t chunk, int width) {
     k_builder *b = &e->b;
     const ir_dim *size = e->t.loops.at[l].size;
     e->launch->grid = ir_dim_floordiv(e->c, ir_dim_add(e->c, size, ir_dim_const(e->c, chunk - 1)), ir_dim_const(e->c, chunk));
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
     k_value *lo = k_mul(b, g, k_i64(b, chunk));
     k_value *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, chunk)), sched_dim(e, size));
-    e->var[l] = k_var(k_for(b, KL_VECTOR, 0, lo, hi, 1));
+    e->var[l] = k_var(k_for(b, KL_VECTOR, width, lo, hi, 1));
 }
 
 static k_inst *open_loop(emit *e, int l, k_loop kind) {
@@ -206,7 +206,7 @@ static void emit_map(emit *e) {
     int m = e->t.nouter, weight = e->x.n < 4 ? 1 : e->x.n / 4;
     int opened = 0;
     if (m == 1) {
-        open_chunks(e, 0, MAP_CHUNK);
+        open_chunks(e, 0, MAP_CHUNK, 0);
         set_cost(e, ir_dim_const(e->c, MAP_CHUNK), weight);
         opened = 2;
     } else if (m > 1) {
@@ -325,6 +325,14 @@ static bool along_reduction(emit *e) {
     return gathers(e, r) <= gathers(e, o);
 }
 
+/* Lanes of the loop over outputs, 0: the target's: where there is little but sums, several that need not wait for one another. */
+static int chains(emit *e) {
+    int64_t steps, n;
+    const comp *k = e->f->k;
+    bool known = ir_dim_is_const(product(e, e->t.nouter, e->t.loops.n), &steps) && ir_dim_is_const(e->t.loops.at[e->t.nouter - 1].size, &n);
+    return known && steps >= MIN_VECTOR && n % CHAINS == 0 && k->nstate == 1 && e->elem[0]->op == X_LOAD ? CHAINS : 0;
+}
+
 static void emit_reduce(emit *e) {
     int m = e->t.nouter;
     bool vector = along_reduction(e);
@@ -334,12 +342,12 @@ static void emit_reduce(emit *e) {
         if (m) open_grid(e, m, -1), opened = 1;
         set_cost(e, steps, 2);
     } else if (m == 1) {
-        open_chunks(e, 0, REDUCE_CHUNK);
+        open_chunks(e, 0, REDUCE_CHUNK, chains(e));
         set_cost(e, steps, REDUCE_CHUNK);
         opened = 2;
     } else {
         open_grid(e, m - 1, -1);
-        open_loop(e, m - 1, KL_VECTOR);
+        open_loop(e, m - 1, KL_VECTOR)->width = chains(e);
         set_cost(e, ir_dim_mul(e->c, steps, e->t.loops.at[m - 1].size), 1);
         opened = 2;
     }
