@@ -29,6 +29,7 @@ typedef struct gen {
     int w;     /* lanes of the code being written */
     V mask;    /* <w x i1>: active lanes; NULL: all */
     bool sure; /* at least one lane of mask is active */
+    V lane;    /* w == 1 for what is left over of a vector loop: the number of the lane */
     V error, begin, end;
     bool count;  /* writing the count function */
     bool fences; /* non-temporal stores were written */

@@ -341,7 +341,7 @@ static void gen_grid(gen *g, const k_inst *n) {
     gen_loop_end(g, &l, NULL);
 }
 
-enum { UNROLL_LIMIT = 4096, STRAIGHT_GROUPS = 4, TILE_GROUPS = 64 };
+enum { UNROLL_LIMIT = 4096, STRAIGHT_GROUPS = 4, STRAIGHT_SIZE = 400 /* statements */, TILE_GROUPS = 64 };
 
 static void gen_serial(gen *g, const k_inst *n) {
     val *cur = RT_ARRAY(&g->m->c->arena, val, n->nout);
@@ -387,10 +387,26 @@ static bool touches_tile(const k_block *block) {
     return false;
 }
 
+static int statements(const k_block *block) {
+    int size = 0;
+    for (const k_inst *n = block->first; n; n = n->next) {
+        size++;
+        for (int i = 0; i < n->nblocks; i++) size += statements(n->blocks[i]);
+    }
+    return size;
+}
+
+/* Is the body better repeated in the code than looped over? */
+static bool straight(const gen *g, const k_block *body, int64_t trips) {
+    int64_t groups = trips / g->w;
+    if (touches_tile(body)) return groups <= TILE_GROUPS;
+    return groups <= STRAIGHT_GROUPS && (groups < 2 || groups * statements(body) <= STRAIGHT_SIZE);
+}
+
 /* Whole groups: trips 0, w, ... main - w. */
 static void vector_main(gen *g, const k_inst *n, V main, val *cur, V *tmp) {
     int64_t k;
-    if (known(main, &k) && k / g->w <= (touches_tile(n->blocks[0]) ? TILE_GROUPS : STRAIGHT_GROUPS)) {
+    if (known(main, &k) && straight(g, n->blocks[0], k)) {
         for (int64_t t = 0; t < k; t += g->w) gen_iteration(g, n, lane_var(g, n, i64_const(g, t)), cur);
         return;
     }
@@ -431,6 +447,7 @@ static void vector_rest_scalar(gen *g, const k_inst *n, V main, V count, val *cu
     gen_loop_begin(g, &l, main, count, i64_const(g, 1), n->nout, tmp);
     V lane = LLVMBuildSub(g->m->b, l.i, main, "");
     g->w = 1;
+    g->lane = lane;
     for (int k = 0; k < n->nout; k++) cur[k] = uniform(LLVMBuildExtractElement(g->m->b, l.phi[k], lane, ""));
     gen_iteration(g, n, lane_var(g, n, l.i), cur);
     g->w = w;

@@ -174,8 +174,47 @@ static access prepare(gen *g, const k_inst *n, const k_value *mask) {
                     n->align ? n->align : element_align(buf)};
 }
 
+/* What a lane's index becomes in a load by groups. */
+static V group_offsets(gen *g, const k_inst *n) {
+    V at[K_MAX_WIDTH];
+    for (int l = 0; l < g->w; l++) at[l] = cg_i64(g->m, n->place - l % n->group);
+    return LLVMConstVector(at, (unsigned)g->w);
+}
+
+static V lane_offset(gen *g, const k_inst *n) {
+    V place = LLVMBuildURem(g->m->b, g->lane, cg_i64(g->m, n->group), "");
+    return LLVMBuildSub(g->m->b, cg_i64(g->m, n->place), place, "");
+}
+
+/* Adjacent lanes: one vector, whose lanes are then given out. */
+static V load_group(const access *a) {
+    gen *g = a->g;
+    V at[K_MAX_WIDTH], x = load_contiguous(a);
+    for (int l = 0; l < g->w; l++) at[l] = i32_const(g, l - l % a->n->group + a->n->place);
+    return LLVMBuildShuffleVector(g->m->b, x, LLVMGetPoison(a->type), LLVMConstVector(at, (unsigned)g->w), "");
+}
+
+static void gen_group(gen *g, const k_inst *n) {
+    access a = prepare(g, n, NULL);
+    val *out = &g->vals[n->out[0]->id];
+    if (g->w == 1) {
+        V at = LLVMBuildAdd(g->m->b, a.index.v, lane_offset(g, n), "");
+        V x = plain_load(g, cg_memory_type(g->m, a.buf->dtype), gen_address(g, a.buf, at), a.align);
+        *out = uniform(gen_from_memory(g, x, a.buf->dtype));
+        return;
+    }
+    a.otherwise = LLVMConstNull(a.type);
+    bool near = a.index.form == FORM_AFFINE && is_one(a.index.stride) && !a.mask;
+    if (!near) a.index = vector(LLVMBuildAdd(g->m->b, gen_vector(g, a.index), group_offsets(g, n), ""));
+    *out = vector(gen_from_memory(g, near ? load_group(&a) : load_lanes(&a), a.buf->dtype));
+}
+
 void gen_load(gen *g, const k_inst *n) {
     val index = gen_val(g, n->in[0]), *out = &g->vals[n->out[0]->id];
+    if (n->group) {
+        gen_group(g, n);
+        return;
+    }
     if (index.form == FORM_UNIFORM) {
         *out = load_one(g, n);
         return;

@@ -98,22 +98,27 @@ const ir_dim *sched_tiles_k(emit *e, const tiles *t);     /* elements of k */
 const ir_dim *sched_tiles_panels(emit *e, const tiles *t);/* panels of columns */
 bool sched_tiles_batch(emit *e, const tiles *t, int loop); /* an outer loop over which B moves */
 
-/* stencil.c: each channel by a window of its own (depthwise convolution). */
-enum { STENCIL_TAPS = 64, STENCIL_DIMS = 3 };
-typedef struct stencil_bound { /* a dim of the image in which a tap may lie outside: index = variable * step + offset of the tap */
+/* stencil.c: small windows with the channels last: depthwise convolution and small groups, convolution of few elements, pooling. */
+enum { STENCIL_TAPS = 81, STENCIL_DIMS = 3 };
+typedef struct stencil_bound { /* where a tap may lie outside: from <= variable * step + offset of the tap < to must hold */
+    const ir_expr *of;
     int var;
-    int64_t step, offset[STENCIL_TAPS];
-    const ir_dim *size;
+    int64_t step, offset[STENCIL_TAPS], from, to;
 } stencil_bound;
 typedef struct stencil {
-    int image, weight;        /* operands */
+    int image, weight;        /* operands; -1: pooling */
+    bool shared;              /* the image's elements are the same for all channels */
+    bool guarded;             /* pooling: what a tap contributes is the second argument of a select */
     nest_access at;           /* of the image, or its copy */
     tile_copy copy;
     int channels, columns;    /* loops; columns -1: none */
+    int lanes;                /* of the loop over channels, 0: the target's */
+    int group;                /* channels of a group (a vector holds whole ones), each a sum over all of them; 0: none */
     int ntaps, win;           /* win: input number of the weights, packed [taps][channels] */
+    int per_row;              /* taps of one row of the window lie next to each other */
     int64_t tap[STENCIL_TAPS];/* offset of each in the image */
-    int row[STENCIL_TAPS];    /* taps of one row of the window lie next to each other */
-    int nbounds;              /* read without a copy: taps outside count as 0 */
+    int place[STENCIL_TAPS];  /* group: the channel that it reads */
+    int nbounds;              /* read without a copy: taps outside are left out */
     stencil_bound bound[STENCIL_DIMS];
     int across;               /* the bound along the columns, or -1 */
 } stencil;
@@ -131,6 +136,7 @@ typedef struct winograd {
 bool sched_winograd_plan(emit *e, winograd *w);
 void sched_winograd(emit *e, const winograd *w);
 bool sched_stencil_plan(emit *e, stencil *s);
+bool sched_pool_plan(emit *e, stencil *s);
 void sched_stencil(emit *e, const stencil *s);
 
 #endif

@@ -273,6 +273,13 @@ static k_value *zero_of(k_builder *b, rt_dtype dtype) {
 
 k_value *k_load(k_builder *b, k_buffer *buf, k_value *index) { return k_load_if(b, buf, index, NULL, NULL); }
 
+k_value *k_load_group(k_builder *b, k_buffer *buf, k_value *index, int group, int place) {
+    k_value *v = k_load(b, buf, index);
+    v->def->group = group;
+    v->def->place = place;
+    return v;
+}
+
 k_value *k_load_if(k_builder *b, k_buffer *buf, k_value *index, k_value *mask, k_value *otherwise) {
     if (mask && is_int(mask, 1)) mask = NULL;
     if (mask && !otherwise) otherwise = zero_of(b, buf->dtype);

@@ -119,6 +119,7 @@ struct k_inst {
     int64_t step; /* KO_FOR: > 0 */
     int code;     /* KO_RAISE: > 0; KO_ASYNC_WAIT; KO_TRANSPOSE: rows */
     int align;    /* KO_LOAD, KO_STORE: bytes known of the address of lane 0; 0: the element's */
+    int group, place; /* KO_LOAD: see k_load_group; group 0: each lane its own element */
     bool nontemporal;
     k_kernel *callee;
     struct k_contract *contract;
@@ -188,6 +189,9 @@ k_value *k_muladd_const(k_builder *b, k_value *a, int64_t scale, k_value *c); /*
 /* mask and otherwise may be NULL: all lanes; otherwise NULL with a mask: zero.  The element is in the
  * buffer's dtype. */
 k_value *k_load(k_builder *b, k_buffer *buf, k_value *index);
+/* In a vector loop whose width is a multiple of `group`: lane l reads the element at its index - l % group + place, so that
+ * all lanes of a group read one element; the elements at the lanes' own indices must exist too. */
+k_value *k_load_group(k_builder *b, k_buffer *buf, k_value *index, int group, int place);
 k_value *k_load_if(k_builder *b, k_buffer *buf, k_value *index, k_value *mask, k_value *otherwise);
 k_inst *k_store(k_builder *b, k_buffer *buf, k_value *index, k_value *v);
 k_inst *k_store_if(k_builder *b, k_buffer *buf, k_value *index, k_value *v, k_value *mask);

@@ -80,6 +80,7 @@ static void exec_load(interp *in, const k_inst *n) {
     int buf = position(in, n->buffers[0]);
     for (int l = 0; l < in->lanes; l++) {
         int64_t i = get(in, n->in[0], l).i;
+        if (n->group) i += n->place - l % n->group;
         if (!in->active[l]) continue;
         if (n->nin == 3 && !get(in, n->in[1], l).i) set(in, n->out[0], l, get(in, n->in[2], l));
         else if (accessible(in, buf, i, 1)) set(in, n->out[0], l, load_element(in, buf, i));

@@ -91,6 +91,7 @@ static void put_load(printer *p, const k_inst *n) {
         put(p, " else ");
         put_value(p, n->in[2]);
     }
+    if (n->group) rt_text_fmt(p->out, " group %d at %d", n->group, n->place);
     put_access_flags(p, n);
 }
 

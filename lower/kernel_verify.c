@@ -7,6 +7,7 @@ typedef struct verifier {
     bool ok;
     bool *visible;          /* by value id */
     bool vector;            /* inside a vector or lane loop */
+    int width;              /* of that loop, 0: the target's */
     const k_block *combine; /* inside a combine block */
     bool grid;              /* the kernel has a grid loop at top level */
 } verifier;
@@ -78,6 +79,9 @@ static void check_access(verifier *v, const k_inst *n) {
     else want(v, "load", n->out[0], buf->dtype);
     if (n->nin == 3) want(v, "mask", n->in[store ? 2 : 1], DT_BOOL);
     if (n->nin == 3 && !store) want(v, "load", n->in[2], buf->dtype);
+    if (n->group && (store || n->nin == 3 || !v->vector || v->width < 1 || v->width % n->group))
+        bad(v, "load by groups of %d: not in a vector loop whose width is a multiple", n->group);
+    if (n->group && n->place >= n->group) bad(v, "load by groups of %d: no lane %d", n->group, n->place);
     if (store && buf->scope == KS_TABLE) bad(v, "store to the table %%%s", buf->name);
     if (buf->scope == KS_ARG || !n->in[0]->constant) return;
     if (n->in[0]->i < 0 || n->in[0]->i >= buf->size)
@@ -170,6 +174,7 @@ static void check_for(verifier *v, const k_inst *n) {
     }
     bool outer = v->vector;
     v->vector |= vector;
+    if (vector) v->width = n->width;
     check_block(v, body);
     check_yields(v, n, body);
     hide(v, body);

@@ -94,27 +94,34 @@ static const ir_node *convolution(const ir_node *kernel) {
     return NULL;
 }
 
-/* With groups a tile would have to take the channels apart; one channel each is a map over them (stencil.c). */
+/* With groups: channels of their own, few that stand beside each other in a vector (stencil.c), or panels of them (tile.c). */
+static bool groups_suit(const ir_node *conv, int64_t groups) {
+    int64_t in = 0, out = 0;
+    if (groups == 1) return true;
+    if (!ir_dim_is_const(conv->in[0]->type->dims[1], &in) || !ir_dim_is_const(conv->out[0]->type->dims[1], &out)) return false;
+    in /= groups;
+    out /= groups;
+    return in == out ? in == 1 || in == 2 || in % 4 == 0 : in >= 4 && out % 8 == 0;
+}
+
 static bool suits(const ir_node *conv) {
-    const ir_dim *channels = conv->out[0]->type->dims[1], *in = conv->in[0]->type->dims[1];
-    int64_t n;
     for (int i = 0; i < conv->nin; i++) {
         const rt_value *v = ir_const_of(conv->in[i]);
         const char *name = conv->op->schema->params[i].name;
         if (!strcmp(name, "transposed") && v && v->i) return false;
-        if (!strcmp(name, "groups") && v && v->i != 1 && !(ir_dim_is_const(channels, &n) && n == v->i && in == channels)) return false;
+        if (!strcmp(name, "groups") && v && !groups_suit(conv, v->i)) return false;
     }
     return true;
 }
 
-/* The access to the largest operand that has an order; NULL: there is none whose address is affine. */
-static const nest_access *leading(const nest *t) {
+/* The access to the largest operand that has an order; NULL: there is none (affine: whose address is). */
+static const nest_access *leading(const nest *t, bool affine) {
     const nest_access *best = NULL;
     int64_t most = -1, n, d;
     for (int i = 0; i < t->accesses.n; i++) {
         const nest_access *a = &t->accesses.at[i];
         const ir_value *v = t->f->operands.at[a->load->i];
-        if (!v->layout || a->rest_uses) continue;
+        if (!v->layout || (affine && a->rest_uses)) continue;
         n = 1;
         for (int k = 0; k < v->type->rank; k++) n *= ir_dim_is_const(v->type->dims[k], &d) && d < INT32_MAX && n < INT32_MAX ? d : 1;
         if (n <= most) continue;
@@ -132,7 +139,7 @@ static const ir_layout *followed(layouter *x, ir_node *kernel) {
     nest t;
     if (!f || f->k->write || f->k->ndims != rank) return NULL; /* its dims are split */
     nest_build(x->m->c, f, kernel->out[0], &t);
-    const nest_access *a = leading(&t);
+    const nest_access *a = leading(&t, true);
     if (!a) return NULL;
     ir_layout *l = RT_NEW(&x->m->c->arena, ir_layout);
     for (int d = 0; d < rank; d++) {
@@ -152,12 +159,28 @@ static const ir_layout *followed(layouter *x, ir_node *kernel) {
     return same ? NULL : l;
 }
 
+/* Channels last where the largest ordered operand is read along the channels, wherever its other dims come from (resampling,
+ * places taken from channels); NULL: it is not. */
+static const ir_layout *along_channels(layouter *x, ir_node *kernel) {
+    const fused *f = fused_of(x, kernel);
+    nest t;
+    if (!f || f->k->write || !differs(kernel->out[0]->type)) return NULL;
+    nest_build(x->m->c, f, kernel->out[0], &t);
+    const nest_access *a = leading(&t, false);
+    for (int v = 0; a && v < f->k->ndims; v++) {
+        bool channel = f->dim_of[v] == 1 && ir_dim_is(f->step[v], 1) && ir_dim_is(a->coef[v], 1);
+        if (channel && !(a->rest_uses >> v & 1)) return channels_last(x->m->c, kernel->out[0]->type->rank);
+    }
+    return NULL;
+}
+
 static const ir_layout *wanted(layouter *x, ir_node *kernel) {
     const ir_type *t = kernel->out[0]->type;
     const ir_node *conv = convolution(kernel);
     if (t->kind != T_TENSOR || t->rank < 3) return NULL;
     if (conv) return suits(conv) && conv->out[0]->type == t && differs(t) ? channels_last(x->m->c, t->rank) : NULL;
-    return followed(x, kernel);
+    const ir_layout *order = followed(x, kernel);
+    return order ? order : along_channels(x, kernel);
 }
 
 static void choose(layouter *x, ir_node *kernel) {

@@ -11,7 +11,7 @@
  * every reduction depends on sizes alone, never on threads. */
 #include "lower/emit.h"
 
-enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8 };
+enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 16 };
 /* Results of a map that are written around the caches, as large as a last-level cache: nobody would find them there. */
 static const int64_t STREAM_BYTES = 32 << 20;
 
@@ -178,15 +178,15 @@ static void open_grid(emit *e, int to, int skip) {
     }
 }
 
-/* Opens the grid loop over chunks of loop l, and a vector loop over one chunk. */
-static void open_chunks(emit *e, int l, int64_t chunk) {
+/* Opens the grid loop over chunks of loop l, and a vector loop of this width over one chunk. */
+static void open_chunks(emit *e, int l, int64_t chunk, int width) {
     k_builder *b = &e->b;
     const ir_dim *size = e->t.loops.at[l].size;
     e->launch->grid = ir_dim_floordiv(e->c, ir_dim_add(e->c, size, ir_dim_const(e->c, chunk - 1)), ir_dim_const(e->c, chunk));
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
     k_value *lo = k_mul(b, g, k_i64(b, chunk));
     k_value *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, chunk)), sched_dim(e, size));
-    e->var[l] = k_var(k_for(b, KL_VECTOR, 0, lo, hi, 1));
+    e->var[l] = k_var(k_for(b, KL_VECTOR, width, lo, hi, 1));
 }
 
 static k_inst *open_loop(emit *e, int l, k_loop kind) {
@@ -218,7 +218,7 @@ static void emit_map(emit *e) {
     int m = e->t.nouter, weight = e->x.n < 4 ? 1 : e->x.n / 4;
     int opened = 0;
     if (m == 1) {
-        open_chunks(e, 0, MAP_CHUNK);
+        open_chunks(e, 0, MAP_CHUNK, 0);
         set_cost(e, ir_dim_const(e->c, MAP_CHUNK), weight);
         opened = 2;
     } else if (m > 1) {
@@ -338,6 +338,14 @@ static bool along_reduction(emit *e) {
     return gathers(e, r) <= gathers(e, o);
 }
 
+/* Lanes of the loop over outputs, 0: the target's: where there is little but sums, several that need not wait for one another. */
+static int chains(emit *e) {
+    int64_t steps, n;
+    const comp *k = e->f->k;
+    bool known = ir_dim_is_const(product(e, e->t.nouter, e->t.loops.n), &steps) && ir_dim_is_const(e->t.loops.at[e->t.nouter - 1].size, &n);
+    return known && steps >= MIN_VECTOR && n % CHAINS == 0 && k->nstate == 1 && e->elem[0]->op == X_LOAD ? CHAINS : 0;
+}
+
 static void emit_reduce(emit *e) {
     int m = e->t.nouter;
     bool vector = along_reduction(e);
@@ -347,12 +355,12 @@ static void emit_reduce(emit *e) {
         if (m) open_grid(e, m, -1), opened = 1;
         set_cost(e, steps, 2);
     } else if (m == 1) {
-        open_chunks(e, 0, REDUCE_CHUNK);
+        open_chunks(e, 0, REDUCE_CHUNK, chains(e));
         set_cost(e, steps, REDUCE_CHUNK);
         opened = 2;
     } else {
         open_grid(e, m - 1, -1);
-        open_loop(e, m - 1, KL_VECTOR);
+        open_loop(e, m - 1, KL_VECTOR)->width = chains(e);
         set_cost(e, ir_dim_mul(e->c, steps, e->t.loops.at[m - 1].size), 1);
         opened = 2;
     }
@@ -517,10 +525,12 @@ bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
     tiles t;
     stencil s;
     winograd w;
-    bool contract = lower_comp_kind(f.k) == CK_CONTRACT, fast = contract && sched_winograd_plan(&e, &w);
-    bool tiled = contract && !fast && sched_tiles_plan(&e, &t);
-    bool windows = contract && !fast && !tiled && sched_stencil_plan(&e, &s);
-    if (contract && !fast && !tiled && !windows) nest_build(m->c, &f, kernel->out[0], &e.t); /* a plan that fails leaves its marks */
+    comp_kind kind = lower_comp_kind(f.k);
+    bool contract = kind == CK_CONTRACT, fast = contract && sched_winograd_plan(&e, &w);
+    bool windows = contract && !fast ? sched_stencil_plan(&e, &s) : kind == CK_REDUCE && sched_pool_plan(&e, &s);
+    if (!fast && !windows) nest_build(m->c, &f, kernel->out[0], &e.t); /* a plan that fails leaves its marks */
+    bool tiled = contract && !fast && !windows && sched_tiles_plan(&e, &t);
+    if (contract && !fast && !windows && !tiled) nest_build(m->c, &f, kernel->out[0], &e.t);
     rewrite_all(&e);
     sched_begin(&e, ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
     if (fast) sched_winograd(&e, &w);
