@@ -19,6 +19,8 @@ typedef struct emit {
     k_value *var[NEST_MAX];             /* by loop */
     k_value *param[2 * COMP_MAX_STATE];
     const ir_expr **done;
+    k_memo *memo;                       /* what does not change in the loops that are not open yet */
+    unsigned char *checked;             /* by check: it stands further out */
     ir_module *m;
     ir_node *kernel;
     lower_kernel *info;

@@ -132,8 +132,64 @@ static void check_index(emit *e, k_value *index, const ir_dim *size, const char 
     k_end(b, 0, NULL);
 }
 
+static void check(emit *e, k_memo *memo, int i) {
+    check_index(e, sched_value(e, memo, e->checks.at[i].index), e->checks.at[i].size, e->checks.at[i].why);
+}
+
 static void checks(emit *e, k_memo *memo) {
-    for (int i = 0; i < e->checks.n; i++) check_index(e, sched_value(e, memo, e->checks.at[i].index), e->checks.at[i].size, e->checks.at[i].why);
+    for (int i = 0; i < e->checks.n; i++)
+        if (!e->checked[i]) check(e, memo, i);
+}
+
+/* ---- what the loops inside do not change: computed here */
+
+typedef struct hoist {
+    emit *e;
+    uint32_t *moved;     /* by expression id: what changes it, and KNOWN */
+    unsigned char *seen; /* by expression id */
+} hoist;
+
+enum { HOIST_STATE = 1 << 30 }; /* the state of a reduction changes it */
+static const uint32_t HOIST_KNOWN = 1u << 31;
+
+/* By which loops that are not open yet, by bit, or HOIST_STATE. */
+static uint32_t moved_by(hoist *h, const ir_expr *x) {
+    if (h->moved[x->id]) return h->moved[x->id] & ~HOIST_KNOWN;
+    uint32_t u = x->op == X_INDEX ? (uint32_t)!h->e->var[x->i] << x->i : x->op == X_PARAM ? HOIST_STATE : 0;
+    for (int i = 0; i < x->n; i++) u |= moved_by(h, x->args[i]);
+    h->moved[x->id] = u | HOIST_KNOWN;
+    return u;
+}
+
+/* Not what only one arm of a select needs: it may be a load that must not be done. */
+static void hoist_parts(hoist *h, const ir_expr *x) {
+    if (!x || h->seen[x->id] || !x->n) return;
+    h->seen[x->id] = 1;
+    if (!moved_by(h, x)) sched_value(h->e, h->e->memo, x);
+    else
+        for (int i = 0; i < (x->op == K_SELECT ? 1 : x->n); i++) hoist_parts(h, x->args[i]);
+}
+
+static bool runs(const emit *e) {
+    for (int l = 0; l < e->t.loops.n; l++) {
+        int64_t low, high;
+        ir_dim_range(e->c, e->t.loops.at[l].size, &low, &high);
+        if (low < 1) return false; /* with no iteration nothing may be loaded or raised */
+    }
+    return true;
+}
+
+static void hoist_all(emit *e) {
+    int n = e->x.n + 1;
+    hoist h = {e, RT_ARRAY(&e->c->arena, uint32_t, n), RT_ARRAY(&e->c->arena, unsigned char, n)};
+    if (!runs(e)) return;
+    for (int i = 0; i < e->checks.n; i++) {
+        if (e->checked[i] || moved_by(&h, e->checks.at[i].index)) continue;
+        check(e, e->memo, i);
+        e->checked[i] = 1;
+    }
+    for (int i = 0; i < e->f->k->nstate; i++) hoist_parts(&h, e->elem[i]);
+    for (int i = 0; i < e->f->k->nout; i++) hoist_parts(&h, e->out[i]);
 }
 
 /* ---- loops */
@@ -211,11 +267,12 @@ static void emit_map(emit *e) {
         opened = 2;
     } else if (m > 1) {
         open_grid(e, m - 1, -1);
+        hoist_all(e);
         open_loop(e, m - 1, KL_VECTOR);
         set_cost(e, e->t.loops.at[m - 1].size, weight);
         opened = 2;
     }
-    k_memo *memo = k_memo_new(e->b.k);
+    k_memo *memo = k_memo_under(e->memo);
     checks(e, memo);
     sched_store_outs(e, memo);
     close(e, opened);
@@ -226,7 +283,7 @@ static void emit_map(emit *e) {
 /* state = combine(state, elem) for one step, at the current loop variables. */
 static void step(emit *e, k_value **state) {
     const comp *k = e->f->k;
-    k_memo *memo = k_memo_new(e->b.k);
+    k_memo *memo = k_memo_under(e->memo);
     checks(e, memo);
     if (k->contract && e->elem[0]->op == K_MUL && rt_dtypes[k->state_dtype[0]].kind == 'F') {
         k_value *a = sched_value(e, memo, e->elem[0]->args[0]), *b = sched_value(e, memo, e->elem[0]->args[1]);
@@ -274,6 +331,7 @@ static void reduce_loops(emit *e, int l, bool vector, k_value **state) {
         step(e, state);
         return;
     }
+    hoist_all(e);
     if (vector && l == e->t.loops.n - 1) {
         vector_reduce(e, l, state);
         return;
@@ -291,7 +349,7 @@ static void reduce_and_store(emit *e, bool vector) {
     initial(e, state);
     reduce_loops(e, e->t.nouter, vector, state);
     for (int i = 0; i < e->f->k->nstate; i++) e->param[i] = state[i];
-    sched_store_outs(e, k_memo_new(e->b.k));
+    sched_store_outs(e, k_memo_under(e->memo));
 }
 
 /* Loads of the elements whose address moves by other than 0 or 1 per step of loop l: they are gathered. */
@@ -339,6 +397,7 @@ static void emit_reduce(emit *e) {
         opened = 2;
     } else {
         open_grid(e, m - 1, -1);
+        hoist_all(e);
         open_loop(e, m - 1, KL_VECTOR);
         set_cost(e, ir_dim_mul(e->c, steps, e->t.loops.at[m - 1].size), 1);
         opened = 2;
@@ -434,6 +493,8 @@ static void open_kernel(emit *e, const char *name) {
     e->launch->kernel->span = e->launch->span = e->kernel->span;
     e->b = k_build(e->launch->kernel);
     e->launch->grid = e->launch->cost = one(e);
+    e->memo = k_memo_new(e->launch->kernel);
+    e->checked = RT_ARRAY(&e->c->arena, unsigned char, e->checks.n + 1);
     e->in = RT_ARRAY(&e->c->arena, k_buffer *, e->f->operands.n + 1);
     e->scalars = RT_ARRAY(&e->c->arena, k_value *, e->f->operands.n + 1);
 }
