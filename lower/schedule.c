@@ -3,7 +3,8 @@
  *   map       grid over the outer loops, the innermost one as vector; a single loop in chunks of MAP_CHUNK
  *   reduce r  grid over all outputs; the innermost reduce loop as vector with one partial state per lane, merged in a
  *             fixed tree: where loads are contiguous along it
- *   reduce o  grid over the outer loops but the last, which is vector; reduce loops serial inside: elsewhere
+ *   reduce o  grid over the outer loops but the last, which is vector; reduce loops serial inside: elsewhere.  Several sums
+ *             go on at once, so that none waits for its last addition: wide vectors, and the last loop in CHAINS parts
  *   scan      grid over the other loops, the scanned one serial
  *   write     one iteration: copies the base, then writes in index order (so duplicates are decided)
  *
@@ -11,7 +12,7 @@
  * every reduction depends on sizes alone, never on threads. */
 #include "lower/emit.h"
 
-enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8 };
+enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 4, LIGHT = 40 /* expressions */ };
 
 /* ---- from index variables to loops */
 
@@ -231,22 +232,24 @@ static void open_grid(emit *e, int to, int skip) {
     }
 }
 
-/* Opens the grid loop over chunks of loop l, and a vector loop over one chunk. */
-static void open_chunks(emit *e, int l, int64_t chunk) {
+/* Opens the grid loop over chunks of loop l, and a vector loop (width: lanes, 0: the target's) over one chunk. */
+static void open_chunks(emit *e, int l, int64_t chunk, int width) {
     k_builder *b = &e->b;
     const ir_dim *size = e->t.loops.at[l].size;
     e->launch->grid = ir_dim_floordiv(e->c, ir_dim_add(e->c, size, ir_dim_const(e->c, chunk - 1)), ir_dim_const(e->c, chunk));
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
     k_value *lo = k_mul(b, g, k_i64(b, chunk));
     k_value *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, chunk)), sched_dim(e, size));
-    e->var[l] = k_var(k_for(b, KL_VECTOR, 0, lo, hi, 1));
+    e->var[l] = k_var(k_for(b, KL_VECTOR, width, lo, hi, 1));
 }
 
-static k_inst *open_loop(emit *e, int l, k_loop kind) {
-    k_inst *f = k_for(&e->b, kind, 0, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[l].size), 1);
+static k_inst *open_wide(emit *e, int l, k_loop kind, int width) {
+    k_inst *f = k_for(&e->b, kind, width, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[l].size), 1);
     e->var[l] = k_var(f);
     return f;
 }
+
+static k_inst *open_loop(emit *e, int l, k_loop kind) { return open_wide(e, l, kind, 0); }
 
 static void close(emit *e, int n) {
     for (int i = 0; i < n; i++) k_end(&e->b, 0, NULL);
@@ -262,7 +265,7 @@ static void emit_map(emit *e) {
     int m = e->t.nouter, weight = e->x.n < 4 ? 1 : e->x.n / 4;
     int opened = 0;
     if (m == 1) {
-        open_chunks(e, 0, MAP_CHUNK);
+        open_chunks(e, 0, MAP_CHUNK, 0);
         set_cost(e, ir_dim_const(e->c, MAP_CHUNK), weight);
         opened = 2;
     } else if (m > 1) {
@@ -279,6 +282,36 @@ static void emit_map(emit *e) {
 }
 
 /* ---- reduce */
+
+static bool large(const ir_dim *d) {
+    int64_t x;
+    return !ir_dim_is_const(d, &x) || x >= MIN_VECTOR;
+}
+
+static bool constant_init(const emit *e) {
+    for (int i = 0; i < e->f->k->nstate; i++)
+        if (e->init[i]->op != X_CONST) return false;
+    return true;
+}
+
+/* One light sum over outputs that lie side by side (or merged in any tree): more of them can run at once. */
+static bool one_sum(const emit *e) { return e->f->k->nstate == 1 && e->x.n <= LIGHT; }
+
+/* Lanes for the outputs of loop l: the most of 16 to 64 that leave few unused; 0: the target's. */
+static int sum_width(const emit *e, int l) {
+    int64_t size;
+    if (!one_sum(e) || !ir_dim_is_const(e->t.loops.at[l].size, &size)) return 0;
+    for (int w = REDUCE_CHUNK; w > MIN_VECTOR; w /= 2)
+        if (size % w == 0 || size >= 8 * w) return w;
+    return 0;
+}
+
+/* Is l the last loop of a reduction without enough sums beside each other? */
+static bool chains(const emit *e, int l, bool vector, int64_t *size) {
+    int o = e->t.nouter - 1;
+    if (vector || l != e->t.loops.n - 1 || !one_sum(e) || !e->f->k->associative || !constant_init(e)) return false;
+    return ir_dim_is_const(e->t.loops.at[l].size, size) && *size >= 2 * CHAINS && (o < 0 || sum_width(e, o) <= 16);
+}
 
 /* state = combine(state, elem) for one step, at the current loop variables. */
 static void step(emit *e, k_value **state) {
@@ -325,8 +358,31 @@ static void vector_reduce(emit *e, int l, k_value **state) {
     merge(e, state, red->out, state);
 }
 
+/* The last loop over constant `size`, one state, in CHAINS parts: step t goes to part t % CHAINS. */
+static void chained_reduce(emit *e, int l, int64_t size, k_value **state) {
+    k_builder *b = &e->b;
+    k_value *part[CHAINS] = {state[0]};
+    for (int c = 1; c < CHAINS; c++) initial(e, &part[c]);
+    k_inst *f = k_for(b, KL_SERIAL, 0, k_i64(b, 0), k_i64(b, size - size % CHAINS), CHAINS);
+    for (int c = 0; c < CHAINS; c++) part[c] = k_carry(b, f, part[c]);
+    for (int c = 0; c < CHAINS; c++) {
+        e->var[l] = k_add(b, k_var(f), k_i64(b, c));
+        step(e, &part[c]);
+    }
+    k_end(b, CHAINS, part);
+    for (int c = 0; c < CHAINS; c++) part[c] = f->out[c];
+    for (int c = 0; c < size % CHAINS; c++) {
+        e->var[l] = k_i64(b, size - size % CHAINS + c);
+        step(e, &part[c]);
+    }
+    for (int n = CHAINS / 2; n > 0; n /= 2)
+        for (int c = 0; c < n; c++) merge(e, &part[c], &part[c + n], &part[c]);
+    state[0] = part[0];
+}
+
 static void reduce_loops(emit *e, int l, bool vector, k_value **state) {
     int n = e->f->k->nstate;
+    int64_t size;
     if (l == e->t.loops.n) {
         step(e, state);
         return;
@@ -334,6 +390,10 @@ static void reduce_loops(emit *e, int l, bool vector, k_value **state) {
     hoist_all(e);
     if (vector && l == e->t.loops.n - 1) {
         vector_reduce(e, l, state);
+        return;
+    }
+    if (chains(e, l, vector, &size)) {
+        chained_reduce(e, l, size, state);
         return;
     }
     k_inst *f = open_loop(e, l, KL_SERIAL);
@@ -365,17 +425,6 @@ static int gathers(emit *e, int l) {
     return n;
 }
 
-static bool large(const ir_dim *d) {
-    int64_t x;
-    return !ir_dim_is_const(d, &x) || x >= MIN_VECTOR;
-}
-
-static bool constant_init(const emit *e) {
-    for (int i = 0; i < e->f->k->nstate; i++)
-        if (e->init[i]->op != X_CONST) return false;
-    return true;
-}
-
 static bool along_reduction(emit *e) {
     int r = e->t.loops.n - 1, o = e->t.nouter - 1;
     if (r <= o || !e->f->k->associative || !constant_init(e) || !large(e->t.loops.at[r].size)) return false;
@@ -392,13 +441,13 @@ static void emit_reduce(emit *e) {
         if (m) open_grid(e, m, -1), opened = 1;
         set_cost(e, steps, 2);
     } else if (m == 1) {
-        open_chunks(e, 0, REDUCE_CHUNK);
+        open_chunks(e, 0, REDUCE_CHUNK, sum_width(e, 0));
         set_cost(e, steps, REDUCE_CHUNK);
         opened = 2;
     } else {
         open_grid(e, m - 1, -1);
         hoist_all(e);
-        open_loop(e, m - 1, KL_VECTOR);
+        open_wide(e, m - 1, KL_VECTOR, sum_width(e, m - 1));
         set_cost(e, ir_dim_mul(e->c, steps, e->t.loops.at[m - 1].size), 1);
         opened = 2;
     }
