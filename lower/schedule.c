@@ -1,6 +1,7 @@
 /* schedule.c: a group -> loops -> kernel IR, for every comprehension.  The loop forms:
  *
- *   map       grid over the outer loops, the innermost one as vector; a single loop in chunks of MAP_CHUNK
+ *   map       grid over the outer loops, the innermost one as vector; a single loop in chunks of MAP_CHUNK; loops are cut where
+ *             conditions on their index change (cut.c): outer ones by a branch, the innermost one in several loops
  *   reduce r  grid over all outputs; the innermost reduce loop as vector with one partial state per lane, merged in a
  *             fixed tree: where loads are contiguous along it
  *   reduce o  grid over the outer loops but the last, which is vector; reduce loops serial inside: elsewhere.  Several sums
@@ -232,24 +233,26 @@ static void open_grid(emit *e, int to, int skip) {
     }
 }
 
-/* Opens the grid loop over chunks of loop l, and a vector loop (width: lanes, 0: the target's) over one chunk. */
-static void open_chunks(emit *e, int l, int64_t chunk, int width) {
+/* Opens the grid loop over chunks of loop l: [lo, hi). */
+static void open_chunks(emit *e, int l, int64_t chunk, k_value **lo, k_value **hi) {
     k_builder *b = &e->b;
     const ir_dim *size = e->t.loops.at[l].size;
     e->launch->grid = ir_dim_floordiv(e->c, ir_dim_add(e->c, size, ir_dim_const(e->c, chunk - 1)), ir_dim_const(e->c, chunk));
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
-    k_value *lo = k_mul(b, g, k_i64(b, chunk));
-    k_value *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, chunk)), sched_dim(e, size));
-    e->var[l] = k_var(k_for(b, KL_VECTOR, width, lo, hi, 1));
+    *lo = k_mul(b, g, k_i64(b, chunk));
+    *hi = k_2(b, K_MIN, k_add(b, *lo, k_i64(b, chunk)), sched_dim(e, size));
 }
 
-static k_inst *open_wide(emit *e, int l, k_loop kind, int width) {
-    k_inst *f = k_for(&e->b, kind, width, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[l].size), 1);
+/* Opens a vector loop of `width` lanes, 0: the target's. */
+static void open_vector(emit *e, int l, k_value *lo, k_value *hi, int width) {
+    e->var[l] = k_var(k_for(&e->b, KL_VECTOR, width, lo, hi, 1));
+}
+
+static k_inst *open_loop(emit *e, int l, k_loop kind) {
+    k_inst *f = k_for(&e->b, kind, 0, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[l].size), 1);
     e->var[l] = k_var(f);
     return f;
 }
-
-static k_inst *open_loop(emit *e, int l, k_loop kind) { return open_wide(e, l, kind, 0); }
 
 static void close(emit *e, int n) {
     for (int i = 0; i < n; i++) k_end(&e->b, 0, NULL);
@@ -261,24 +264,103 @@ static void set_cost(emit *e, const ir_dim *per_item, int weight) {
 
 /* ---- map */
 
-static void emit_map(emit *e) {
-    int m = e->t.nouter, weight = e->x.n < 4 ? 1 : e->x.n / 4;
-    int opened = 0;
-    if (m == 1) {
-        open_chunks(e, 0, MAP_CHUNK, 0);
-        set_cost(e, ir_dim_const(e->c, MAP_CHUNK), weight);
-        opened = 2;
-    } else if (m > 1) {
-        open_grid(e, m - 1, -1);
-        hoist_all(e);
-        open_loop(e, m - 1, KL_VECTOR);
-        set_cost(e, e->t.loops.at[m - 1].size, weight);
-        opened = 2;
-    }
+static void map_here(emit *e) {
     k_memo *memo = k_memo_under(e->memo);
     checks(e, memo);
     sched_store_outs(e, memo);
-    close(e, opened);
+}
+
+typedef const ir_expr *results[COMP_MAX_OUT];
+
+/* The pieces of the innermost loop that lie in [lo, hi); lo NULL: all of it. */
+static void map_pieces(emit *e, int l, k_value *lo, k_value *hi) {
+    k_builder *b = &e->b;
+    sched_cuts cuts = {.n = 0};
+    results all;
+    memcpy(all, e->out, sizeof all);
+    if (e->cuts >> l & 1) sched_cut_points(e, l, &cuts);
+    for (int i = 0; i <= cuts.n; i++) {
+        const ir_dim *from = i ? cuts.at[i - 1] : sched_num(e, 0), *to = i < cuts.n ? cuts.at[i] : sched_size(e, l);
+        k_value *begin = sched_dim(e, from), *end = sched_dim(e, to);
+        if (cuts.n) sched_cut_piece(e, l, from, to);
+        hoist_all(e);
+        if (lo) begin = i ? k_2(b, K_MAX, begin, lo) : lo, end = i < cuts.n ? k_2(b, K_MIN, end, hi) : hi;
+        open_vector(e, l, begin, end, 0);
+        map_here(e);
+        close(e, 1);
+        e->var[l] = NULL;
+        memcpy(e->out, all, sizeof all);
+    }
+}
+
+static void map_loops(emit *e, int l);
+
+/* An outer loop's piece between points `from` and `to` (-1 and cuts->n: its ends), by branches. */
+static void map_branch(emit *e, int l, const sched_cuts *cuts, int from, int to) {
+    k_builder *b = &e->b;
+    if (to - from == 1) {
+        results all;
+        memcpy(all, e->out, sizeof all);
+        if (cuts->n) sched_cut_piece(e, l, from < 0 ? sched_num(e, 0) : cuts->at[from], to < cuts->n ? cuts->at[to] : sched_size(e, l));
+        map_loops(e, l + 1);
+        memcpy(e->out, all, sizeof all);
+        return;
+    }
+    int mid = (from + to) / 2;
+    unsigned char *checked = e->checked;
+    k_if(b, k_2(b, K_LT, e->var[l], sched_dim(e, cuts->at[mid])));
+    for (int arm = 0; arm < 2; arm++) {
+        e->checked = rt_arena_copy(&e->c->arena, checked, (size_t)e->checks.n + 1);
+        map_branch(e, l, cuts, arm ? mid : from, arm ? to : mid);
+        if (arm) k_end(b, 0, NULL);
+        else k_else(b, 0, NULL);
+    }
+    e->checked = checked;
+}
+
+/* Loops from l on; those before it are open. */
+static void map_loops(emit *e, int l) {
+    sched_cuts cuts = {.n = 0};
+    if (l == e->t.nouter - 1) {
+        map_pieces(e, l, NULL, NULL);
+        return;
+    }
+    if (e->cuts >> l & 1) sched_cut_points(e, l, &cuts);
+    map_branch(e, l, &cuts, -1, cuts.n);
+}
+
+/* The loops that are cut: from the innermost one, as long as the pieces are few enough. */
+static uint32_t loops_to_cut(const emit *e) {
+    uint32_t u = 0;
+    int pieces = 1;
+    sched_cuts cuts;
+    for (int l = e->t.nouter - 1; l >= 0; l--) {
+        sched_cut_points(e, l, &cuts);
+        if (!cuts.n || pieces * (cuts.n + 1) > SCHED_CUTS) continue;
+        pieces *= cuts.n + 1;
+        u |= 1u << l;
+    }
+    return u;
+}
+
+static void emit_map(emit *e) {
+    int m = e->t.nouter, weight = e->x.n < 4 ? 1 : e->x.n / 4;
+    k_value *lo, *hi;
+    e->cuts = loops_to_cut(e);
+    if (m == 0) {
+        map_here(e);
+        return;
+    }
+    if (m == 1) {
+        open_chunks(e, 0, MAP_CHUNK, &lo, &hi);
+        set_cost(e, ir_dim_const(e->c, MAP_CHUNK), weight);
+        map_pieces(e, 0, lo, hi);
+    } else {
+        open_grid(e, m - 1, -1);
+        set_cost(e, e->t.loops.at[m - 1].size, weight);
+        map_loops(e, 0);
+    }
+    close(e, 1);
 }
 
 /* ---- reduce */
@@ -441,13 +523,15 @@ static void emit_reduce(emit *e) {
         if (m) open_grid(e, m, -1), opened = 1;
         set_cost(e, steps, 2);
     } else if (m == 1) {
-        open_chunks(e, 0, REDUCE_CHUNK, sum_width(e, 0));
+        k_value *lo, *hi;
+        open_chunks(e, 0, REDUCE_CHUNK, &lo, &hi);
+        open_vector(e, 0, lo, hi, sum_width(e, 0));
         set_cost(e, steps, REDUCE_CHUNK);
         opened = 2;
     } else {
         open_grid(e, m - 1, -1);
         hoist_all(e);
-        open_wide(e, m - 1, KL_VECTOR, sum_width(e, m - 1));
+        open_vector(e, m - 1, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[m - 1].size), sum_width(e, m - 1));
         set_cost(e, ir_dim_mul(e->c, steps, e->t.loops.at[m - 1].size), 1);
         opened = 2;
     }
