@@ -217,6 +217,26 @@ static void output_order(nest *t, const ir_value *result) {
     for (int v = 0; v < k->nrdims; v++) t->order[n++] = k->ndims + v;
 }
 
+static bool is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
+
+/* What lies in front of a part of a tensor is left to the call: kernels that read different parts in the same way are the
+ * same then.  Params are looked at as a whole. */
+static void find_base(nest *t, ir_exprs *x, int operand) {
+    int64_t base = INT64_MAX;
+    for (int i = 0; i < t->accesses.n; i++) {
+        const nest_access *a = &t->accesses.at[i];
+        if (a->load->i != operand) continue;
+        int64_t k = !a->rest ? 0 : a->rest->op == X_CONST ? a->rest->k : -1;
+        if (k < base) base = k;
+    }
+    if (base <= 0 || base == INT64_MAX || is_param(t->f->operands.at[operand])) return;
+    t->base[operand] = base;
+    for (int i = 0; i < t->accesses.n; i++) {
+        nest_access *a = &t->accesses.at[i];
+        if (a->load->i == operand) a->rest = a->rest->k == base ? NULL : ir_x_int(x, DT_I64, a->rest->k - base);
+    }
+}
+
 void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out) {
     comp *k = f->k;
     *out = (nest){.c = c, .f = f};
@@ -227,5 +247,7 @@ void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out
     out->access_of = RT_ARRAY(&c->arena, int, n);
     if (k->scan >= 0 && k->nrdims) out->pinned |= 1u << k->scan | 1u << k->ndims;
     visit_all(&w, k);
+    out->base = RT_ARRAY(&c->arena, int64_t, f->operands.n + 1);
+    for (int i = 0; i < f->operands.n; i++) find_base(out, &k->x, i);
     nest_merge(out, NULL, 0);
 }

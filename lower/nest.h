@@ -27,6 +27,7 @@ typedef struct nest {
     const fused *f;
     RT_VEC(nest_access) accesses;
     int *access_of, nexprs;        /* by expression id: number of the access + 1 */
+    int64_t *base;                 /* by operand: elements in front of all that is read; the accesses count from there */
     RT_VEC(nest_loop) loops; /* output loops, then reduce loops */
     int nouter;
     const ir_dim *ocoef[NEST_MAX]; /* of the output's address */

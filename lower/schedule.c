@@ -616,9 +616,16 @@ static int input_of(const ir_node *kernel, const ir_value *v) {
 }
 
 k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype, const ir_dim *elements, const char *name) {
-    lower_buffer x = {kind, index, dtype, elements};
+    lower_buffer x = {kind, index, dtype, elements, 0};
     RT_PUSH(&e->c->arena, &e->launch->buffers, x);
     return k_arg(e->b.k, dtype, name);
+}
+
+k_buffer *sched_input(emit *e, int operand) {
+    const ir_value *v = e->f->operands.at[operand];
+    k_buffer *b = sched_buffer(e, LB_IN, input_of(e->kernel, v), v->type->dtype, NULL, "in");
+    e->launch->buffers.at[e->launch->buffers.n - 1].first = e->t.base[operand];
+    return b;
 }
 
 static void open_kernel(emit *e, const char *name) {
@@ -636,9 +643,7 @@ void sched_begin(emit *e, const char *name) {
     const fused *f = e->f;
     open_kernel(e, name);
     for (int i = 0; i < f->operands.n; i++) {
-        ir_value *v = f->operands.at[i];
-        if (v->type->kind == T_TENSOR && !e->unused[i])
-            e->in[i] = sched_buffer(e, LB_IN, input_of(e->kernel, v), v->type->dtype, NULL, "in");
+        if (f->operands.at[i]->type->kind == T_TENSOR && !e->unused[i]) e->in[i] = sched_input(e, i);
     }
     for (int i = 0; i < e->kernel->nout; i++)
         e->outs[i] = sched_buffer(e, LB_OUT, i, e->kernel->out[i]->type->dtype, NULL, "out");
