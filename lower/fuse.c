@@ -241,9 +241,10 @@ static bool is_base(const info *user, const ir_node *n) {
 }
 
 /* How often the group computes what depends on these loop variables: loops run in order, and what an inner one does not
- * change is computed outside of it. */
+ * change is computed outside of it.  Of images the channels (dim 1) may be made the innermost loop (layout.c). */
 static double computed(const comp *loops, uint32_t vars) {
     double n = 1;
+    if (loops->ndims >= 4 && vars & 2) vars |= (1u << loops->ndims) - 1;
     for (int i = 0; i < loops->ndims + loops->nrdims && vars >> i; i++)
         n *= likely(i < loops->ndims ? loops->dims[i] : loops->rdims[i - loops->ndims]);
     return n;
