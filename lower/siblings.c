@@ -51,13 +51,13 @@ static bool part_of(ir_context *c, ir_node *n, part *p) {
     return p->dim >= 0 && p->dim + 1 < rank && rows_of(n->out[0]->type) > 0 && rows_of(n->out[0]->type) <= MOST_ROWS;
 }
 
-/* The product of the whole, in front of `at`; NULL: too large. */
+/* The product of the whole, in front of `at`; NULL: known to be too large. */
 static ir_value *whole_product(ir_module *m, ir_node *at, const part *p) {
     ir_context *c = m->c;
     const ir_dim *dims[RT_MAX_RANK];
     const ir_type *x = p->whole->type, *y = p->product->out[0]->type;
     int64_t rows = rows_of(x), columns;
-    if (!rows || !ir_dim_is_const(y->dims[y->rank - 1], &columns) || rows > MOST_BYTES / 8 / (columns + 1)) return NULL;
+    if (!ir_dim_is_const(y->dims[y->rank - 1], &columns) || rows > MOST_BYTES / 8 / (columns + 1)) return NULL;
     memcpy(dims, x->dims, (size_t)x->rank * sizeof *dims);
     dims[x->rank - 1] = y->dims[y->rank - 1];
     const ir_type *t = ir_type_tensor(c, y->dtype, x->rank, dims);
@@ -104,7 +104,7 @@ static int merge(ir_module *m, const siblings *s) {
     int64_t rows = 0, all = rows_of(s->first->whole->type);
     int n = 0;
     for (const part *p = s->first; p; p = p->next, n++) rows += rows_of(p->view->out[0]->type);
-    if (n < 2 || rows < all - all / 4) return 0;
+    if (n < 2 || !all || rows < all - all / 4) return 0;
     ir_value *whole = whole_product(m, s->first->product, s->first);
     for (const part *p = s->first, *next; whole && p; p = next) {
         next = p->next;
