@@ -66,6 +66,7 @@ void lower_group_work(ir_context *c, const ir_node *group, const ir_dim **flops,
 int lower_fold(ir_module *m);
 int lower_convbn(ir_module *m);
 int lower_siblings(ir_module *m);
+int lower_concat(ir_module *m);
 int lower_cse(ir_module *m);
 int lower_dce(ir_module *m);
 /* A param that holds t (taken), read in front of `at`. */
