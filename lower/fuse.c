@@ -9,6 +9,8 @@
  *     reader up to the root reads at the output index, so that a check is never done where a guard forbids the load.
  *   - a reduction or contraction joins as the anchor of a group of maps that has none yet, has the same dims and reads it
  *     only at the output index: the maps become its epilogue.
+ *   - a map node whose users are in several groups joins the first of them, if that reads it at the output index only, and is
+ *     one more result of it: all other users come behind that group.
  * Map nodes that only move elements or hold a constant are duplicated for each user, so that they never cost memory.
  * Everything here is pure, so the group can stand where its last node stood.  Linear in the nodes, their uses and the sizes
  * of their expressions. */
@@ -36,6 +38,7 @@ typedef struct info {
     comp *k;
     comp_kind kind;
     int group;    /* number of the root node */
+    int order;    /* place in the block; of all nodes */
     bool aligned; /* the root reads it at the output index only, and it has the root's dims */
     bool bare;    /* only moves elements, or is a constant */
     bool strict;  /* feeds a contraction or write: what joins behind it must be bare, too */
@@ -51,7 +54,8 @@ typedef struct group {
     ir_node *root, *first, *last;
     const comp *loops; /* the comprehension that has the group's loop variables: the anchor's or the root's */
     bool anchored;
-    int n;
+    int n, nextra;
+    ir_node *extra[COMP_MAX_OUT]; /* nodes whose results others need as well */
 } group;
 
 typedef struct fuse {
@@ -319,9 +323,49 @@ static bool join_users(fuse *f, ir_node *n) {
     return true;
 }
 
+/* ---- further results of a group */
+
+/* Where the group of this user, or the user itself, stands in n's block; -1: in another block. */
+static int order_of(const fuse *f, const ir_node *n, const ir_use *u) {
+    const ir_node *user = u->node;
+    if (!user) return u->block == n->block ? f->cap : -1;
+    if (user->block != n->block) return -1;
+    int g = is_comp_class(user) ? f->at[user->id].group : -1;
+    return f->at[g >= 0 ? g : user->id].order;
+}
+
+/* The first group that uses n, if all other users stand behind it; NULL: none. */
+static group *first_user(fuse *f, const ir_node *n) {
+    int first = f->cap;
+    const ir_node *at = NULL;
+    bool image = n->out[0]->type->rank >= 4; /* an order that suits convolutions is for kernels alone (layout.c) */
+    for (const ir_use *u = n->out[0]->uses; u; u = u->next) {
+        int order = order_of(f, n, u);
+        if (order < 0 || (image && !(u->node && is_comp_class(u->node)))) return NULL;
+        if (order < first) first = order, at = u->node;
+    }
+    if (!at || !is_comp_class(at) || f->at[at->id].group < 0) return NULL;
+    group *g = &f->groups[f->at[at->id].group];
+    return same_dims(n->out[0]->type, g->root->out[0]->type) && f->at[g->root->id].kind != CK_WRITE && f->at[g->root->id].kind != CK_SCAN ? g : NULL;
+}
+
+static bool join_first(fuse *f, ir_node *n) {
+    info *x = &f->at[n->id];
+    if (x->kind != CK_MAP || n->nout != 1 || x->bare || x->k->checks.n) return false;
+    group *g = first_user(f, n);
+    joining j = {.aligned = true};
+    if (!g || g->n >= MAX_MEMBERS || g->root->nout + g->nextra >= COMP_MAX_OUT) return false;
+    for (const ir_use *u = n->out[0]->uses; u; u = u->next)
+        if (u->node && is_comp_class(u->node) && f->at[u->node->id].group == g->root->id)
+            if (f->at[u->node->id].kind != CK_MAP || !producer_ok(f, n, u->node, &j) || !j.aligned || j.strict) return false;
+    join(f, n, g->root->id, &j);
+    g->extra[g->nextra++] = n;
+    return true;
+}
+
 static void place(fuse *f, ir_node *n) {
     info *x = &f->at[n->id];
-    if (join_users(f, n)) return;
+    if (join_users(f, n) || join_first(f, n)) return;
     x->group = n->id;
     x->aligned = true;
     for (int d = 0; d < RT_MAX_RANK; d++) x->vars[d] = 1u << d;
@@ -402,13 +446,24 @@ static void own_lists(fuse *f, ir_block *b, ir_node *n) {
     }
 }
 
+/* Users of a further result that are not of the group take it from the kernel. */
+static void hand_out(fuse *f, const ir_node *n, int g, ir_value *result) {
+    for (ir_use *u = n->out[0]->uses, *next; u; u = next) {
+        next = u->next;
+        if (!u->node) ir_set_result(u->block, u->index, result);
+        else if (!is_comp_class(u->node) || f->at[u->node->id].group != g) ir_set_input(u->node, u->index, result);
+    }
+}
+
 static void make_group(fuse *f, const group *g) {
     ir_node *root = g->root;
     const ir_type *t[COMP_MAX_OUT];
     for (int i = 0; i < root->nout; i++) t[i] = root->out[i]->type;
-    ir_node *kernel = ir_node_new(f->f, ir_struct(f->m->c, S_KERNEL), root->span, 0, NULL, root->nout, t);
+    for (int i = 0; i < g->nextra; i++) t[root->nout + i] = g->extra[i]->out[0]->type;
+    ir_node *kernel = ir_node_new(f->f, ir_struct(f->m->c, S_KERNEL), root->span, 0, NULL, root->nout + g->nextra, t);
     ir_insert_before(root, kernel);
     for (int i = 0; i < root->nout; i++) ir_replace_uses(root->out[i], kernel->out[i]);
+    for (int i = 0; i < g->nextra; i++) hand_out(f, g->extra[i], root->id, kernel->out[root->nout + i]);
     ir_block *b = ir_block_new(f->f, kernel);
     for (ir_node *n = g->first, *next; n; n = next) {
         next = f->at[n->id].next;
@@ -417,14 +472,18 @@ static void make_group(fuse *f, const group *g) {
         ir_move(b, n);
     }
     for (int i = 0; i < root->nout; i++) ir_block_result(b, root->out[i]);
+    for (int i = 0; i < g->nextra; i++) ir_block_result(b, g->extra[i]->out[0]);
     f->made++;
 }
 
 static bool grouped(const fuse *f, const ir_node *n) { return is_comp_class(n) && f->at[n->id].kind != CK_NONE; }
 
 static void group_block(fuse *f, ir_block *b) {
-    for (ir_node *n = b->first; n; n = n->next)
+    int order = 0;
+    for (ir_node *n = b->first; n; n = n->next) {
         if (is_comp_class(n)) describe(f, n);
+        f->at[n->id].order = order++;
+    }
     for (ir_node *n = b->last; n; n = n->prev)
         if (grouped(f, n)) place(f, n);
     for (ir_node *n = b->first; n; n = n->next) {
