@@ -41,6 +41,7 @@ typedef struct info {
     int order;    /* place in the block; of all nodes */
     bool aligned; /* the root reads it at the output index only, and it has the root's dims */
     bool bare;    /* only moves elements, or is a constant */
+    bool regular; /* bare, and reads at sums, products, quotients and remainders of its indexes: a reshape, no reflection or gather */
     bool strict;  /* feeds a contraction or write: what joins behind it must be bare, too */
     int weight;   /* primitives per result */
     double work;  /* primitives in all, with those of the maps that it is made of */
@@ -109,6 +110,18 @@ static double work_of(const fuse *f, const ir_node *n, const info *x) {
     return work;
 }
 
+static bool regular(const ir_expr *e) {
+    if (e->op > X_LOAD || (e->op < K_COUNT && e->op != K_ADD && e->op != K_SUB && e->op != K_MUL && e->op != K_FLOORDIV && e->op != K_MOD)) return false;
+    for (int i = 0; i < e->n; i++)
+        if (e->args[i]->op == X_LOAD || !regular(e->args[i])) return false;
+    return true;
+}
+
+static bool moves_regularly(const ir_expr *e) {
+    while (e->op == K_CAST) e = e->args[0];
+    return regular(e) || e->op != X_LOAD;
+}
+
 /* Producers come first.  false after a diagnostic: the op has no loop form for these arguments. */
 static bool describe(fuse *f, ir_node *n) {
     info *x = &f->at[n->id];
@@ -118,6 +131,7 @@ static bool describe(fuse *f, ir_node *n) {
     if (x->kind == CK_NONE) ir_error(f->m->c, n->span, "%s cannot be compiled: %s", n->op->full, x->a.x.error ? x->a.x.error : "it has no loop form");
     if (x->kind != CK_MAP) return x->kind != CK_NONE;
     x->bare = n->nout == 1 && only_moves(x->k->out[0]) && !x->k->checks.n;
+    x->regular = x->bare && moves_regularly(x->k->out[0]);
     unsigned char *seen = RT_ARRAY(&f->m->c->arena, unsigned char, x->k->x.n + 1);
     for (int i = 0; i < x->k->nout; i++) x->weight += weight_of(seen, x->k->out[i]);
     x->work = work_of(f, n, x);
@@ -279,7 +293,7 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     for (int d = 0; d < n->out[0]->type->rank; d++) j->vars[d] |= group_vars(c, r.vars[d]);
     if (c->kind == CK_WRITE || c->kind == CK_CONTRACT || c->strict) {
         j->strict = true;
-        return p->bare && r.affine && !is_base(c, n);
+        return (c->kind == CK_WRITE ? p->bare : p->regular) && r.affine && !is_base(c, n);
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
     j->sites += c->sites * r.n;
