@@ -248,11 +248,13 @@ static void open_vector(emit *e, int l, k_value *lo, k_value *hi, int width) {
     e->var[l] = k_var(k_for(&e->b, KL_VECTOR, width, lo, hi, 1));
 }
 
-static k_inst *open_loop(emit *e, int l, k_loop kind) {
-    k_inst *f = k_for(&e->b, kind, 0, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[l].size), 1);
+static k_inst *open_for(emit *e, int l, k_loop kind, int width) {
+    k_inst *f = k_for(&e->b, kind, width, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[l].size), 1);
     e->var[l] = k_var(f);
     return f;
 }
+
+static k_inst *open_loop(emit *e, int l, k_loop kind) { return open_for(e, l, kind, 0); }
 
 static void close(emit *e, int n) {
     for (int i = 0; i < n; i++) k_end(&e->b, 0, NULL);
@@ -379,7 +381,7 @@ static bool constant_init(const emit *e) {
 /* One light sum over outputs that lie side by side (or merged in any tree): more of them can run at once. */
 static bool one_sum(const emit *e) { return e->f->k->nstate == 1 && e->x.n <= LIGHT; }
 
-/* Lanes for the outputs of loop l: the most of 16 to 64 that leave few unused; 0: the target's. */
+/* Lanes for sums along loop l, or over its outputs: the most of 16 to 64 that leave few unused; 0: the target's. */
 static int sum_width(const emit *e, int l) {
     int64_t size;
     if (!one_sum(e) || !ir_dim_is_const(e->t.loops.at[l].size, &size)) return 0;
@@ -430,7 +432,7 @@ static void vector_reduce(emit *e, int l, k_value **state) {
     int n = e->f->k->nstate;
     k_value *lane[COMP_MAX_STATE], *left[COMP_MAX_STATE], *right[COMP_MAX_STATE], *r[COMP_MAX_STATE];
     initial(e, lane);
-    k_inst *f = open_loop(e, l, KL_VECTOR);
+    k_inst *f = open_for(e, l, KL_VECTOR, sum_width(e, l));
     for (int i = 0; i < n; i++) lane[i] = k_carry(&e->b, f, lane[i]);
     step(e, lane);
     k_end(&e->b, n, lane);
