@@ -40,7 +40,6 @@ void sched_store_outs(emit *e, k_memo *memo);
 /* A further kernel of the group, before the main one: its own emit (nest and expressions shared). */
 emit sched_before(emit *e, const char *suffix);
 k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype, const ir_dim *elements, const char *name);
-k_buffer *sched_input(emit *e, int operand); /* as the accesses of the nest count in it */
 void sched_begin(emit *e, const char *name);
 
 /* cut.c: the indexes at which a loop of a map is cut, ascending; and what its results are for lo <= index < hi. */

@@ -191,15 +191,18 @@ void nest_merge(nest *t, const nest_access *a, uint32_t free) {
     add_loops(t, k->ndims, k->nrdims, true, a, free);
 }
 
-static void visit_all(walk *w, const comp *k) {
+/* The number of accesses that a product of two factors makes. */
+static int visit_all(walk *w, const comp *k) {
     for (int i = 0; i < k->nstate; i++) {
         visit(w, k->init[i], false);
         visit(w, k->elem[i], false);
     }
+    int factors = k->contract ? w->t->accesses.n : 0;
     if (k->write) visit(w, k->elem[0], false);
     for (int i = 0; i < k->nout && !k->write; i++) visit(w, k->out[i], false);
     for (int i = 0; i < k->nat; i++) visit(w, k->at[i], false);
     for (int i = 0; i < k->checks.n; i++) visit(w, k->checks.at[i].index, false);
+    return factors;
 }
 
 /* The output's variables and steps, in the order in which it lies in memory. */
@@ -220,12 +223,13 @@ static void output_order(nest *t, const ir_value *result) {
 static bool is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
 
 /* What lies in front of a part of a tensor is left to the call: kernels that read different parts in the same way are the
- * same then.  Params are looked at as a whole. */
-static void find_base(nest *t, ir_exprs *x, int operand) {
+ * same then.  Params and the factors of a product, whose accesses come first, are looked at as a whole. */
+static void find_base(nest *t, ir_exprs *x, int operand, int factors) {
     int64_t base = INT64_MAX;
     for (int i = 0; i < t->accesses.n; i++) {
         const nest_access *a = &t->accesses.at[i];
         if (a->load->i != operand) continue;
+        if (i < factors) return;
         int64_t k = !a->rest ? 0 : a->rest->op == X_CONST ? a->rest->k : -1;
         if (k < base) base = k;
     }
@@ -246,8 +250,8 @@ void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out
     out->nexprs = n;
     out->access_of = RT_ARRAY(&c->arena, int, n);
     if (k->scan >= 0 && k->nrdims) out->pinned |= 1u << k->scan | 1u << k->ndims;
-    visit_all(&w, k);
+    int factors = visit_all(&w, k);
     out->base = RT_ARRAY(&c->arena, int64_t, f->operands.n + 1);
-    for (int i = 0; i < f->operands.n; i++) find_base(out, &k->x, i);
+    for (int i = 0; i < f->operands.n; i++) find_base(out, &k->x, i, factors);
     nest_merge(out, NULL, 0);
 }

@@ -623,13 +623,6 @@ k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtyp
     return k_arg(e->b.k, dtype, name);
 }
 
-k_buffer *sched_input(emit *e, int operand) {
-    const ir_value *v = e->f->operands.at[operand];
-    k_buffer *b = sched_buffer(e, LB_IN, input_of(e->kernel, v), v->type->dtype, NULL, "in");
-    e->launch->buffers.at[e->launch->buffers.n - 1].first = e->t.base[operand];
-    return b;
-}
-
 static void open_kernel(emit *e, const char *name) {
     e->launch->kernel = k_kernel_new(e->c, name);
     e->launch->kernel->span = e->launch->span = e->kernel->span;
@@ -645,7 +638,10 @@ void sched_begin(emit *e, const char *name) {
     const fused *f = e->f;
     open_kernel(e, name);
     for (int i = 0; i < f->operands.n; i++) {
-        if (f->operands.at[i]->type->kind == T_TENSOR && !e->unused[i]) e->in[i] = sched_input(e, i);
+        ir_value *v = f->operands.at[i];
+        if (v->type->kind != T_TENSOR || e->unused[i]) continue;
+        e->in[i] = sched_buffer(e, LB_IN, input_of(e->kernel, v), v->type->dtype, NULL, "in");
+        e->launch->buffers.at[e->launch->buffers.n - 1].first = e->t.base[i];
     }
     for (int i = 0; i < e->kernel->nout; i++)
         e->outs[i] = sched_buffer(e, LB_OUT, i, e->kernel->out[i]->type->dtype, NULL, "out");

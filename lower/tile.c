@@ -9,7 +9,7 @@
  * what lies in rows is no tile: it runs fastest in the order of memory (schedule.c). */
 #include "lower/emit.h"
 
-enum { MIN_COPY_ROWS = 4, MIN_COPY_COLUMNS = 32, MIN_PACK_ROWS = 8 };
+enum { MIN_COPY_ROWS = 4, MIN_COPY_COLUMNS = 32, MIN_PACK_ROWS = 4 };
 
 typedef const ir_dim *D;
 

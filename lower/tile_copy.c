@@ -119,7 +119,7 @@ static void pack_kernel(emit *e, const tiles *t) {
     ir_value *v = e->f->operands.at[t->b];
     D elements = panel_elements(e, t), rows = ir_dim_floordiv(e->c, elements, sched_num(e, TILE_N)), width = sched_size(e, t->nloop);
     k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
-                                 : sched_input(&x, t->b);
+                                 : sched_buffer(&x, LB_IN, input_number(e, t->b), v->type->dtype, NULL, "in");
     k_buffer *out = sched_buffer(&x, LB_SCRATCH, t->copy[0].on || t->copy[1].on, v->type->dtype, elements, "panels");
     x.launch->grid = rows;
     x.launch->cost = sched_num(e, TILE_N * 2);
