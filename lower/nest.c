@@ -191,18 +191,16 @@ void nest_merge(nest *t, const nest_access *a, uint32_t free) {
     add_loops(t, k->ndims, k->nrdims, true, a, free);
 }
 
-/* The number of accesses that a product of two factors makes. */
-static int visit_all(walk *w, const comp *k) {
+static void visit_all(walk *w, const comp *k) {
     for (int i = 0; i < k->nstate; i++) {
         visit(w, k->init[i], false);
         visit(w, k->elem[i], false);
     }
-    int factors = k->contract ? w->t->accesses.n : 0;
+    if (k->contract) w->t->nfactors = w->t->accesses.n;
     if (k->write) visit(w, k->elem[0], false);
     for (int i = 0; i < k->nout && !k->write; i++) visit(w, k->out[i], false);
     for (int i = 0; i < k->nat; i++) visit(w, k->at[i], false);
     for (int i = 0; i < k->checks.n; i++) visit(w, k->checks.at[i].index, false);
-    return factors;
 }
 
 /* The output's variables and steps, in the order in which it lies in memory. */
@@ -222,25 +220,6 @@ static void output_order(nest *t, const ir_value *result) {
 
 static bool is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
 
-/* What lies in front of a part of a tensor is left to the call: kernels that read different parts in the same way are the
- * same then.  Params and the factors of a product, whose accesses come first, are looked at as a whole. */
-static void find_base(nest *t, ir_exprs *x, int operand, int factors) {
-    int64_t base = INT64_MAX;
-    for (int i = 0; i < t->accesses.n; i++) {
-        const nest_access *a = &t->accesses.at[i];
-        if (a->load->i != operand) continue;
-        if (i < factors) return;
-        int64_t k = !a->rest ? 0 : a->rest->op == X_CONST ? a->rest->k : -1;
-        if (k < base) base = k;
-    }
-    if (base <= 0 || base == INT64_MAX || is_param(t->f->operands.at[operand])) return;
-    t->base[operand] = base;
-    for (int i = 0; i < t->accesses.n; i++) {
-        nest_access *a = &t->accesses.at[i];
-        if (a->load->i == operand) a->rest = a->rest->k == base ? NULL : ir_x_int(x, DT_I64, a->rest->k - base);
-    }
-}
-
 void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out) {
     comp *k = f->k;
     *out = (nest){.c = c, .f = f};
@@ -250,8 +229,28 @@ void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out
     out->nexprs = n;
     out->access_of = RT_ARRAY(&c->arena, int, n);
     if (k->scan >= 0 && k->nrdims) out->pinned |= 1u << k->scan | 1u << k->ndims;
-    int factors = visit_all(&w, k);
-    out->base = RT_ARRAY(&c->arena, int64_t, f->operands.n + 1);
-    for (int i = 0; i < f->operands.n; i++) find_base(out, &k->x, i, factors);
+    visit_all(&w, k);
     nest_merge(out, NULL, 0);
+}
+
+static void find_base(nest *t, int operand) {
+    int64_t base = INT64_MAX;
+    for (int i = 0; i < t->accesses.n; i++) {
+        const nest_access *a = &t->accesses.at[i];
+        if (a->load->i != operand) continue;
+        if (i < t->nfactors) return; /* looked at as a whole, as params are */
+        int64_t k = !a->rest ? 0 : a->rest->op == X_CONST ? a->rest->k : -1;
+        if (k < base) base = k;
+    }
+    if (base <= 0 || base == INT64_MAX || is_param(t->f->operands.at[operand])) return;
+    t->base[operand] = base;
+    for (int i = 0; i < t->accesses.n; i++) {
+        nest_access *a = &t->accesses.at[i];
+        if (a->load->i == operand) a->rest = a->rest->k == base ? NULL : ir_x_int(&t->f->k->x, DT_I64, a->rest->k - base);
+    }
+}
+
+void nest_rebase(nest *t) {
+    t->base = RT_ARRAY(&t->c->arena, int64_t, t->f->operands.n + 1);
+    for (int i = 0; i < t->f->operands.n; i++) find_base(t, i);
 }

@@ -145,31 +145,31 @@ static void checks(emit *e, k_memo *memo) {
 
 /* ---- what the loops inside do not change: computed here */
 
-typedef struct hoist {
+typedef struct outside {
     emit *e;
     uint32_t *moved;     /* by expression id: what changes it, and KNOWN */
     unsigned char *seen; /* by expression id */
-} hoist;
+} outside;
 
-enum { HOIST_STATE = 1 << 30 }; /* the state of a reduction changes it */
-static const uint32_t HOIST_KNOWN = 1u << 31;
+enum { BY_STATE = 1 << 30 }; /* the state of a reduction changes it */
+static const uint32_t IS_KNOWN = 1u << 31;
 
-/* By which loops that are not open yet, by bit, or HOIST_STATE. */
-static uint32_t moved_by(hoist *h, const ir_expr *x) {
-    if (h->moved[x->id]) return h->moved[x->id] & ~HOIST_KNOWN;
-    uint32_t u = x->op == X_INDEX ? (uint32_t)!h->e->var[x->i] << x->i : x->op == X_PARAM ? HOIST_STATE : 0;
+/* By which loops that are not open yet, by bit, or BY_STATE. */
+static uint32_t moved_by(outside *h, const ir_expr *x) {
+    if (h->moved[x->id]) return h->moved[x->id] & ~IS_KNOWN;
+    uint32_t u = x->op == X_INDEX ? (uint32_t)!h->e->var[x->i] << x->i : x->op == X_PARAM ? BY_STATE : 0;
     for (int i = 0; i < x->n; i++) u |= moved_by(h, x->args[i]);
-    h->moved[x->id] = u | HOIST_KNOWN;
+    h->moved[x->id] = u | IS_KNOWN;
     return u;
 }
 
 /* Not what only one arm of a select needs: it may be a load that must not be done. */
-static void hoist_parts(hoist *h, const ir_expr *x) {
+static void outside_parts(outside *h, const ir_expr *x) {
     if (!x || h->seen[x->id] || !x->n) return;
     h->seen[x->id] = 1;
     if (!moved_by(h, x)) sched_value(h->e, h->e->memo, x);
     else
-        for (int i = 0; i < (x->op == K_SELECT ? 1 : x->n); i++) hoist_parts(h, x->args[i]);
+        for (int i = 0; i < (x->op == K_SELECT ? 1 : x->n); i++) outside_parts(h, x->args[i]);
 }
 
 static bool runs(const emit *e) {
@@ -181,17 +181,17 @@ static bool runs(const emit *e) {
     return true;
 }
 
-static void hoist_all(emit *e) {
+static void compute_outside(emit *e) {
     int n = e->x.n + 1;
-    hoist h = {e, RT_ARRAY(&e->c->arena, uint32_t, n), RT_ARRAY(&e->c->arena, unsigned char, n)};
+    outside h = {e, RT_ARRAY(&e->c->arena, uint32_t, n), RT_ARRAY(&e->c->arena, unsigned char, n)};
     if (!runs(e)) return;
     for (int i = 0; i < e->checks.n; i++) {
         if (e->checked[i] || moved_by(&h, e->checks.at[i].index)) continue;
         check(e, e->memo, i);
         e->checked[i] = 1;
     }
-    for (int i = 0; i < e->f->k->nstate; i++) hoist_parts(&h, e->elem[i]);
-    for (int i = 0; i < e->f->k->nout; i++) hoist_parts(&h, e->out[i]);
+    for (int i = 0; i < e->f->k->nstate; i++) outside_parts(&h, e->elem[i]);
+    for (int i = 0; i < e->f->k->nout; i++) outside_parts(&h, e->out[i]);
 }
 
 /* ---- loops */
@@ -285,7 +285,7 @@ static void map_pieces(emit *e, int l, k_value *lo, k_value *hi) {
         const ir_dim *from = i ? cuts.at[i - 1] : sched_num(e, 0), *to = i < cuts.n ? cuts.at[i] : sched_size(e, l);
         k_value *begin = sched_dim(e, from), *end = sched_dim(e, to);
         if (cuts.n) sched_cut_piece(e, l, from, to);
-        hoist_all(e);
+        compute_outside(e);
         if (lo) begin = i ? k_2(b, K_MAX, begin, lo) : lo, end = i < cuts.n ? k_2(b, K_MIN, end, hi) : hi;
         open_vector(e, l, begin, end, 0);
         map_here(e);
@@ -471,7 +471,7 @@ static void reduce_loops(emit *e, int l, bool vector, k_value **state) {
         step(e, state);
         return;
     }
-    hoist_all(e);
+    compute_outside(e);
     if (vector && l == e->t.loops.n - 1) {
         vector_reduce(e, l, state);
         return;
@@ -532,7 +532,7 @@ static void emit_reduce(emit *e) {
         opened = 2;
     } else {
         open_grid(e, m - 1, -1);
-        hoist_all(e);
+        compute_outside(e);
         open_vector(e, m - 1, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[m - 1].size), sum_width(e, m - 1));
         set_cost(e, ir_dim_mul(e->c, steps, e->t.loops.at[m - 1].size), 1);
         opened = 2;
@@ -639,12 +639,13 @@ void sched_begin(emit *e, const char *name) {
     open_kernel(e, name);
     for (int i = 0; i < f->operands.n; i++) {
         ir_value *v = f->operands.at[i];
-        if (v->type->kind != T_TENSOR || e->unused[i]) continue;
-        e->in[i] = sched_buffer(e, LB_IN, input_of(e->kernel, v), v->type->dtype, NULL, "in");
-        e->launch->buffers.at[e->launch->buffers.n - 1].first = e->t.base[i];
+        if (v->type->kind == T_TENSOR && !e->unused[i])
+            e->in[i] = sched_buffer(e, LB_IN, input_of(e->kernel, v), v->type->dtype, NULL, "in");
     }
     for (int i = 0; i < e->kernel->nout; i++)
         e->outs[i] = sched_buffer(e, LB_OUT, i, e->kernel->out[i]->type->dtype, NULL, "out");
+    for (int i = 0, n = 0; i < f->operands.n && e->t.base; i++)
+        if (e->in[i]) e->launch->buffers.at[n++].first = e->t.base[i];
 }
 
 emit sched_before(emit *e, const char *suffix) {
@@ -698,13 +699,17 @@ bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
     emit e = {.c = m->c, .f = &f, .launch = main, .m = m, .kernel = kernel, .info = info, .shared = shared};
     e.unused = RT_ARRAY(&m->c->arena, bool, f.operands.n + 1);
     nest_build(m->c, &f, kernel->out[0], &e.t);
+    nest_rebase(&e.t);
     tiles t;
     stencil s;
     winograd w;
     bool contract = lower_comp_kind(f.k) == CK_CONTRACT, fast = contract && sched_winograd_plan(&e, &w);
     bool tiled = contract && !fast && sched_tiles_plan(&e, &t);
     bool windows = contract && !fast && !tiled && sched_stencil_plan(&e, &s);
-    if (contract && !fast && !tiled && !windows) nest_build(m->c, &f, kernel->out[0], &e.t); /* a plan that fails leaves its marks */
+    if (contract && !fast && !tiled && !windows) { /* a plan that fails leaves its marks */
+        nest_build(m->c, &f, kernel->out[0], &e.t);
+        nest_rebase(&e.t);
+    }
     rewrite_all(&e);
     sched_begin(&e, ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
     if (fast) sched_winograd(&e, &w);
