@@ -69,7 +69,10 @@ static int failure_rows(host *h, const lower_launch *l) {
 }
 
 static V buffer_address(host *h, ir_node *n, const lower_buffer *b) {
-    if (b->kind == LB_IN) return host_data(h, n->in[b->index]);
+    if (b->kind == LB_IN) {
+        V data = host_data(h, n->in[b->index]), first = cg_i64(h->cg, b->first * rt_dtypes[b->dtype].bytes);
+        return b->first ? LLVMBuildGEP2(B, h->cg->i8, data, &first, 1, "") : data;
+    }
     if (b->kind == LB_OUT) return host_data(h, n->out[b->index]);
     V at = host_dim(h, lower_scratch_bytes(h->c, n->info, b->index));
     return LLVMBuildGEP2(B, h->cg->i8, h->scratch, &at, 1, "");

@@ -19,6 +19,9 @@ typedef struct emit {
     k_value *var[NEST_MAX];             /* by loop */
     k_value *param[2 * COMP_MAX_STATE];
     const ir_expr **done;
+    k_memo *memo;                       /* what does not change in the loops that are not open yet */
+    uint32_t cuts;                      /* loops of a map that are cut, by bit */
+    unsigned char *checked;             /* by check: it stands further out */
     ir_module *m;
     ir_node *kernel;
     lower_kernel *info;
@@ -39,6 +42,12 @@ void sched_store_outs(emit *e, k_memo *memo);
 emit sched_before(emit *e, const char *suffix);
 k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype, const ir_dim *elements, const char *name);
 void sched_begin(emit *e, const char *name);
+
+/* cut.c: the indexes at which a loop of a map is cut, ascending; and what its results are for lo <= index < hi. */
+enum { SCHED_CUTS = 64 };
+typedef struct sched_cuts { int n; const ir_dim *at[SCHED_CUTS]; } sched_cuts;
+void sched_cut_points(const emit *e, int loop, sched_cuts *cuts);
+void sched_cut_piece(emit *e, int loop, const ir_dim *lo, const ir_dim *hi); /* changes e->out */
 
 /* Contractions on register tiles: C[m, n] = sum over k of A[m, k] * B[k, n], with batch loops around.  sched_tiles_plan
  * (tile.c) is asked before the expressions are rewritten to loops; sched_tiles_copies (tile_copy.c) makes the kernels that

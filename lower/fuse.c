@@ -4,11 +4,13 @@
  * Greedy, backwards: when a node is met, all its users are in groups already.  It joins the group of its users if that
  * is one group, in the same block, and if computing it there is right and not wasteful:
  *   - a map node joins as a producer: its expression is inlined at every load.  Not into contractions or writes unless it only
- *     moves elements; not where much would be computed again and again: an expensive expression read at an index that leaves
- *     out loop variables, or one inlined at many different indexes.  A node with index checks only where every reader up to
- *     the root reads at the output index, so that a check is never done where a guard forbids the load.
+ *     moves elements; not where computing it again and again costs more than to store and load it (a value per row that every
+ *     element of a column reads), nor an expensive one at many different indexes.  A node with index checks only where every
+ *     reader up to the root reads at the output index, so that a check is never done where a guard forbids the load.
  *   - a reduction or contraction joins as the anchor of a group of maps that has none yet, has the same dims and reads it
  *     only at the output index: the maps become its epilogue.
+ *   - a map node whose users are in several groups joins the first of them, if that reads it at the output index only, and is
+ *     one more result of it: all other users come behind that group.
  * Map nodes that only move elements or hold a constant are duplicated for each user, so that they never cost memory.
  * Everything here is pure, so the group can stand where its last node stood.  Linear in the nodes, their uses and the sizes
  * of their expressions. */
@@ -17,6 +19,8 @@
 
 enum {
     EXPENSIVE = 12,   /* primitives */
+    LAUNCH = 1024,    /* primitives: what a kernel of its own costs */
+    LIKELY = 64,      /* a size that is not known */
     MAX_MEMBERS = 96, /* of a group: bounds the size of one kernel */
     MAX_SITES = 12    /* different indexes at which one node is computed in a group */
 };
@@ -24,9 +28,9 @@ enum {
 /* How a comprehension loads one of its operands. */
 typedef struct reads {
     bool identity; /* at the output index only */
-    bool all_vars; /* at indexes that depend on every loop variable */
     bool affine;
     int n;         /* different loads */
+    uint32_t vars[RT_MAX_RANK]; /* by dim of the operand: the reader's loop variables that the index depends on, by bit */
 } reads;
 
 typedef struct info {
@@ -34,18 +38,26 @@ typedef struct info {
     comp *k;
     comp_kind kind;
     int group;    /* number of the root node */
+    int order;    /* place in the block; of all nodes */
     bool aligned; /* the root reads it at the output index only, and it has the root's dims */
     bool bare;    /* only moves elements, or is a constant */
+    bool regular; /* bare, and reads at sums, products, quotients and remainders of its indexes: a reshape, no reflection or gather */
     bool strict;  /* feeds a contraction or write: what joins behind it must be bare, too */
-    bool repeated; /* the root may need an element of it more than once */
     int weight;   /* primitives per result */
-    int again;    /* weight of what is computed repeatedly, from here to the root */
+    double work;  /* primitives in all, with those of the maps that it is made of */
+    uint32_t vars[RT_MAX_RANK]; /* by dim of its result: the group's loop variables on which the index depends that it is needed at */
     int sites;    /* different indexes at which the root needs it, at most */
     reads *reads; /* by operand; NULL: not asked yet */
     ir_node *next; /* member of the same group, in the order of the block */
 } info;
 
-typedef struct group { ir_node *root, *first, *last; bool anchored; int n; } group;
+typedef struct group {
+    ir_node *root, *first, *last;
+    const comp *loops; /* the comprehension that has the group's loop variables: the anchor's or the root's */
+    bool anchored;
+    int n, nextra;
+    ir_node *extra[COMP_MAX_OUT]; /* nodes whose results others need as well */
+} group;
 
 typedef struct fuse {
     ir_module *m;
@@ -71,7 +83,47 @@ static bool only_moves(const ir_expr *e) {
     return e->op == X_LOAD || e->op == X_CONST || e->op == X_SCALAR || e->op == X_DIM;
 }
 
-/* false after a diagnostic: the op has no loop form for these arguments. */
+static double likely(const ir_dim *d) {
+    int64_t x;
+    return ir_dim_is_const(d, &x) ? (double)x : LIKELY;
+}
+
+static double elements(const ir_node *n) {
+    const ir_type *t = n->out[0]->type;
+    double e = 1;
+    for (int i = 0; i < t->rank; i++) e *= likely(t->dims[i]);
+    return e;
+}
+
+static int uses_of(const ir_node *n) {
+    int k = 0;
+    for (const ir_use *u = n->out[0]->uses; u; u = u->next) k++;
+    return k;
+}
+
+/* Primitives to compute a map with the maps that it is made of; what several use is shared between them. */
+static double work_of(const fuse *f, const ir_node *n, const info *x) {
+    double work = x->bare ? 0 : x->weight * elements(n);
+    for (int i = 0; i < x->a.operands.n; i++) {
+        const ir_node *p = x->a.operands.at[i]->def;
+        if (p && p->block == n->block && f->at[p->id].kind == CK_MAP) work += f->at[p->id].work / uses_of(p);
+    }
+    return work;
+}
+
+static bool regular(const ir_expr *e) {
+    if (e->op > X_LOAD || (e->op < K_COUNT && e->op != K_ADD && e->op != K_SUB && e->op != K_MUL && e->op != K_FLOORDIV && e->op != K_MOD)) return false;
+    for (int i = 0; i < e->n; i++)
+        if (e->args[i]->op == X_LOAD || !regular(e->args[i])) return false;
+    return true;
+}
+
+static bool moves_regularly(const ir_expr *e) {
+    while (e->op == K_CAST) e = e->args[0];
+    return regular(e) || e->op != X_LOAD;
+}
+
+/* Producers come first.  false after a diagnostic: the op has no loop form for these arguments. */
 static bool describe(fuse *f, ir_node *n) {
     info *x = &f->at[n->id];
     *x = (info){.group = -1, .sites = 1};
@@ -80,8 +132,10 @@ static bool describe(fuse *f, ir_node *n) {
     if (x->kind == CK_NONE) ir_error(f->m->c, n->span, "%s cannot be compiled: %s", n->op->full, x->a.x.error ? x->a.x.error : "it has no loop form");
     if (x->kind != CK_MAP) return x->kind != CK_NONE;
     x->bare = n->nout == 1 && only_moves(x->k->out[0]) && !x->k->checks.n;
+    x->regular = x->bare && moves_regularly(x->k->out[0]);
     unsigned char *seen = RT_ARRAY(&f->m->c->arena, unsigned char, x->k->x.n + 1);
     for (int i = 0; i < x->k->nout; i++) x->weight += weight_of(seen, x->k->out[i]);
+    x->work = work_of(f, n, x);
     return true;
 }
 
@@ -91,37 +145,24 @@ static bool is_comp_class(const ir_node *n) {
 
 /* ---- how a consumer reads a producer's result */
 
-static uint32_t big_vars(const comp *k) {
-    uint32_t u = 0;
-    for (int i = 0; i < k->ndims + k->nrdims; i++) {
-        int64_t x;
-        const ir_dim *d = i < k->ndims ? k->dims[i] : k->rdims[i - k->ndims];
-        if (!ir_dim_is_const(d, &x) || x > 1) u |= 1u << i;
-    }
-    return u;
-}
-
 typedef struct scan {
     const comp *k;
     reads *by; /* by operand */
     nest_facts *facts;
     unsigned char *seen;
-    uint32_t big;
 } scan;
 
 static void read_load(scan *s, const ir_expr *e) {
     reads *r = &s->by[e->i];
-    uint32_t used = 0;
     r->n++;
     for (int i = 0; i < e->n; i++) {
         bool here = e->args[i]->op == X_INDEX && e->args[i]->i == i && i < s->k->ndims;
         if (!here && !(i < s->k->ndims && ir_dim_is(s->k->dims[i], 1) && e->args[i]->op == X_CONST)) r->identity = false;
         const nest_facts *a = nest_facts_of(s->facts, e->args[i]);
         r->affine = r->affine && a->affine;
-        used |= a->uses;
+        r->vars[i] |= a->uses;
     }
     if (e->n != s->k->ndims) r->identity = false;
-    if ((used & s->big) != s->big) r->all_vars = false;
 }
 
 static void scan_expr(scan *s, const ir_expr *e) {
@@ -136,8 +177,8 @@ static void scan_all(fuse *f, info *x) {
     rt_arena *a = &f->m->c->arena;
     int n = k->x.n + 1;
     x->reads = RT_ARRAY(a, reads, x->a.operands.n + 1);
-    for (int i = 0; i < x->a.operands.n; i++) x->reads[i] = (reads){true, true, true, 0};
-    scan s = {k, x->reads, RT_ARRAY(a, nest_facts, n), RT_ARRAY(a, unsigned char, n), big_vars(k)};
+    for (int i = 0; i < x->a.operands.n; i++) x->reads[i] = (reads){.identity = true, .affine = true};
+    scan s = {k, x->reads, RT_ARRAY(a, nest_facts, n), RT_ARRAY(a, unsigned char, n)};
     for (int i = 0; i < k->nstate; i++) scan_expr(&s, k->init[i]), scan_expr(&s, k->elem[i]);
     for (int i = 0; i < k->nout && !k->write; i++) scan_expr(&s, k->out[i]);
     for (int i = 0; i < k->nat; i++) scan_expr(&s, k->at[i]);
@@ -147,14 +188,14 @@ static void scan_all(fuse *f, info *x) {
 /* How `user` loads the results of p. */
 static reads how_read(fuse *f, const ir_node *p, const ir_node *user) {
     info *x = &f->at[user->id];
-    reads r = {true, true, true, 0};
+    reads r = {.identity = true, .affine = true};
     if (!x->reads) scan_all(f, x);
     for (int i = 0; i < x->a.operands.n; i++) {
         const reads *by = &x->reads[i];
         if (x->a.operands.at[i]->def != p) continue;
         r.identity = r.identity && by->identity;
-        r.all_vars = r.all_vars && by->all_vars;
         r.affine = r.affine && by->affine;
+        for (int d = 0; d < RT_MAX_RANK; d++) r.vars[d] |= by->vars[d];
         r.n += by->n;
     }
     return r;
@@ -208,19 +249,41 @@ static bool for_users(fuse *f, ir_node *n, each_user *fn, void *env) {
     return true;
 }
 
-typedef struct joining { bool aligned, strict, repeated; int sites, again; } joining; /* what n would be in the group of its users */
+typedef struct joining { /* what n would be in the group of its users */
+    bool aligned, strict;
+    int sites;
+    uint32_t vars[RT_MAX_RANK];
+} joining;
 
 static bool is_base(const info *user, const ir_node *n) {
     return user->k->write && user->a.operands.at[user->k->base]->def == n;
 }
 
-/* Does the comprehension have at most as many steps as a tensor of type t has elements? */
-static bool no_more_steps(fuse *f, const comp *k, const ir_type *t) {
-    ir_context *c = f->m->c;
-    const ir_dim *steps = ir_dim_const(c, 1), *elements = steps;
-    for (int i = 0; i < k->ndims + k->nrdims; i++) steps = ir_dim_mul(c, steps, i < k->ndims ? k->dims[i] : k->rdims[i - k->ndims]);
-    for (int i = 0; i < t->rank; i++) elements = ir_dim_mul(c, elements, t->dims[i]);
-    return steps == elements || ir_dim_le(c, steps, elements) == IR_YES;
+/* How often the group computes what depends on these loop variables: loops run in order, and what an inner one does not
+ * change is computed outside of it.  Of images the channels (dim 1) may be made the innermost loop (layout.c). */
+static double computed(const comp *loops, uint32_t vars) {
+    double n = 1;
+    if (loops->ndims >= 4 && vars & 2) vars |= (1u << loops->ndims) - 1;
+    for (int i = 0; i < loops->ndims + loops->nrdims && vars >> i; i++)
+        n *= likely(i < loops->ndims ? loops->dims[i] : loops->rdims[i - loops->ndims]);
+    return n;
+}
+
+/* The loop variables of the group on which its node `user` depends through these variables of its own. */
+static uint32_t group_vars(const info *user, uint32_t own) {
+    int ndims = user->k->ndims;
+    uint32_t u = own >> ndims << ndims; /* reductions are the anchor's */
+    for (int v = 0; v < ndims; v++)
+        if (own >> v & 1) u |= user->vars[v];
+    return u;
+}
+
+/* Is it cheaper to compute n wherever the group needs it than to do so once, to store it and to load it there? */
+static bool cheap_again(fuse *f, const ir_node *n, const comp *loops, const uint32_t *vars) {
+    uint32_t all = 0;
+    for (int d = 0; d < RT_MAX_RANK; d++) all |= vars[d];
+    double once = elements(n), often = computed(loops, all);
+    return often <= once || f->at[n->id].work * (often / once - 1) <= LAUNCH + 2 * once + often;
 }
 
 static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
@@ -228,17 +291,15 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     joining *j = env;
     reads r = how_read(f, n, user);
     if (!r.identity || !c->aligned) j->aligned = false;
+    for (int d = 0; d < n->out[0]->type->rank; d++) j->vars[d] |= group_vars(c, r.vars[d]);
     if (c->kind == CK_WRITE || c->kind == CK_CONTRACT || c->strict) {
         j->strict = true;
-        return p->bare && r.affine && !is_base(c, n);
+        return (c->kind == CK_WRITE ? p->bare : p->regular) && r.affine && !is_base(c, n);
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
-    bool repeated = !r.all_vars || !r.affine || c->repeated || !no_more_steps(f, c->k, n->out[0]->type);
-    int again = repeated ? p->weight + c->again : 0;
-    j->repeated = j->repeated || repeated;
-    if (again > j->again) j->again = again;
     j->sites += c->sites * r.n;
-    return p->bare || (again < EXPENSIVE && (p->weight < EXPENSIVE || c->sites * r.n <= 2));
+    if (p->bare) return true;
+    return cheap_again(f, n, f->groups[c->group].loops, j->vars) && (p->weight < EXPENSIVE || c->sites * r.n <= 2);
 }
 
 static bool anchor_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
@@ -251,9 +312,8 @@ static void join(fuse *f, ir_node *n, int g, const joining *j) {
     x->group = g;
     x->aligned = j->aligned;
     x->sites = j->aligned || j->sites < 1 ? 1 : j->sites;
-    x->again = j->again;
-    x->repeated = j->repeated;
     x->strict = j->strict;
+    memcpy(x->vars, j->vars, sizeof x->vars);
     f->groups[g].n++;
 }
 
@@ -271,17 +331,60 @@ static bool join_users(fuse *f, ir_node *n) {
     }
     bool anchor = (x->kind == CK_REDUCE || x->kind == CK_CONTRACT) && !to->anchored && same && to->root->nout == 1;
     if (!anchor || !for_users(f, n, anchor_ok, NULL)) return false;
+    for (int d = 0; d < RT_MAX_RANK; d++) j.vars[d] = 1u << d;
     join(f, n, g, &j);
     to->anchored = true;
+    to->loops = x->k;
+    return true;
+}
+
+/* ---- further results of a group */
+
+/* Where the group of this user, or the user itself, stands in n's block; -1: in another block. */
+static int order_of(const fuse *f, const ir_node *n, const ir_use *u) {
+    const ir_node *user = u->node;
+    if (!user) return u->block == n->block ? f->cap : -1;
+    if (user->block != n->block) return -1;
+    int g = is_comp_class(user) ? f->at[user->id].group : -1;
+    return f->at[g >= 0 ? g : user->id].order;
+}
+
+/* The first group that uses n, if all other users stand behind it; NULL: none. */
+static group *first_user(fuse *f, const ir_node *n) {
+    int first = f->cap;
+    const ir_node *at = NULL;
+    bool image = n->out[0]->type->rank >= 4; /* an order that suits convolutions is for kernels alone (layout.c) */
+    for (const ir_use *u = n->out[0]->uses; u; u = u->next) {
+        int order = order_of(f, n, u);
+        if (order < 0 || (image && !(u->node && is_comp_class(u->node)))) return NULL;
+        if (order < first) first = order, at = u->node;
+    }
+    if (!at || !is_comp_class(at) || f->at[at->id].group < 0) return NULL;
+    group *g = &f->groups[f->at[at->id].group];
+    return same_dims(n->out[0]->type, g->root->out[0]->type) && f->at[g->root->id].kind != CK_WRITE && f->at[g->root->id].kind != CK_SCAN ? g : NULL;
+}
+
+static bool join_first(fuse *f, ir_node *n) {
+    info *x = &f->at[n->id];
+    if (x->kind != CK_MAP || n->nout != 1 || x->bare || x->k->checks.n) return false;
+    group *g = first_user(f, n);
+    joining j = {.aligned = true};
+    if (!g || g->n >= MAX_MEMBERS || g->root->nout + g->nextra >= COMP_MAX_OUT) return false;
+    for (const ir_use *u = n->out[0]->uses; u; u = u->next)
+        if (u->node && is_comp_class(u->node) && f->at[u->node->id].group == g->root->id)
+            if (f->at[u->node->id].kind != CK_MAP || !producer_ok(f, n, u->node, &j) || !j.aligned || j.strict) return false;
+    join(f, n, g->root->id, &j);
+    g->extra[g->nextra++] = n;
     return true;
 }
 
 static void place(fuse *f, ir_node *n) {
     info *x = &f->at[n->id];
-    if (join_users(f, n)) return;
+    if (join_users(f, n) || join_first(f, n)) return;
     x->group = n->id;
     x->aligned = true;
-    f->groups[n->id] = (group){.root = n, .anchored = x->kind != CK_MAP, .n = 1};
+    for (int d = 0; d < RT_MAX_RANK; d++) x->vars[d] = 1u << d;
+    f->groups[n->id] = (group){.root = n, .loops = x->k, .anchored = x->kind != CK_MAP, .n = 1};
 }
 
 /* ---- duplicates of nodes that cost nothing */
@@ -358,13 +461,24 @@ static void own_lists(fuse *f, ir_block *b, ir_node *n) {
     }
 }
 
+/* Users of a further result that are not of the group take it from the kernel. */
+static void hand_out(fuse *f, const ir_node *n, int g, ir_value *result) {
+    for (ir_use *u = n->out[0]->uses, *next; u; u = next) {
+        next = u->next;
+        if (!u->node) ir_set_result(u->block, u->index, result);
+        else if (!is_comp_class(u->node) || f->at[u->node->id].group != g) ir_set_input(u->node, u->index, result);
+    }
+}
+
 static void make_group(fuse *f, const group *g) {
     ir_node *root = g->root;
     const ir_type *t[COMP_MAX_OUT];
     for (int i = 0; i < root->nout; i++) t[i] = root->out[i]->type;
-    ir_node *kernel = ir_node_new(f->f, ir_struct(f->m->c, S_KERNEL), root->span, 0, NULL, root->nout, t);
+    for (int i = 0; i < g->nextra; i++) t[root->nout + i] = g->extra[i]->out[0]->type;
+    ir_node *kernel = ir_node_new(f->f, ir_struct(f->m->c, S_KERNEL), root->span, 0, NULL, root->nout + g->nextra, t);
     ir_insert_before(root, kernel);
     for (int i = 0; i < root->nout; i++) ir_replace_uses(root->out[i], kernel->out[i]);
+    for (int i = 0; i < g->nextra; i++) hand_out(f, g->extra[i], root->id, kernel->out[root->nout + i]);
     ir_block *b = ir_block_new(f->f, kernel);
     for (ir_node *n = g->first, *next; n; n = next) {
         next = f->at[n->id].next;
@@ -373,16 +487,20 @@ static void make_group(fuse *f, const group *g) {
         ir_move(b, n);
     }
     for (int i = 0; i < root->nout; i++) ir_block_result(b, root->out[i]);
+    for (int i = 0; i < g->nextra; i++) ir_block_result(b, g->extra[i]->out[0]);
     f->made++;
 }
 
 static bool grouped(const fuse *f, const ir_node *n) { return is_comp_class(n) && f->at[n->id].kind != CK_NONE; }
 
 static void group_block(fuse *f, ir_block *b) {
-    for (ir_node *n = b->last; n; n = n->prev) {
-        if (!is_comp_class(n)) continue;
-        if (describe(f, n)) place(f, n);
+    int order = 0;
+    for (ir_node *n = b->first; n; n = n->next) {
+        if (is_comp_class(n)) describe(f, n);
+        f->at[n->id].order = order++;
     }
+    for (ir_node *n = b->last; n; n = n->prev)
+        if (grouped(f, n)) place(f, n);
     for (ir_node *n = b->first; n; n = n->next) {
         if (!grouped(f, n)) continue;
         group *g = &f->groups[f->at[n->id].group];

@@ -24,7 +24,13 @@ comp *lower_node_comp(ir_context *c, const ir_node *n, lower_node *out);
 /* ---- schedule.c */
 
 typedef enum lower_buffer_kind { LB_IN /* node input */, LB_OUT /* node result */, LB_SCRATCH /* workspace, number `index` of the group */ } lower_buffer_kind;
-typedef struct lower_buffer { lower_buffer_kind kind; int index; rt_dtype dtype; const ir_dim *elements; /* of scratch */ } lower_buffer;
+typedef struct lower_buffer {
+    lower_buffer_kind kind;
+    int index;
+    rt_dtype dtype;
+    const ir_dim *elements; /* of scratch */
+    int64_t first;          /* of LB_IN: the element at which the kernel's buffer begins */
+} lower_buffer;
 typedef struct lower_scalar { const ir_dim *dim; /* its value, or NULL */ int input; /* else the node input that it is */ rt_dtype dtype; } lower_scalar;
 typedef struct lower_failure { const char *cls, *text; } lower_failure; /* of raise code i + 1; text may hold %lld for the raise's arguments */
 
@@ -60,6 +66,8 @@ void lower_group_work(ir_context *c, const ir_node *group, const ir_dim **flops,
 int lower_fold(ir_module *m);
 int lower_convbn(ir_module *m);
 int lower_deconv(ir_module *m);
+int lower_siblings(ir_module *m);
+int lower_concat(ir_module *m);
 int lower_cse(ir_module *m);
 int lower_dce(ir_module *m);
 /* A param that holds t (taken), read in front of `at`. */

@@ -462,6 +462,7 @@ k_inst *k_grid(const k_kernel *k) {
 
 struct k_memo {
     k_kernel *k;
+    k_memo *outer;
     rt_map values; /* (block, expression, mask) -> value */
     rt_map loads;  /* expression -> "yes" or "no": does it read memory */
 };
@@ -469,6 +470,12 @@ struct k_memo {
 k_memo *k_memo_new(k_kernel *k) {
     k_memo *m = RT_NEW(&k->c->arena, k_memo);
     m->k = k;
+    return m;
+}
+
+k_memo *k_memo_under(k_memo *outer) {
+    k_memo *m = k_memo_new(outer->k);
+    m->outer = outer;
     return m;
 }
 
@@ -538,11 +545,12 @@ typedef struct memo_key {
 /* Computed here or in a block around, under this mask. */
 static k_value *known_under(lowering *l, const ir_expr *x, const k_value *mask) {
     memo_key key = {NULL, x, mask};
-    for (const k_block *at = l->b->at; at; at = at->owner ? at->owner->block : NULL) {
-        key.block = at;
-        k_value *v = rt_map_getn(&l->memo->values, (const char *)&key, sizeof key);
-        if (v) return v;
-    }
+    for (k_memo *m = l->memo; m; m = m->outer)
+        for (const k_block *at = l->b->at; at; at = at->owner ? at->owner->block : NULL) {
+            key.block = at;
+            k_value *v = rt_map_getn(&m->values, (const char *)&key, sizeof key);
+            if (v) return v;
+        }
     return NULL;
 }
 

@@ -238,6 +238,7 @@ typedef struct k_memo k_memo;
 typedef k_value *k_leaf(void *env, k_builder *b, const ir_expr *x, int n, k_value *const *index,
                         k_value *mask);
 k_memo *k_memo_new(k_kernel *k);
+k_memo *k_memo_under(k_memo *outer); /* knows what `outer` knows, too, and adds nothing to it */
 k_value *k_expr(k_builder *b, k_memo *memo, const ir_expr *x, k_leaf *leaf, void *env);
 
 k_inst *k_grid(const k_kernel *k); /* the grid loop, or NULL */

@@ -196,6 +196,7 @@ static void visit_all(walk *w, const comp *k) {
         visit(w, k->init[i], false);
         visit(w, k->elem[i], false);
     }
+    if (k->contract) w->t->nfactors = w->t->accesses.n;
     if (k->write) visit(w, k->elem[0], false);
     for (int i = 0; i < k->nout && !k->write; i++) visit(w, k->out[i], false);
     for (int i = 0; i < k->nat; i++) visit(w, k->at[i], false);
@@ -217,6 +218,8 @@ static void output_order(nest *t, const ir_value *result) {
     for (int v = 0; v < k->nrdims; v++) t->order[n++] = k->ndims + v;
 }
 
+static bool is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
+
 void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out) {
     comp *k = f->k;
     *out = (nest){.c = c, .f = f};
@@ -228,4 +231,26 @@ void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out
     if (k->scan >= 0 && k->nrdims) out->pinned |= 1u << k->scan | 1u << k->ndims;
     visit_all(&w, k);
     nest_merge(out, NULL, 0);
+}
+
+static void find_base(nest *t, int operand) {
+    int64_t base = INT64_MAX;
+    for (int i = 0; i < t->accesses.n; i++) {
+        const nest_access *a = &t->accesses.at[i];
+        if (a->load->i != operand) continue;
+        if (i < t->nfactors) return; /* looked at as a whole, as params are */
+        int64_t k = !a->rest ? 0 : a->rest->op == X_CONST ? a->rest->k : -1;
+        if (k < base) base = k;
+    }
+    if (base <= 0 || base == INT64_MAX || is_param(t->f->operands.at[operand])) return;
+    t->base[operand] = base;
+    for (int i = 0; i < t->accesses.n; i++) {
+        nest_access *a = &t->accesses.at[i];
+        if (a->load->i == operand) a->rest = a->rest->k == base ? NULL : ir_x_int(&t->f->k->x, DT_I64, a->rest->k - base);
+    }
+}
+
+void nest_rebase(nest *t) {
+    t->base = RT_ARRAY(&t->c->arena, int64_t, t->f->operands.n + 1);
+    for (int i = 0; i < t->f->operands.n; i++) find_base(t, i);
 }

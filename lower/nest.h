@@ -27,6 +27,8 @@ typedef struct nest {
     const fused *f;
     RT_VEC(nest_access) accesses;
     int *access_of, nexprs;        /* by expression id: number of the access + 1 */
+    int64_t *base;                 /* nest_rebase: by operand, elements in front of all that is read */
+    int nfactors;                  /* accesses by the factors of a product: the first ones */
     RT_VEC(nest_loop) loops; /* output loops, then reduce loops */
     int nouter;
     const ir_dim *ocoef[NEST_MAX]; /* of the output's address */
@@ -37,6 +39,9 @@ typedef struct nest {
 void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out); /* `result`: for the order of the outputs */
 /* Merges index variables anew: those of `free` whatever the address of `a` is (which is then no sum over loops). */
 void nest_merge(nest *t, const nest_access *a, uint32_t free);
+/* Accesses count from `base` then.  What lies in front of a part of a tensor is left to the call: kernels that read different
+ * parts in the same way are the same. */
+void nest_rebase(nest *t);
 /* The index variables that an expression uses other than in affine addresses of loads, by bit. */
 uint32_t nest_pins(const nest *t, const ir_expr *e);
 /* Elements from one index to the next, by dim, of a tensor in this order (NULL: row-major). */

@@ -1,9 +1,11 @@
 /* schedule.c: a group -> loops -> kernel IR, for every comprehension.  The loop forms:
  *
- *   map       grid over the outer loops, the innermost one as vector; a single loop in chunks of MAP_CHUNK
+ *   map       grid over the outer loops, the innermost one as vector; a single loop in chunks of MAP_CHUNK; loops are cut where
+ *             conditions on their index change (cut.c): outer ones by a branch, the innermost one in several loops
  *   reduce r  grid over all outputs; the innermost reduce loop as vector with one partial state per lane, merged in a
  *             fixed tree: where loads are contiguous along it
- *   reduce o  grid over the outer loops but the last, which is vector; reduce loops serial inside: elsewhere
+ *   reduce o  grid over the outer loops but the last, which is vector; reduce loops serial inside: elsewhere.  Several sums
+ *             go on at once, so that none waits for its last addition: wide vectors, and the last loop in CHAINS parts
  *   scan      grid over the other loops, the scanned one serial
  *   write     one iteration: copies the base, then writes in index order (so duplicates are decided)
  *
@@ -11,7 +13,7 @@
  * every reduction depends on sizes alone, never on threads. */
 #include "lower/emit.h"
 
-enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 16 };
+enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 4, LIGHT = 40 /* expressions */ };
 /* Results of a map that are written around the caches, as large as a last-level cache: nobody would find them there. */
 static const int64_t STREAM_BYTES = 32 << 20;
 
@@ -134,8 +136,64 @@ static void check_index(emit *e, k_value *index, const ir_dim *size, const char 
     k_end(b, 0, NULL);
 }
 
+static void check(emit *e, k_memo *memo, int i) {
+    check_index(e, sched_value(e, memo, e->checks.at[i].index), e->checks.at[i].size, e->checks.at[i].why);
+}
+
 static void checks(emit *e, k_memo *memo) {
-    for (int i = 0; i < e->checks.n; i++) check_index(e, sched_value(e, memo, e->checks.at[i].index), e->checks.at[i].size, e->checks.at[i].why);
+    for (int i = 0; i < e->checks.n; i++)
+        if (!e->checked[i]) check(e, memo, i);
+}
+
+/* ---- what the loops inside do not change: computed here */
+
+typedef struct outside {
+    emit *e;
+    uint32_t *moved;     /* by expression id: what changes it, and KNOWN */
+    unsigned char *seen; /* by expression id */
+} outside;
+
+enum { BY_STATE = 1 << 30 }; /* the state of a reduction changes it */
+static const uint32_t IS_KNOWN = 1u << 31;
+
+/* By which loops that are not open yet, by bit, or BY_STATE. */
+static uint32_t moved_by(outside *h, const ir_expr *x) {
+    if (h->moved[x->id]) return h->moved[x->id] & ~IS_KNOWN;
+    uint32_t u = x->op == X_INDEX ? (uint32_t)!h->e->var[x->i] << x->i : x->op == X_PARAM ? BY_STATE : 0;
+    for (int i = 0; i < x->n; i++) u |= moved_by(h, x->args[i]);
+    h->moved[x->id] = u | IS_KNOWN;
+    return u;
+}
+
+/* Not what only one arm of a select needs: it may be a load that must not be done. */
+static void outside_parts(outside *h, const ir_expr *x) {
+    if (!x || h->seen[x->id] || !x->n) return;
+    h->seen[x->id] = 1;
+    if (!moved_by(h, x)) sched_value(h->e, h->e->memo, x);
+    else
+        for (int i = 0; i < (x->op == K_SELECT ? 1 : x->n); i++) outside_parts(h, x->args[i]);
+}
+
+static bool runs(const emit *e) {
+    for (int l = 0; l < e->t.loops.n; l++) {
+        int64_t low, high;
+        ir_dim_range(e->c, e->t.loops.at[l].size, &low, &high);
+        if (low < 1) return false; /* with no iteration nothing may be loaded or raised */
+    }
+    return true;
+}
+
+static void compute_outside(emit *e) {
+    int n = e->x.n + 1;
+    outside h = {e, RT_ARRAY(&e->c->arena, uint32_t, n), RT_ARRAY(&e->c->arena, unsigned char, n)};
+    if (!runs(e)) return;
+    for (int i = 0; i < e->checks.n; i++) {
+        if (e->checked[i] || moved_by(&h, e->checks.at[i].index)) continue;
+        check(e, e->memo, i);
+        e->checked[i] = 1;
+    }
+    for (int i = 0; i < e->f->k->nstate; i++) outside_parts(&h, e->elem[i]);
+    for (int i = 0; i < e->f->k->nout; i++) outside_parts(&h, e->out[i]);
 }
 
 /* ---- loops */
@@ -178,22 +236,28 @@ static void open_grid(emit *e, int to, int skip) {
     }
 }
 
-/* Opens the grid loop over chunks of loop l, and a vector loop of this width over one chunk. */
-static void open_chunks(emit *e, int l, int64_t chunk, int width) {
+/* Opens the grid loop over chunks of loop l: [lo, hi). */
+static void open_chunks(emit *e, int l, int64_t chunk, k_value **lo, k_value **hi) {
     k_builder *b = &e->b;
     const ir_dim *size = e->t.loops.at[l].size;
     e->launch->grid = ir_dim_floordiv(e->c, ir_dim_add(e->c, size, ir_dim_const(e->c, chunk - 1)), ir_dim_const(e->c, chunk));
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
-    k_value *lo = k_mul(b, g, k_i64(b, chunk));
-    k_value *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, chunk)), sched_dim(e, size));
-    e->var[l] = k_var(k_for(b, KL_VECTOR, width, lo, hi, 1));
+    *lo = k_mul(b, g, k_i64(b, chunk));
+    *hi = k_2(b, K_MIN, k_add(b, *lo, k_i64(b, chunk)), sched_dim(e, size));
 }
 
-static k_inst *open_loop(emit *e, int l, k_loop kind) {
-    k_inst *f = k_for(&e->b, kind, 0, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[l].size), 1);
+/* Opens a vector loop of `width` lanes, 0: the target's. */
+static void open_vector(emit *e, int l, k_value *lo, k_value *hi, int width) {
+    e->var[l] = k_var(k_for(&e->b, KL_VECTOR, width, lo, hi, 1));
+}
+
+static k_inst *open_for(emit *e, int l, k_loop kind, int width) {
+    k_inst *f = k_for(&e->b, kind, width, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[l].size), 1);
     e->var[l] = k_var(f);
     return f;
 }
+
+static k_inst *open_loop(emit *e, int l, k_loop kind) { return open_for(e, l, kind, 0); }
 
 static void close(emit *e, int n) {
     for (int i = 0; i < n; i++) k_end(&e->b, 0, NULL);
@@ -214,32 +278,142 @@ static bool streams(emit *e) {
     return n >= STREAM_BYTES / (bytes ? bytes : 1);
 }
 
-static void emit_map(emit *e) {
-    int m = e->t.nouter, weight = e->x.n < 4 ? 1 : e->x.n / 4;
-    int opened = 0;
-    if (m == 1) {
-        open_chunks(e, 0, MAP_CHUNK, 0);
-        set_cost(e, ir_dim_const(e->c, MAP_CHUNK), weight);
-        opened = 2;
-    } else if (m > 1) {
-        open_grid(e, m - 1, -1);
-        open_loop(e, m - 1, KL_VECTOR);
-        set_cost(e, e->t.loops.at[m - 1].size, weight);
-        opened = 2;
-    }
-    k_memo *memo = k_memo_new(e->b.k);
+static void map_here(emit *e) {
+    k_memo *memo = k_memo_under(e->memo);
     checks(e, memo);
     e->stream = streams(e);
     sched_store_outs(e, memo);
-    close(e, opened);
+}
+
+typedef const ir_expr *results[COMP_MAX_OUT];
+
+/* The pieces of the innermost loop that lie in [lo, hi); lo NULL: all of it. */
+static void map_pieces(emit *e, int l, k_value *lo, k_value *hi) {
+    k_builder *b = &e->b;
+    sched_cuts cuts = {.n = 0};
+    results all;
+    memcpy(all, e->out, sizeof all);
+    if (e->cuts >> l & 1) sched_cut_points(e, l, &cuts);
+    for (int i = 0; i <= cuts.n; i++) {
+        const ir_dim *from = i ? cuts.at[i - 1] : sched_num(e, 0), *to = i < cuts.n ? cuts.at[i] : sched_size(e, l);
+        k_value *begin = sched_dim(e, from), *end = sched_dim(e, to);
+        if (cuts.n) sched_cut_piece(e, l, from, to);
+        compute_outside(e);
+        if (lo) begin = i ? k_2(b, K_MAX, begin, lo) : lo, end = i < cuts.n ? k_2(b, K_MIN, end, hi) : hi;
+        open_vector(e, l, begin, end, 0);
+        map_here(e);
+        close(e, 1);
+        e->var[l] = NULL;
+        memcpy(e->out, all, sizeof all);
+    }
+}
+
+static void map_loops(emit *e, int l);
+
+/* An outer loop's piece between points `from` and `to` (-1 and cuts->n: its ends), by branches. */
+static void map_branch(emit *e, int l, const sched_cuts *cuts, int from, int to) {
+    k_builder *b = &e->b;
+    if (to - from == 1) {
+        results all;
+        memcpy(all, e->out, sizeof all);
+        if (cuts->n) sched_cut_piece(e, l, from < 0 ? sched_num(e, 0) : cuts->at[from], to < cuts->n ? cuts->at[to] : sched_size(e, l));
+        map_loops(e, l + 1);
+        memcpy(e->out, all, sizeof all);
+        return;
+    }
+    int mid = (from + to) / 2;
+    unsigned char *checked = e->checked;
+    k_if(b, k_2(b, K_LT, e->var[l], sched_dim(e, cuts->at[mid])));
+    for (int arm = 0; arm < 2; arm++) {
+        e->checked = rt_arena_copy(&e->c->arena, checked, (size_t)e->checks.n + 1);
+        map_branch(e, l, cuts, arm ? mid : from, arm ? to : mid);
+        if (arm) k_end(b, 0, NULL);
+        else k_else(b, 0, NULL);
+    }
+    e->checked = checked;
+}
+
+/* Loops from l on; those before it are open. */
+static void map_loops(emit *e, int l) {
+    sched_cuts cuts = {.n = 0};
+    if (l == e->t.nouter - 1) {
+        map_pieces(e, l, NULL, NULL);
+        return;
+    }
+    if (e->cuts >> l & 1) sched_cut_points(e, l, &cuts);
+    map_branch(e, l, &cuts, -1, cuts.n);
+}
+
+/* The loops that are cut: from the innermost one, as long as the pieces are few enough. */
+static uint32_t loops_to_cut(const emit *e) {
+    uint32_t u = 0;
+    int pieces = 1;
+    sched_cuts cuts;
+    for (int l = e->t.nouter - 1; l >= 0; l--) {
+        sched_cut_points(e, l, &cuts);
+        if (!cuts.n || pieces * (cuts.n + 1) > SCHED_CUTS) continue;
+        pieces *= cuts.n + 1;
+        u |= 1u << l;
+    }
+    return u;
+}
+
+static void emit_map(emit *e) {
+    int m = e->t.nouter, weight = e->x.n < 4 ? 1 : e->x.n / 4;
+    k_value *lo, *hi;
+    e->cuts = loops_to_cut(e);
+    if (m == 0) {
+        map_here(e);
+        return;
+    }
+    if (m == 1) {
+        open_chunks(e, 0, MAP_CHUNK, &lo, &hi);
+        set_cost(e, ir_dim_const(e->c, MAP_CHUNK), weight);
+        map_pieces(e, 0, lo, hi);
+    } else {
+        open_grid(e, m - 1, -1);
+        set_cost(e, e->t.loops.at[m - 1].size, weight);
+        map_loops(e, 0);
+    }
+    close(e, 1);
 }
 
 /* ---- reduce */
 
+static bool large(const ir_dim *d) {
+    int64_t x;
+    return !ir_dim_is_const(d, &x) || x >= MIN_VECTOR;
+}
+
+static bool constant_init(const emit *e) {
+    for (int i = 0; i < e->f->k->nstate; i++)
+        if (e->init[i]->op != X_CONST) return false;
+    return true;
+}
+
+/* One light sum over outputs that lie side by side (or merged in any tree): more of them can run at once. */
+static bool one_sum(const emit *e) { return e->f->k->nstate == 1 && e->x.n <= LIGHT; }
+
+/* Lanes for sums along loop l, or over its outputs: the most of 16 to 64 that leave few unused; 0: the target's. */
+static int sum_width(const emit *e, int l) {
+    int64_t size;
+    if (!one_sum(e) || !ir_dim_is_const(e->t.loops.at[l].size, &size)) return 0;
+    for (int w = REDUCE_CHUNK; w > MIN_VECTOR; w /= 2)
+        if (size % w == 0 || size >= 8 * w) return w;
+    return 0;
+}
+
+/* Is l the last loop of a reduction without enough sums beside each other? */
+static bool chains(const emit *e, int l, bool vector, int64_t *size) {
+    int o = e->t.nouter - 1;
+    if (vector || l != e->t.loops.n - 1 || !one_sum(e) || !e->f->k->associative || !constant_init(e)) return false;
+    return ir_dim_is_const(e->t.loops.at[l].size, size) && *size >= 2 * CHAINS && (o < 0 || sum_width(e, o) <= 16);
+}
+
 /* state = combine(state, elem) for one step, at the current loop variables. */
 static void step(emit *e, k_value **state) {
     const comp *k = e->f->k;
-    k_memo *memo = k_memo_new(e->b.k);
+    k_memo *memo = k_memo_under(e->memo);
     checks(e, memo);
     if (k->contract && e->elem[0]->op == K_MUL && rt_dtypes[k->state_dtype[0]].kind == 'F') {
         k_value *a = sched_value(e, memo, e->elem[0]->args[0]), *b = sched_value(e, memo, e->elem[0]->args[1]);
@@ -271,7 +445,7 @@ static void vector_reduce(emit *e, int l, k_value **state) {
     int n = e->f->k->nstate;
     k_value *lane[COMP_MAX_STATE], *left[COMP_MAX_STATE], *right[COMP_MAX_STATE], *r[COMP_MAX_STATE];
     initial(e, lane);
-    k_inst *f = open_loop(e, l, KL_VECTOR);
+    k_inst *f = open_for(e, l, KL_VECTOR, sum_width(e, l));
     for (int i = 0; i < n; i++) lane[i] = k_carry(&e->b, f, lane[i]);
     step(e, lane);
     k_end(&e->b, n, lane);
@@ -281,14 +455,42 @@ static void vector_reduce(emit *e, int l, k_value **state) {
     merge(e, state, red->out, state);
 }
 
+/* The last loop over constant `size`, one state, in CHAINS parts: step t goes to part t % CHAINS. */
+static void chained_reduce(emit *e, int l, int64_t size, k_value **state) {
+    k_builder *b = &e->b;
+    k_value *part[CHAINS] = {state[0]};
+    for (int c = 1; c < CHAINS; c++) initial(e, &part[c]);
+    k_inst *f = k_for(b, KL_SERIAL, 0, k_i64(b, 0), k_i64(b, size - size % CHAINS), CHAINS);
+    for (int c = 0; c < CHAINS; c++) part[c] = k_carry(b, f, part[c]);
+    for (int c = 0; c < CHAINS; c++) {
+        e->var[l] = k_add(b, k_var(f), k_i64(b, c));
+        step(e, &part[c]);
+    }
+    k_end(b, CHAINS, part);
+    for (int c = 0; c < CHAINS; c++) part[c] = f->out[c];
+    for (int c = 0; c < size % CHAINS; c++) {
+        e->var[l] = k_i64(b, size - size % CHAINS + c);
+        step(e, &part[c]);
+    }
+    for (int n = CHAINS / 2; n > 0; n /= 2)
+        for (int c = 0; c < n; c++) merge(e, &part[c], &part[c + n], &part[c]);
+    state[0] = part[0];
+}
+
 static void reduce_loops(emit *e, int l, bool vector, k_value **state) {
     int n = e->f->k->nstate;
+    int64_t size;
     if (l == e->t.loops.n) {
         step(e, state);
         return;
     }
+    compute_outside(e);
     if (vector && l == e->t.loops.n - 1) {
         vector_reduce(e, l, state);
+        return;
+    }
+    if (chains(e, l, vector, &size)) {
+        chained_reduce(e, l, size, state);
         return;
     }
     k_inst *f = open_loop(e, l, KL_SERIAL);
@@ -304,7 +506,7 @@ static void reduce_and_store(emit *e, bool vector) {
     initial(e, state);
     reduce_loops(e, e->t.nouter, vector, state);
     for (int i = 0; i < e->f->k->nstate; i++) e->param[i] = state[i];
-    sched_store_outs(e, k_memo_new(e->b.k));
+    sched_store_outs(e, k_memo_under(e->memo));
 }
 
 /* Loads of the elements whose address moves by other than 0 or 1 per step of loop l: they are gathered. */
@@ -320,30 +522,11 @@ static int gathers(emit *e, int l) {
     return n;
 }
 
-static bool large(const ir_dim *d) {
-    int64_t x;
-    return !ir_dim_is_const(d, &x) || x >= MIN_VECTOR;
-}
-
-static bool constant_init(const emit *e) {
-    for (int i = 0; i < e->f->k->nstate; i++)
-        if (e->init[i]->op != X_CONST) return false;
-    return true;
-}
-
 static bool along_reduction(emit *e) {
     int r = e->t.loops.n - 1, o = e->t.nouter - 1;
     if (r <= o || !e->f->k->associative || !constant_init(e) || !large(e->t.loops.at[r].size)) return false;
     if (o < 0 || !large(e->t.loops.at[o].size)) return true;
     return gathers(e, r) <= gathers(e, o);
-}
-
-/* Lanes of the loop over outputs, 0: the target's: where there is little but sums, several that need not wait for one another. */
-static int chains(emit *e) {
-    int64_t steps, n;
-    const comp *k = e->f->k;
-    bool known = ir_dim_is_const(product(e, e->t.nouter, e->t.loops.n), &steps) && ir_dim_is_const(e->t.loops.at[e->t.nouter - 1].size, &n);
-    return known && steps >= MIN_VECTOR && n % CHAINS == 0 && k->nstate == 1 && e->elem[0]->op == X_LOAD ? CHAINS : 0;
 }
 
 static void emit_reduce(emit *e) {
@@ -355,12 +538,15 @@ static void emit_reduce(emit *e) {
         if (m) open_grid(e, m, -1), opened = 1;
         set_cost(e, steps, 2);
     } else if (m == 1) {
-        open_chunks(e, 0, REDUCE_CHUNK, chains(e));
+        k_value *lo, *hi;
+        open_chunks(e, 0, REDUCE_CHUNK, &lo, &hi);
+        open_vector(e, 0, lo, hi, sum_width(e, 0));
         set_cost(e, steps, REDUCE_CHUNK);
         opened = 2;
     } else {
         open_grid(e, m - 1, -1);
-        open_loop(e, m - 1, KL_VECTOR)->width = chains(e);
+        compute_outside(e);
+        open_vector(e, m - 1, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[m - 1].size), sum_width(e, m - 1));
         set_cost(e, ir_dim_mul(e->c, steps, e->t.loops.at[m - 1].size), 1);
         opened = 2;
     }
@@ -445,7 +631,7 @@ static int input_of(const ir_node *kernel, const ir_value *v) {
 }
 
 k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype, const ir_dim *elements, const char *name) {
-    lower_buffer x = {kind, index, dtype, elements};
+    lower_buffer x = {kind, index, dtype, elements, 0};
     RT_PUSH(&e->c->arena, &e->launch->buffers, x);
     return k_arg(e->b.k, dtype, name);
 }
@@ -455,6 +641,8 @@ static void open_kernel(emit *e, const char *name) {
     e->launch->kernel->span = e->launch->span = e->kernel->span;
     e->b = k_build(e->launch->kernel);
     e->launch->grid = e->launch->cost = one(e);
+    e->memo = k_memo_new(e->launch->kernel);
+    e->checked = RT_ARRAY(&e->c->arena, unsigned char, e->checks.n + 1);
     e->in = RT_ARRAY(&e->c->arena, k_buffer *, e->f->operands.n + 1);
     e->scalars = RT_ARRAY(&e->c->arena, k_value *, e->f->operands.n + 1);
 }
@@ -469,6 +657,8 @@ void sched_begin(emit *e, const char *name) {
     }
     for (int i = 0; i < e->kernel->nout; i++)
         e->outs[i] = sched_buffer(e, LB_OUT, i, e->kernel->out[i]->type->dtype, NULL, "out");
+    for (int i = 0, n = 0; i < f->operands.n && e->t.base; i++)
+        if (e->in[i]) e->launch->buffers.at[n++].first = e->t.base[i];
 }
 
 emit sched_before(emit *e, const char *suffix) {
@@ -512,6 +702,11 @@ static void share_kernel(lower_launch *l, ir_context *c, rt_map *shared) {
     rt_text_free(&t);
 }
 
+static void build_nest(emit *e) {
+    nest_build(e->c, e->f, e->kernel->out[0], &e->t);
+    nest_rebase(&e->t);
+}
+
 bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
     fused f;
     if (!lower_fused(m, kernel, &f)) return false;
@@ -521,16 +716,16 @@ bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
     lower_launch *main = RT_NEW(&m->c->arena, lower_launch);
     emit e = {.c = m->c, .f = &f, .launch = main, .m = m, .kernel = kernel, .info = info, .shared = shared};
     e.unused = RT_ARRAY(&m->c->arena, bool, f.operands.n + 1);
-    nest_build(m->c, &f, kernel->out[0], &e.t);
+    build_nest(&e);
     tiles t;
     stencil s;
     winograd w;
     comp_kind kind = lower_comp_kind(f.k);
     bool contract = kind == CK_CONTRACT, fast = contract && sched_winograd_plan(&e, &w);
     bool windows = contract && !fast ? sched_stencil_plan(&e, &s) : kind == CK_REDUCE && sched_pool_plan(&e, &s);
-    if (!fast && !windows) nest_build(m->c, &f, kernel->out[0], &e.t); /* a plan that fails leaves its marks */
+    if (!fast && !windows) build_nest(&e); /* a plan that fails leaves its marks */
     bool tiled = contract && !fast && !windows && sched_tiles_plan(&e, &t);
-    if (contract && !fast && !windows && !tiled) nest_build(m->c, &f, kernel->out[0], &e.t);
+    if (contract && !fast && !windows && !tiled) build_nest(&e);
     rewrite_all(&e);
     sched_begin(&e, ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
     if (fast) sched_winograd(&e, &w);

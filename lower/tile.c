@@ -5,7 +5,8 @@
  * loop over which B does not move: index variables that only A tells apart are merged into it, since A's address may be a
  * table of rows (a convolution's pixels).  Params as B are packed in panels [N / TILE_N][K][TILE_N] here; other operands
  * whose columns are not contiguous by a kernel before.  A factor with a guard that is nothing but bounds (padding) is read
- * from a zero-padded copy; so is A where k is not its contiguous dim.  k counts so that A is read in order. */
+ * from a zero-padded copy; so is A where k is not its contiguous dim.  k counts so that A is read in order.  One row times
+ * what lies in rows is no tile: it runs fastest in the order of memory (schedule.c). */
 #include "lower/emit.h"
 
 enum { MIN_COPY_ROWS = 4, MIN_COPY_COLUMNS = 32, MIN_PACK_ROWS = 4 };
@@ -405,6 +406,7 @@ bool sched_tiles_plan(emit *e, tiles *t) {
     order_reduction(e, t);
     if (packable(e, t)) t->packed = pack_param(e, t);
     t->run_time = !t->packed && !ir_dim_is(nest_coef(&e->t, &t->ba, t->nloop), 1);
+    if (t->mloop < 0 && !t->packed && !t->run_time && !t->copy[0].on && !t->copy[1].on) return false;
     make_segments(e, t);
     if (t->packed || t->copy[1].on) e->unused[t->b] = t->a != t->b && !sched_used_elsewhere(e, t->b);
     if (t->copy[0].on) e->unused[t->a] = t->a != t->b && !sched_used_elsewhere(e, t->a);
