@@ -1,14 +1,23 @@
 /* tile_emit.c: the loops of a contraction on register tiles.
  *
  * Rows in tiles of at most the target's height, balanced so that there are two heights at most when their number is
- * known; else tiles of that height whose last one repeats the last row, and single rows.  A grid item is a group of tiles times some panels: panels
- * outside, so that one stays in the cache for the whole group; a long k is cut in blocks, so that a block of the panel stays
- * in the first cache, and while the group runs through one block it asks for the next.  Where A's rows are no arithmetic
- * sequence, a table of the group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
+ * known; else tiles of that height whose last one repeats the last row, and single rows.  A grid item is a group of tiles times
+ * some panels: panels outside, so that one stays in the cache for the whole group, while the group's rows of A stay in the
+ * second one; a long k is cut in blocks.  While the group runs through one block of a panel it asks for the next: weights come
+ * from far.  A last panel of few columns is computed at half width.  Where A's rows are no arithmetic sequence, a table of the
+ * group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
 #include "lower/emit.h"
 
-enum { GROUP = 16, MAX_GROUP = 64, GROUP_BYTES = 512 << 10 /* of A: half of a second cache */, BLOCK_K = 1024, MAX_LATE = 2,
-       ITEM_FLOPS = 1 << 19, READ_COST = 12 };
+enum {
+    GROUP = 16,              /* tiles of a group where sizes are not known, and the fewest where a group's A is large */
+    MAX_GROUP = 64,
+    GROUP_BYTES = 512 << 10, /* of a group's A: half of a second cache */
+    ITEM_FLOPS = 1 << 19,
+    READ_COST = 12,          /* of a step of k in a panel, in flops per column */
+    BLOCK_K = 1024,
+    MAX_LATE = 2,            /* operands of the epilogue that are asked for early */
+    NARROW = TILE_N / 2
+};
 
 typedef const ir_dim *D;
 
@@ -31,6 +40,7 @@ typedef struct plan {
     int nlate;
     const nest_access *late[MAX_LATE]; /* see find_late */
     int fetch;                    /* elements of the next panel to ask for per k, 0: none */
+    bool narrow;                  /* the last panel has at most NARROW columns */
     bool blocked;                 /* the first segment runs outside of the tiles: each tile of the group has its own acc */
 } plan;
 
@@ -47,23 +57,32 @@ static k_value *outer_address(emit *e, const tiles *t, const nest_access *a) {
 /* ---- the micro-kernel */
 
 /* more: starts from acc, else from 0; ak, bk: steps of the factors per k, 0 where they are not known. */
-typedef struct shape { int rows; rt_dtype a, b; int64_t ak, bk; bool table, segments, more, cols; int fetch; } shape;
+typedef struct shape { int rows, width; rt_dtype a, b; int64_t ak, bk; bool table, segments, more, cols; int fetch; } shape;
 
-static void whole_tile(k_builder *b, k_buffer *to, k_buffer *from, int rows) {
-    k_inst *i = k_for(b, KL_UNROLL, 0, k_i64(b, 0), k_i64(b, rows), 1);
-    k_inst *j = k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1);
-    k_value *at = k_add(b, k_mul(b, k_var(i), k_i64(b, TILE_N)), k_var(j));
-    k_store(b, to, at, from ? k_load(b, from, at) : k_float(b, to->dtype, 0));
+/* Rows of `to` are to_step elements apart, those of `from` (NULL: 0) from_step. */
+static void whole_tile(k_builder *b, shape s, k_buffer *to, int to_step, k_buffer *from, int from_step) {
+    k_inst *i = k_for(b, KL_UNROLL, 0, k_i64(b, 0), k_i64(b, s.rows), 1);
+    k_inst *j = k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, s.width), 1);
+    k_value *at = k_add(b, k_mul(b, k_var(i), k_i64(b, to_step)), k_var(j));
+    k_value *in = k_add(b, k_mul(b, k_var(i), k_i64(b, from_step)), k_var(j));
+    k_store(b, to, at, from ? k_load(b, from, in) : k_float(b, to->dtype, 0));
     k_end(b, 0, NULL);
     k_end(b, 0, NULL);
 }
 
-/* acc[rows x TILE_N] (+)= A * B over K, and over S segments, as a kernel of its own that all groups of the module share.
- * acc goes through memory (384 bytes in the first cache): little against K, and the code stays small. */
+/* Partial sums of each element: few elements would wait on fma. */
+static int chains(shape s) {
+    int n = s.rows * s.width / TILE_N;
+    return n <= 1 ? 4 : n <= 3 ? 2 : 1;
+}
+
+/* acc[rows x width], its rows TILE_N apart, (+)= A * B over K, and over S segments, as a kernel of its own that all groups
+ * of the module share.  acc goes through memory (384 bytes in the first cache): little against K, and the code stays small. */
 static k_kernel *micro_kernel(emit *e, shape s) {
-    const char *name = ir_fmt(e->c, "tile_%dx%d_%s%lld_%s%lld%s%s%s%s%s", s.rows, TILE_N, rt_dtypes[s.a].name, (long long)s.ak,
+    const char *name = ir_fmt(e->c, "tile_%dx%d_%s%lld_%s%lld%s%s%s%s%s", s.rows, s.width, rt_dtypes[s.a].name, (long long)s.ak,
                               rt_dtypes[s.b].name, (long long)s.bk, s.table ? "_rows" : "",
-                              s.segments ? "_segments" : "", s.more ? "_more" : "", s.cols ? "_cols" : "", s.fetch ? ir_fmt(e->c, "_fetch%d", s.fetch) : "");
+                              s.segments ? "_segments" : "", s.more ? "_more" : "", s.cols ? "_cols" : "",
+                              s.fetch ? ir_fmt(e->c, "_fetch%d", s.fetch) : "");
     k_kernel *k = rt_map_get(e->shared, name);
     if (k) return k;
     k = k_kernel_new(e->c, name);
@@ -72,23 +91,23 @@ static k_kernel *micro_kernel(emit *e, shape s) {
     k_value *row = s.table ? NULL : k_scalar(k, DT_I64, "row"), *width = s.cols ? k_scalar(k, DT_I64, "cols") : NULL;
     k_value *ahead = s.fetch ? k_scalar(k, DT_I64, "ahead") : NULL;
     k_value *S = s.segments ? k_scalar(k, DT_I64, "S") : NULL, *as = S ? k_scalar(k, DT_I64, "as") : NULL, *bs = S ? k_scalar(k, DT_I64, "bs") : NULL;
-    k_buffer *tile = k_scratch(k, KS_REGISTER, DT_F32, s.rows * TILE_N, "tile");
+    k_buffer *tile = k_scratch(k, KS_REGISTER, DT_F32, s.rows * s.width, "tile");
     k_builder b = k_build(k);
     if (!ak) ak = k_i64(&b, s.ak);
     if (!bk) bk = k_i64(&b, s.bk);
     k_value *from[K_MAX_TILE] = {k_i64(&b, 0)}, *at[K_MAX_TILE], *bat = k_i64(&b, 0);
     int n = s.table ? s.rows : 1;
     for (int i = 0; i < n && R; i++) from[i] = k_load(&b, R, k_i64(&b, i));
-    whole_tile(&b, tile, s.more ? acc : NULL, s.rows);
+    whole_tile(&b, s, tile, s.width, s.more ? acc : NULL, TILE_N);
     k_value *seg = S ? k_var(k_for(&b, KL_SERIAL, 0, k_i64(&b, 0), S, 1)) : NULL;
     for (int i = 0; i < n; i++) at[i] = S ? k_add(&b, from[i], k_mul(&b, seg, as)) : from[i];
     if (S) bat = k_mul(&b, seg, bs);
     if (n == 1 && !row) row = k_i64(&b, 0);
     k_value *per = ahead && S ? k_add(&b, ahead, k_mul(&b, seg, k_mul(&b, K, k_i64(&b, s.fetch)))) : ahead;
-    k_inst *c = k_contract_tile(&b, tile, s.rows, TILE_N, K, A, n, at, row, ak, B, bat, bk, width, s.rows == 1 ? 4 : s.rows <= 3 ? 2 : 1);
+    k_inst *c = k_contract_tile(&b, tile, s.rows, s.width, K, A, n, at, row, ak, B, bat, bk, width, chains(s));
     if (per) k_contract_fetch(&b, c, per, s.fetch);
     if (S) k_end(&b, 0, NULL);
-    whole_tile(&b, acc, tile, s.rows);
+    whole_tile(&b, s, acc, TILE_N, tile, s.width);
     rt_map_put(&e->c->arena, e->shared, name, k);
     return k;
 }
@@ -96,8 +115,8 @@ static k_kernel *micro_kernel(emit *e, shape s) {
 /* Rows of the tile at hand: rows[0] where is_first, else rows[1] (0: there are none). */
 typedef struct heights { int rows[2]; k_value *is_first; } heights;
 
-/* Where a tile's factors begin, and its sums; table: index of its first row in `rows`. */
-typedef struct place { k_value *a, *table, *bk, *acc, *ahead; } place;
+/* Where a tile's factors begin, and its sums; width: columns that are computed; table: index of its first row in `rows`. */
+typedef struct place { k_value *a, *table, *bk, *acc, *ahead; int width; } place;
 
 static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     k_builder *b = &e->b;
@@ -106,7 +125,8 @@ static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     int64_t ak = s->a ? hint(s->a, 0) : 0, bk = s->b ? hint(s->b, 0) : 0;
     if (ak != 1) ak = 0; /* other steps are rare: one kernel for all of them */
     if (bk != TILE_N) bk = 0;
-    k_kernel *k = micro_kernel(e, (shape){rows, p->A->dtype, p->B->dtype, ak, bk, p->rows != NULL, outer != NULL, t->nseg > p->inside, cols != NULL, p->fetch});
+    shape of = {rows, at.width, p->A->dtype, p->B->dtype, ak, bk, p->rows != NULL, outer != NULL, t->nseg > p->inside, cols != NULL, p->fetch};
+    k_kernel *k = micro_kernel(e, of);
     k_value *scalars[10];
     int n = 0;
     scalars[n++] = sched_dim(e, s->size);
@@ -150,6 +170,10 @@ static void reduce_from(emit *e, plan *p, int i, const heights *h, place at, k_v
     }
     if (!left || p->t->packed || p->t->run_time) {
         call_height(e, p, h, at, NULL);
+        return;
+    }
+    if (at.width < TILE_N) {
+        call_height(e, p, h, at, left);
         return;
     }
     k_if(b, k_2(b, K_GE, left, k_i64(b, TILE_N)));
@@ -217,7 +241,8 @@ static void ask_for_late(emit *e, const plan *p, const tile *x, k_value *first) 
         k_value *at = k_add(b, outer_address(e, t, p->late[i]), k_mul(b, x->row, sched_dim(e, step)));
         ask_for_rows(e, e->in[p->late[i]->load->i], k_add(b, at, first), step);
     }
-    for (int i = 0; i < e->f->k->nout; i++) ask_for_rows(e, e->outs[i], sched_out_address(e), e->t.ocoef[e->t.loops.at[t->mloop].last]);
+    D step = e->t.ocoef[e->t.loops.at[t->mloop].last];
+    for (int i = 0; i < e->f->k->nout; i++) ask_for_rows(e, e->outs[i], sched_out_address(e), step);
 }
 
 /* acc (+)= the tile's sums; block: iteration of the first segment, if that runs outside. */
@@ -236,7 +261,16 @@ static void compute(emit *e, plan *p, const tile *x, k_value *panel, k_value *bl
         at.ahead = k_mul(b, k, k_add(b, k_mul(b, nth, k_i64(b, p->fetch)), k_i64(b, TILE_N)));
     }
     ask_for_late(e, p, x, first);
-    reduce_from(e, p, block ? 1 : 0, &x->h, at, columns_left(e, p, first));
+    k_value *left = columns_left(e, p, first);
+    if (p->narrow) {
+        k_if(b, k_2(b, K_LE, left, k_i64(b, NARROW)));
+        at.width = NARROW;
+        reduce_from(e, p, block ? 1 : 0, &x->h, at, left);
+        k_else(b, 0, NULL);
+    }
+    at.width = TILE_N;
+    reduce_from(e, p, block ? 1 : 0, &x->h, at, left);
+    if (p->narrow) k_end(b, 0, NULL);
 }
 
 /* The epilogue. */
@@ -380,7 +414,8 @@ static int64_t group_tiles(const emit *e, D rows, D kall) {
 /* The tiles of a group ask for the whole of the next panel (or block of k) together.  A single row goes at the speed of
  * memory, where the processor's own prefetching does better. */
 static int fetch_rate(int64_t group, D rows) {
-    return group > 3 ? TILE_N / 4 : group > 1 ? TILE_N / 2 : ir_dim_is(rows, 1) ? 0 : TILE_N;
+    if (group > 1) return group > 3 ? TILE_N / 4 : TILE_N / 2;
+    return ir_dim_is(rows, 1) ? 0 : TILE_N;
 }
 
 /* What a step of k takes in a panel of 16 columns, as so many flops for each of them: of few rows, mostly reading the panel. */
@@ -409,12 +444,13 @@ void sched_tiles(emit *e, tiles *t) {
     p.group = group_tiles(e, rows, p.kall);
     if (t->packed || t->run_time) p.fetch = fetch_rate(p.group, rows);
     D ntiles = ir_dim_ceildiv(e->c, rows, sched_tile_rows(e)), groups = ir_dim_ceildiv(e->c, ntiles, p.group);
-    int64_t step = step_cost(e, rows, p.group), per = item_panels(npanels, p.kall, step);
+    int64_t columns, step = step_cost(e, rows, p.group), per = item_panels(npanels, p.kall, step);
     D pgroups = ir_dim_ceildiv(e->c, npanels, per);
     e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
     e->launch->cost = ir_dim_mul(e->c, p.kall, sched_num(e, step * per));
     p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, (p.blocked ? p.group : 1) * sched_tile_rows(e) * TILE_N, "acc");
     find_late(e, &p);
+    p.narrow = ir_dim_is_const(sched_size(e, t->nloop), &columns) && columns % TILE_N && columns % TILE_N <= NARROW;
     p.M = sched_dim(e, rows);
     p.N = sched_dim(e, sched_size(e, t->nloop));
     p.known = t->mloop < 0 || ir_dim_is_const(rows, NULL);
