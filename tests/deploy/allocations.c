@@ -54,13 +54,14 @@ static jitc_tensor *run_value(jitc_session *s, int n, jitc_tensor **x) {
     return jitc_value_tensor(result);
 }
 
-static void dlpack(jitc_session *s, int n, jitc_tensor **x) {
+static void dlpack(jitc_session *s, int n, jitc_tensor **x, const jitc_tensor *into /* or NULL */) {
     DLTensor in[MAX_IN], out = {0};
     const DLTensor *args[MAX_IN];
     for (int i = 0; i < n; i++) {
         jitc_tensor_describe(x[i], &in[i]);
         args[i] = &in[i];
     }
+    if (into) jitc_tensor_describe(into, &out);
     REQUIRE(jitc_run_dlpack(s, "forward", n, args, 1, &out) == JITC_OK, "%s", jitc_session_error(s));
 }
 
@@ -71,7 +72,8 @@ static void run_all(jitc_session *s, int n, jitc_tensor **x, jitc_tensor *into, 
         run(s, n, x, &y);
         run(s, n, x, &into);
         run_value(s, n, x);
-        dlpack(s, n, x);
+        dlpack(s, n, x, NULL);
+        dlpack(s, n, x, into);
     }
 }
 
@@ -85,7 +87,7 @@ static void quiet(const model *m, int threads, jitc_session *s, jitc_tensor **x,
         n = calls - before;
     }
     REQUIRE(n == 0, "%s with %d threads, batch %lld: %ld calls of malloc and free in %d runs", m->name, threads,
-            (long long)jitc_tensor_shape(x[0])[0], n, 4 * RUNS);
+            (long long)jitc_tensor_shape(x[0])[0], n, 5 * RUNS);
 }
 
 static void test_batch(deploy *d, const model *m, int threads, jitc_session *s, int64_t batch) {
