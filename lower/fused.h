@@ -11,6 +11,11 @@ typedef struct fused {
     /* of the output's index variables, once they are split: variable v counts step[v] elements of dim dim_of[v] */
     uint8_t dim_of[2 * RT_MAX_RANK];
     const ir_dim *step[2 * RT_MAX_RANK];
+    /* a stage of a staged kernel (stage.h): the index variables over which the loops around it run, outermost first, and
+     * elements from one index to the next by dim of what lies in scratch (NULL: as its value's order says) */
+    int nrows;
+    uint8_t row[2 * RT_MAX_RANK];
+    const ir_dim *const **strides, *const *out_strides; /* by operand; of the results */
 } fused;
 
 typedef enum comp_kind { CK_NONE, CK_MAP, CK_REDUCE, CK_SCAN, CK_CONTRACT, CK_WRITE } comp_kind;

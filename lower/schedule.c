@@ -9,7 +9,7 @@
  *
  * Expressions are first rewritten from index variables to loops, with one flat index per load (nest.c).  The shape of
  * every reduction depends on sizes alone, never on threads. */
-#include "lower/emit.h"
+#include "lower/stage.h"
 
 enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8 };
 
@@ -52,7 +52,7 @@ static const ir_expr *to_loops(emit *e, const ir_expr *x) {
     return e->done[x->id];
 }
 
-static void rewrite_all(emit *e) {
+void sched_rewrite(emit *e) {
     const comp *k = e->f->k;
     e->x = (ir_exprs){.c = e->c};
     e->done = RT_ARRAY(&e->c->arena, const ir_expr *, k->x.n + 1);
@@ -87,11 +87,17 @@ k_value *sched_dim(emit *e, const ir_dim *d) {
     return k_scalar(e->b.k, DT_I64, "n");
 }
 
+int sched_input(const ir_node *kernel, const ir_value *v) {
+    for (int i = 0; i < kernel->nin; i++)
+        if (kernel->in[i] == v) return i;
+    return -1;
+}
+
 static k_value *scalar_value(emit *e, int operand, rt_dtype dtype) {
     ir_value *v = e->f->operands.at[operand];
     if (v->type->kind == T_INT && v->type->dim) return k_cast(&e->b, sched_dim(e, v->type->dim), dtype);
     if (!e->scalars[operand]) {
-        lower_scalar s = {NULL, operand, v->type->kind == T_FLOAT ? DT_F64 : v->type->kind == T_BOOL ? DT_BOOL : DT_I64};
+        lower_scalar s = {NULL, sched_input(e->kernel, v), v->type->kind == T_FLOAT ? DT_F64 : v->type->kind == T_BOOL ? DT_BOOL : DT_I64};
         RT_PUSH(&e->c->arena, &e->launch->scalars, s);
         e->scalars[operand] = k_scalar(e->b.k, s.dtype, "s");
     }
@@ -106,8 +112,10 @@ static k_value *leaf(void *env, k_builder *b, const ir_expr *x, int n, k_value *
     case X_DIM: return sched_dim(e, x->dim);
     case X_SCALAR: return scalar_value(e, x->i, x->dtype);
     case X_PARAM: return e->param[x->i];
-    default: return mask ? k_load_if(b, e->in[x->i], index[0], mask, NULL) : k_load(b, e->in[x->i], index[0]);
+    default: break;
     }
+    k_value *at = e->base && e->base[x->i] ? k_add(b, index[0], e->base[x->i]) : index[0];
+    return mask ? k_load_if(b, e->in[x->i], at, mask, NULL) : k_load(b, e->in[x->i], at);
 }
 
 k_value *sched_value(emit *e, k_memo *memo, const ir_expr *x) { return k_expr(&e->b, memo, x, leaf, e); }
@@ -139,7 +147,7 @@ static void checks(emit *e, k_memo *memo) {
 /* ---- loops */
 
 k_value *sched_out_address(emit *e) {
-    k_value *at = k_i64(&e->b, 0);
+    k_value *at = e->out_base ? e->out_base : k_i64(&e->b, 0);
     for (int l = 0; l < e->t.nouter; l++)
         at = k_add(&e->b, k_mul(&e->b, e->var[l], sched_dim(e, e->t.ocoef[e->t.loops.at[l].last])), at);
     return at;
@@ -319,8 +327,8 @@ static bool constant_init(const emit *e) {
 }
 
 static bool along_reduction(emit *e) {
-    int r = e->t.loops.n - 1, o = e->t.nouter - 1;
-    if (r <= o || !e->f->k->associative || !constant_init(e) || !large(e->t.loops.at[r].size)) return false;
+    int r = e->t.loops.n - 1, o = e->t.nouter > e->f->nrows ? e->t.nouter - 1 : -1;
+    if (r < e->t.nouter || !e->f->k->associative || !constant_init(e) || !large(e->t.loops.at[r].size)) return false;
     if (o < 0 || !large(e->t.loops.at[o].size)) return true;
     return gathers(e, r) <= gathers(e, o);
 }
@@ -345,6 +353,24 @@ static void emit_reduce(emit *e) {
     }
     reduce_and_store(e, vector);
     close(e, opened);
+}
+
+/* ---- stages */
+
+const ir_dim *sched_stage(emit *e) {
+    int first = e->f->nrows, m = e->t.nouter;
+    bool reduces = e->f->k->nstate > 0, vector = reduces && along_reduction(e), columns = !vector && m > first;
+    for (int l = first; l < m - columns; l++) open_loop(e, l, KL_SERIAL);
+    if (columns) open_loop(e, m - 1, KL_VECTOR);
+    if (reduces) {
+        reduce_and_store(e, vector);
+    } else {
+        k_memo *memo = k_memo_new(e->b.k);
+        checks(e, memo);
+        sched_store_outs(e, memo);
+    }
+    close(e, m - first);
+    return ir_dim_mul(e->c, product(e, first, e->t.loops.n), ir_dim_const(e->c, e->x.n < 4 ? 1 : e->x.n / 4));
 }
 
 /* ---- scan */
@@ -408,19 +434,19 @@ static void emit_write(emit *e) {
 
 /* ---- groups */
 
+static void add_label(rt_text *t, const ir_node *kernel) {
+    for (const ir_node *n = kernel->blocks[0]->first; n && t->n < 60; n = n->next) {
+        if (n->op->cls != OP_STRUCT) rt_text_fmt(t, "%s%s", t->n ? "+" : "", n->op->name);
+        else if (n->op->id == S_KERNEL) add_label(t, n);
+    }
+}
+
 static const char *label(ir_context *c, const ir_node *kernel) {
     rt_text t = {0};
-    for (const ir_node *n = kernel->blocks[0]->first; n && t.n < 60; n = n->next)
-        if (n->op->cls != OP_STRUCT) rt_text_fmt(&t, "%s%s", t.n ? "+" : "", n->op->name);
+    add_label(&t, kernel);
     const char *s = ir_intern(c, t.s ? t.s : "");
     rt_text_free(&t);
     return s;
-}
-
-static int input_of(const ir_node *kernel, const ir_value *v) {
-    for (int i = 0; i < kernel->nin; i++)
-        if (kernel->in[i] == v) return i;
-    return -1;
 }
 
 k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype, const ir_dim *elements, const char *name) {
@@ -429,7 +455,7 @@ k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtyp
     return k_arg(e->b.k, dtype, name);
 }
 
-static void open_kernel(emit *e, const char *name) {
+void sched_open(emit *e, const char *name) {
     e->launch->kernel = k_kernel_new(e->c, name);
     e->launch->kernel->span = e->launch->span = e->kernel->span;
     e->b = k_build(e->launch->kernel);
@@ -440,11 +466,11 @@ static void open_kernel(emit *e, const char *name) {
 
 void sched_begin(emit *e, const char *name) {
     const fused *f = e->f;
-    open_kernel(e, name);
+    sched_open(e, name);
     for (int i = 0; i < f->operands.n; i++) {
         ir_value *v = f->operands.at[i];
         if (v->type->kind == T_TENSOR && !e->unused[i])
-            e->in[i] = sched_buffer(e, LB_IN, input_of(e->kernel, v), v->type->dtype, NULL, "in");
+            e->in[i] = sched_buffer(e, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
     }
     for (int i = 0; i < e->kernel->nout; i++)
         e->outs[i] = sched_buffer(e, LB_OUT, i, e->kernel->out[i]->type->dtype, NULL, "out");
@@ -455,16 +481,8 @@ emit sched_before(emit *e, const char *suffix) {
     lower_launch fresh = {0};
     x.launch = RT_NEW(&e->c->arena, lower_launch);
     *x.launch = fresh;
-    open_kernel(&x, ir_fmt(e->c, "%s_k%d_%s", e->kernel->block->func->name, e->kernel->id, suffix));
+    sched_open(&x, ir_fmt(e->c, "%s_k%d_%s", e->kernel->block->func->name, e->kernel->id, suffix));
     return x;
-}
-
-/* Scalars that are operands of the group become inputs of the node. */
-static void bind_scalars(emit *e) {
-    for (int i = 0; i < e->launch->scalars.n; i++) {
-        lower_scalar *s = &e->launch->scalars.at[i];
-        if (!s->dim) s->input = input_of(e->kernel, e->f->operands.at[s->input]);
-    }
 }
 
 static void emit_loops(emit *e) {
@@ -491,12 +509,9 @@ static void share_kernel(lower_launch *l, ir_context *c, rt_map *shared) {
     rt_text_free(&t);
 }
 
-bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
+static bool schedule_one(ir_module *m, ir_node *kernel, lower_kernel *info, rt_map *shared) {
     fused f;
     if (!lower_fused(m, kernel, &f)) return false;
-    lower_kernel *info = RT_NEW(&m->c->arena, lower_kernel);
-    info->label = label(m->c, kernel);
-    kernel->info = info;
     lower_launch *main = RT_NEW(&m->c->arena, lower_launch);
     emit e = {.c = m->c, .f = &f, .launch = main, .m = m, .kernel = kernel, .info = info, .shared = shared};
     e.unused = RT_ARRAY(&m->c->arena, bool, f.operands.n + 1);
@@ -508,14 +523,22 @@ bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
     bool tiled = contract && !fast && sched_tiles_plan(&e, &t);
     bool windows = contract && !fast && !tiled && sched_stencil_plan(&e, &s);
     if (contract && !fast && !tiled && !windows) nest_build(m->c, &f, kernel->out[0], &e.t); /* a plan that fails leaves its marks */
-    rewrite_all(&e);
+    sched_rewrite(&e);
     sched_begin(&e, ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
     if (fast) sched_winograd(&e, &w);
     else if (tiled) sched_tiles(&e, &t);
     else if (windows) sched_stencil(&e, &s);
     else emit_loops(&e);
-    bind_scalars(&e);
     RT_PUSH(&m->c->arena, &info->launches, *main);
+    return true;
+}
+
+bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
+    lower_kernel *info = RT_NEW(&m->c->arena, lower_kernel);
+    info->label = label(m->c, kernel);
+    kernel->info = info;
+    bool staged = stages_staged(kernel);
+    if (!(staged ? sched_staged(m, kernel, info, shared) : schedule_one(m, kernel, info, shared))) return false;
     for (int i = 0; i < info->launches.n; i++) {
         if (!k_verify(info->launches.at[i].kernel)) return false;
         share_kernel(&info->launches.at[i], m->c, shared);

@@ -4,13 +4,6 @@
 
 typedef const ir_dim *D;
 
-
-static int input_number(const emit *e, int operand) {
-    for (int i = 0; i < e->kernel->nin; i++)
-        if (e->kernel->in[i] == e->f->operands.at[operand]) return i;
-    return -1;
-}
-
 /* ---- the padded copy */
 
 D sched_copy_elements(emit *e, const tile_copy *c) {
@@ -73,8 +66,8 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     nest_strides(e->c, v->type->rank, v->type->dims, v->layout, stride);
     nest_strides(e->c, v->type->rank, c->size, &order, copy_stride);
     run r = choose_run(e, c, v->type, stride, copy_stride);
-    k_buffer *in = sched_buffer(&x, LB_IN, input_number(e, operand), v->type->dtype, NULL, "in");
-    k_buffer *out = sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, c), "padded");
+    k_buffer *in = sched_buffer(&x, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, e->scratch, v->type->dtype, sched_copy_elements(e, c), "padded");
     for (int d = 0; d < v->type->rank; d++)
         if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, c->size[d]);
     x.launch->grid = rows;
@@ -111,6 +104,8 @@ static D panel_elements(emit *e, const tiles *t) {
     return n;
 }
 
+static int panels_number(const emit *e, const tiles *t) { return e->scratch + (t->copy[0].on || t->copy[1].on); }
+
 /* Grid over batch, panel and k, k fastest: one row of TILE_N elements each. */
 static void pack_kernel(emit *e, const tiles *t) {
     emit x = sched_before(e, "pack");
@@ -118,9 +113,9 @@ static void pack_kernel(emit *e, const tiles *t) {
     const comp *k = e->f->k;
     ir_value *v = e->f->operands.at[t->b];
     D elements = panel_elements(e, t), rows = ir_dim_floordiv(e->c, elements, sched_num(e, TILE_N)), width = sched_size(e, t->nloop);
-    k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
-                                 : sched_buffer(&x, LB_IN, input_number(e, t->b), v->type->dtype, NULL, "in");
-    k_buffer *out = sched_buffer(&x, LB_SCRATCH, t->copy[0].on || t->copy[1].on, v->type->dtype, elements, "panels");
+    k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, e->scratch, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
+                                 : sched_buffer(&x, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, panels_number(e, t), v->type->dtype, elements, "panels");
     x.launch->grid = rows;
     x.launch->cost = sched_num(e, TILE_N * 2);
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *row = g;
@@ -143,11 +138,12 @@ void sched_tiles_copies(emit *e, const tiles *t, k_buffer **A, k_buffer **B) {
     *B = e->in[t->b];
     if (t->copy[0].on) {
         sched_copy_kernel(e, t->a, &t->copy[0]);
-        *A = sched_buffer(e, LB_SCRATCH, 0, a, sched_copy_elements(e, &t->copy[0]), "padded");
+        *A = sched_buffer(e, LB_SCRATCH, e->scratch, a, sched_copy_elements(e, &t->copy[0]), "padded");
     }
     if (t->copy[1].on) sched_copy_kernel(e, t->b, &t->copy[1]);
     if (t->packed) *B = sched_buffer(e, LB_IN, t->bin, b, NULL, "panels");
     if (t->run_time) pack_kernel(e, t);
-    if (t->run_time) *B = sched_buffer(e, LB_SCRATCH, t->copy[0].on || t->copy[1].on, b, panel_elements(e, t), "panels");
-    else if (t->copy[1].on) *B = sched_buffer(e, LB_SCRATCH, 0, b, sched_copy_elements(e, &t->copy[1]), "padded");
+    if (t->run_time) *B = sched_buffer(e, LB_SCRATCH, panels_number(e, t), b, panel_elements(e, t), "panels");
+    else if (t->copy[1].on) *B = sched_buffer(e, LB_SCRATCH, e->scratch, b, sched_copy_elements(e, &t->copy[1]), "padded");
+    e->scratch += (t->copy[0].on || t->copy[1].on) + t->run_time;
 }

@@ -1,0 +1,224 @@
+/* stage.c: what the stages of a staged kernel share: see stage.h. */
+#include "lower/stage.h"
+
+typedef const ir_dim *D;
+
+enum { BLOCK_TILES = 8, BLOCK_ELEMENTS = 8192, ALIGNED = 16 /* elements */, SAME_SETS = 512 /* a pitch that its rows share sets of the cache by */ };
+
+D stages_row(const stages *s, int i) {
+    const fused *f = &s->at[s->n - 1].f;
+    return f->k->dims[f->row[i]];
+}
+
+const stage_value *stages_value(const stages *s, const ir_value *v) {
+    for (int i = 0; i < s->values.n; i++)
+        if (s->values.at[i].v == v) return &s->values.at[i];
+    return NULL;
+}
+
+/* ---- reads */
+
+static int stage_of(const stages *s, const ir_value *v) {
+    for (int i = 0; i < s->n; i++)
+        if (v->def == s->at[i].n) return i;
+    return -1;
+}
+
+static void find_reads(stages *s, stage *x, unsigned char *seen, const ir_expr *e) {
+    if (!e || seen[e->id]) return;
+    seen[e->id] = 1;
+    int from = e->op == X_LOAD ? stage_of(s, x->f.operands.at[e->i]) : -1;
+    if (from >= 0) RT_PUSH(&s->c->arena, &x->reads, ((stage_read){e, from}));
+    for (int i = 0; i < e->n; i++) find_reads(s, x, seen, e->args[i]);
+}
+
+static void find_all_reads(stages *s, stage *x) {
+    const comp *k = x->f.k;
+    unsigned char *seen = RT_ARRAY(&s->c->arena, unsigned char, k->x.n + 1);
+    for (int i = 0; i < k->nstate; i++) find_reads(s, x, seen, k->init[i]), find_reads(s, x, seen, k->elem[i]);
+    for (int i = 0; i < k->nout; i++) find_reads(s, x, seen, k->out[i]);
+    for (int i = 0; i < k->checks.n; i++) find_reads(s, x, seen, k->checks.at[i].index);
+}
+
+/* ---- rows */
+
+/* The variable of stage p that counts all of dim d of its results; -1: there are several. */
+static int var_of(const stage *p, int d) {
+    for (int v = 0; v < p->f.k->ndims; v++)
+        if (p->f.dim_of[v] == d && p->f.k->dims[v] == p->n->out[0]->type->dims[d]) return v;
+    return -1;
+}
+
+static int producer_var(const stage *p, const ir_expr *load, int reader_var, int known) {
+    for (int d = 0; d < load->n; d++) {
+        int v = load->args[d]->op == X_INDEX && load->args[d]->i == reader_var ? var_of(p, d) : -1;
+        if (v >= 0 && (known < 0 || known == v)) return v;
+    }
+    return -1;
+}
+
+/* Is variable `root` of the last stage a row? */
+static bool add_row(stages *s, int root) {
+    int var[STAGE_MAX];
+    D size = s->at[s->n - 1].f.k->dims[root];
+    for (int i = 0; i < s->n; i++) var[i] = i == s->n - 1 ? root : -1;
+    for (int i = s->n - 1; i >= 0; i--) {
+        if (var[i] < 0 || s->at[i].f.k->dims[var[i]] != size) return false;
+        for (int r = 0; r < s->at[i].reads.n; r++) {
+            stage_read *x = &s->at[i].reads.at[r];
+            var[x->from] = producer_var(&s->at[x->from], x->load, var[i], var[x->from]);
+            if (var[x->from] < 0) return false;
+        }
+    }
+    for (int i = 0; i < s->n; i++) s->at[i].f.row[s->at[i].f.nrows++] = (uint8_t)var[i];
+    s->nrows++;
+    return true;
+}
+
+/* In the order in which the results lie in memory. */
+static bool find_rows(stages *s, const ir_value *result) {
+    stage *last = &s->at[s->n - 1];
+    nest t;
+    nest_build(s->c, &last->f, result, &t);
+    for (int i = 0; i < last->f.k->ndims; i++)
+        if (!ir_dim_is(last->f.k->dims[t.order[i]], 1)) add_row(s, t.order[i]);
+    return s->nrows > 0;
+}
+
+/* ---- scratch */
+
+static bool is_row(const stage *p, int d, int from) {
+    for (int i = from; i < p->f.nrows; i++)
+        if (p->f.dim_of[p->f.row[i]] == d) return true;
+    return false;
+}
+
+/* Elements from one row to the next: rows begin aligned, and not all in the same sets of the cache. */
+static int64_t pitch(int64_t inner) {
+    int64_t n = (inner + ALIGNED - 1) / ALIGNED * ALIGNED;
+    return n % SAME_SETS ? n : n + ALIGNED;
+}
+
+static bool add_value(stages *s, int made, const ir_value *v) {
+    const stage *p = &s->at[made];
+    stage_value x = {.v = v, .made = made, .last = -1, .inner = 1, .buffer = -1};
+    int64_t n;
+    for (int i = made + 1; i < s->n; i++)
+        for (int r = 0; r < s->at[i].reads.n; r++) {
+            if (s->at[i].f.operands.at[s->at[i].reads.at[r].load->i] != v) continue;
+            x.last = i;
+            x.whole = x.whole || s->at[i].part != p->part;
+        }
+    if (x.last < 0) return false; /* of no use */
+    x.strides = RT_ARRAY(&s->c->arena, const ir_dim *, RT_MAX_RANK);
+    for (int d = v->type->rank - 1; d >= 0; d--) {
+        bool row = is_row(p, d, 0);
+        x.strides[d] = ir_dim_const(s->c, row ? 0 : x.inner);
+        if (row) continue;
+        if (!ir_dim_is_const(v->type->dims[d], &n) || n < 1 || n > STAGE_SCRATCH / x.inner) return false;
+        x.inner *= n;
+    }
+    for (int d = 0; d < v->type->rank; d++)
+        if (x.whole && is_row(p, d, s->nrows - 1)) x.strides[d] = ir_dim_const(s->c, pitch(x.inner));
+    RT_PUSH(&s->c->arena, &s->values, x);
+    return true;
+}
+
+/* May y lie where x lies?  x is read for the last time by a stage before the one that makes y: row by row, as they lie alike. */
+static bool may_share(const stage_value *x, const stage_value *y) {
+    return x->last < y->made && x->whole && y->whole && pitch(x->inner) == pitch(y->inner) && x->v->type->dtype == y->v->type->dtype;
+}
+
+static void choose_buffers(stages *s) {
+    for (int i = 0; i < s->values.n; i++) {
+        stage_value *y = &s->values.at[i];
+        y->buffer = i;
+        for (int k = 0; k < i && y->buffer == i; k++) {
+            bool free = s->values.at[k].buffer == k;
+            for (int o = k; o < i && free; o++) free = s->values.at[o].buffer != k || may_share(&s->values.at[o], y);
+            if (free) y->buffer = k;
+        }
+    }
+}
+
+static void give_strides(stages *s) {
+    for (int i = 0; i < s->n; i++) {
+        fused *f = &s->at[i].f;
+        const ir_dim *const **by = RT_ARRAY(&s->c->arena, const ir_dim *const *, f->operands.n + 1);
+        for (int o = 0; o < f->operands.n; o++) {
+            const stage_value *v = stages_value(s, f->operands.at[o]);
+            by[o] = v ? v->strides : NULL;
+        }
+        const stage_value *own = stages_value(s, s->at[i].n->out[0]);
+        f->strides = by;
+        f->out_strides = own ? own->strides : NULL;
+    }
+}
+
+/* Rows of a block, or tiles: as many as scratch has room for. */
+static bool choose_block(stages *s) {
+    int64_t row = 0, once = 0, rows, largest = 1;
+    for (int i = 0; i < s->values.n; i++) {
+        const stage_value *v = &s->values.at[i];
+        int64_t bytes = pitch(v->inner) * rt_dtypes[v->v->type->dtype].bytes;
+        if (v->buffer == i) *(v->whole ? &row : &once) += bytes;
+        if (v->inner > largest) largest = v->inner;
+    }
+    s->block = BLOCK_ELEMENTS / largest + 1;
+    if (!s->tiled) return row + once <= STAGE_SCRATCH;
+    s->block = row ? (STAGE_SCRATCH - once) / (row * TILE_M) : BLOCK_TILES;
+    if (s->block > BLOCK_TILES) s->block = BLOCK_TILES;
+    if (s->block < 1 || once > STAGE_SCRATCH) return false;
+    if (ir_dim_is_const(stages_row(s, s->nrows - 1), &rows)) { /* equal blocks */
+        int64_t tiles = (rows + TILE_M - 1) / TILE_M, blocks = (tiles + s->block - 1) / s->block;
+        s->block = (tiles + blocks - 1) / blocks;
+    }
+    return true;
+}
+
+/* ---- all of it */
+
+static bool add_stage(stages *s, ir_node *n) {
+    stage *x = &s->at[s->n];
+    *x = (stage){.n = n};
+    if (!lower_fused(s->m, n, &x->f)) return false;
+    x->kind = lower_comp_kind(x->f.k);
+    if (x->kind != CK_MAP && x->kind != CK_REDUCE && x->kind != CK_CONTRACT) return false;
+    bool alone = x->kind == CK_CONTRACT || !s->n || s->at[s->n - 1].kind == CK_CONTRACT;
+    x->part = !s->n ? 0 : s->at[s->n - 1].part + alone;
+    s->tiled = s->tiled || x->kind == CK_CONTRACT;
+    find_all_reads(s, x);
+    s->n++;
+    return true;
+}
+
+/* Products of computed values on tiles whose rows are the last row; what they copy first is made outside. */
+static bool plan_tiles(stages *s, stage *x, ir_node *kernel) {
+    emit e = {.c = s->c, .f = &x->f, .m = s->m, .kernel = kernel, .t = x->t};
+    sched_factor f[2];
+    e.unused = RT_ARRAY(&s->c->arena, bool, x->f.operands.n + 1);
+    if (x->f.k->nstate != 1 || x->f.k->elem[0]->op != K_MUL) return false;
+    for (int i = 0; i < 2; i++)
+        if (!sched_factor_of(&e, x->f.k->elem[0]->args[i], &f[i]) || sched_is_param(x->f.operands.at[f[i].load->i])) return false;
+    if (!sched_tiles_plan(&e, &x->tiles) || x->tiles.mloop != s->nrows - 1) return false;
+    x->t = e.t;
+    bool a = stages_value(s, x->f.operands.at[x->tiles.a]) != NULL, b = stages_value(s, x->f.operands.at[x->tiles.b]) != NULL;
+    return !b && !(a && x->tiles.copy[0].on);
+}
+
+bool stages_of(ir_module *m, int n, ir_node *const *groups, const ir_value *result, stages *out) {
+    *out = (stages){.c = m->c, .m = m};
+    for (int i = 0; i < n; i++)
+        if (n > STAGE_MAX || !add_stage(out, groups[i])) return false;
+    if (!find_rows(out, result)) return false;
+    for (int i = 0; i < n - 1; i++)
+        if (groups[i]->nout != 1 || !add_value(out, i, groups[i]->out[0])) return false;
+    choose_buffers(out);
+    give_strides(out);
+    for (int i = 0; i < n; i++) {
+        stage *x = &out->at[i];
+        nest_build(m->c, &x->f, i < n - 1 ? x->n->out[0] : result, &x->t);
+        if (x->kind == CK_CONTRACT && !plan_tiles(out, x, groups[n - 1])) return false;
+    }
+    return choose_block(out);
+}
