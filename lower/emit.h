@@ -25,6 +25,7 @@ typedef struct emit {
     rt_map *shared;                     /* micro-kernels of the module by name; whole kernels by text */
     bool *unused;                       /* by operand: read through another buffer, gets no argument */
     k_value **base, *out_base;          /* by operand, and of the results: added to every address; NULL: 0 */
+    k_memo *memo;                       /* of a stage: holds what is computed outside of its loops */
     int scratch;                        /* number of the group's first scratch buffer that is free */
 } emit;
 

@@ -11,7 +11,7 @@
  * every reduction depends on sizes alone, never on threads. */
 #include "lower/stage.h"
 
-enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8 };
+enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, WIDE = 32 /* lanes */, MIN_WIDE = 64 };
 
 /* ---- from index variables to loops */
 
@@ -234,7 +234,7 @@ static void emit_map(emit *e) {
 /* state = combine(state, elem) for one step, at the current loop variables. */
 static void step(emit *e, k_value **state) {
     const comp *k = e->f->k;
-    k_memo *memo = k_memo_new(e->b.k);
+    k_memo *memo = e->memo ? e->memo : k_memo_new(e->b.k);
     checks(e, memo);
     if (k->contract && e->elem[0]->op == K_MUL && rt_dtypes[k->state_dtype[0]].kind == 'F') {
         k_value *a = sched_value(e, memo, e->elem[0]->args[0]), *b = sched_value(e, memo, e->elem[0]->args[1]);
@@ -262,11 +262,29 @@ static void initial(emit *e, k_value **state) {
     for (int i = 0; i < e->f->k->nstate; i++) state[i] = sched_value(e, memo, e->init[i]);
 }
 
+static bool has_libm(unsigned char *seen, const ir_expr *x) {
+    if (seen[x->id]) return false;
+    seen[x->id] = 1;
+    bool found = x->op >= K_EXP && x->op < K_COUNT;
+    for (int i = 0; i < x->n && !found; i++) found = has_libm(seen, x->args[i]);
+    return found;
+}
+
+/* Partial states of a reduction along loop l, 0: as many as the target has lanes.  A long one that does little per element
+ * would wait for its only chain of additions. */
+static int partial_states(emit *e, int l) {
+    int64_t n;
+    unsigned char *seen = RT_ARRAY(&e->c->arena, unsigned char, e->x.n + 1);
+    bool light = e->f->k->nstate == 1 && rt_dtypes[e->f->k->state_dtype[0]].bytes <= 4;
+    return light && ir_dim_is_const(sched_size(e, l), &n) && n >= MIN_WIDE && !has_libm(seen, e->elem[0]) ? WIDE : 0;
+}
+
 static void vector_reduce(emit *e, int l, k_value **state) {
     int n = e->f->k->nstate;
     k_value *lane[COMP_MAX_STATE], *left[COMP_MAX_STATE], *right[COMP_MAX_STATE], *r[COMP_MAX_STATE];
     initial(e, lane);
-    k_inst *f = open_loop(e, l, KL_VECTOR);
+    k_inst *f = k_for(&e->b, KL_VECTOR, partial_states(e, l), k_i64(&e->b, 0), sched_dim(e, sched_size(e, l)), 1);
+    e->var[l] = k_var(f);
     for (int i = 0; i < n; i++) lane[i] = k_carry(&e->b, f, lane[i]);
     step(e, lane);
     k_end(&e->b, n, lane);
@@ -357,17 +375,36 @@ static void emit_reduce(emit *e) {
 
 /* ---- stages */
 
+/* Computes here what x needs of values that only depend on the first `open` loops, and under no condition. */
+static void hoist(emit *e, nest_facts *facts, const ir_expr *x, int open) {
+    if (x->op == X_CONST || x->op == X_INDEX || x->op == X_DIM) return;
+    if (!(nest_facts_of(facts, x)->uses >> open)) sched_value(e, e->memo, x);
+    else
+        for (int i = 0; i < (x->op == K_SELECT ? 1 : x->n); i++) hoist(e, facts, x->args[i], open);
+}
+
+static void hoist_all(emit *e, nest_facts *facts, int open) {
+    const comp *k = e->f->k;
+    if (e->checks.n) return; /* an index is checked before it is used */
+    for (int i = 0; i < k->nstate; i++) hoist(e, facts, e->elem[i], open);
+    for (int i = 0; i < k->nout && !k->nstate; i++) hoist(e, facts, e->out[i], open);
+}
+
 const ir_dim *sched_stage(emit *e) {
     int first = e->f->nrows, m = e->t.nouter;
     bool reduces = e->f->k->nstate > 0, vector = reduces && along_reduction(e), columns = !vector && m > first;
-    for (int l = first; l < m - columns; l++) open_loop(e, l, KL_SERIAL);
-    if (columns) open_loop(e, m - 1, KL_VECTOR);
+    nest_facts *facts = RT_ARRAY(&e->c->arena, nest_facts, e->x.n + 1);
+    e->memo = k_memo_new(e->b.k);
+    for (int l = first; l < m; l++) {
+        hoist_all(e, facts, l);
+        open_loop(e, l, columns && l == m - 1 ? KL_VECTOR : KL_SERIAL);
+    }
+    hoist_all(e, facts, m);
     if (reduces) {
         reduce_and_store(e, vector);
     } else {
-        k_memo *memo = k_memo_new(e->b.k);
-        checks(e, memo);
-        sched_store_outs(e, memo);
+        checks(e, e->memo);
+        sched_store_outs(e, e->memo);
     }
     close(e, m - first);
     return ir_dim_mul(e->c, product(e, first, e->t.loops.n), ir_dim_const(e->c, e->x.n < 4 ? 1 : e->x.n / 4));

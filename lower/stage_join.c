@@ -136,8 +136,11 @@ static ir_node *candidate(const joiner *x, const set *s, const set *refused) {
     return best;
 }
 
-static bool promising(const ir_node *root, const ir_node *n) {
-    return has_class(root, OP_REDUCE) || has_class(n, OP_REDUCE) || has_class(root, OP_CONTRACT);
+/* What has no reduction next to it is not worth a try. */
+static bool promising(const set *s) {
+    for (int i = 0; i < s->n; i++)
+        if (has_class(s->at[i], OP_REDUCE) || has_class(s->at[i], OP_CONTRACT)) return true;
+    return false;
 }
 
 static void add_inputs(ir_node *kernel, const set *s, const ir_node *n) {
@@ -176,7 +179,7 @@ static ir_node *join(joiner *x, ir_node *root) {
     ir_node *n;
     while (s.n < STAGE_MAX && refused.n < STAGE_MAX && (n = candidate(x, &s, &refused))) {
         set more = with(x, &s, n);
-        if (!promising(root, n) || !fits(x, &more, root->out[0], st)) {
+        if (!promising(&more) || !fits(x, &more, root->out[0], st)) {
             refused.at[refused.n++] = n;
             continue;
         }
