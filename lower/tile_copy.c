@@ -106,28 +106,52 @@ static D panel_elements(emit *e, const tiles *t) {
 
 static int panels_number(const emit *e, const tiles *t) { return e->scratch + (t->copy[0].on || t->copy[1].on); }
 
-/* Grid over batch, panel and k, k fastest: one row of TILE_N elements each. */
+static D last_size(emit *e, const tiles *t) { return t->nr ? e->f->k->rdims[t->rvar[t->nr - 1] - e->f->k->ndims] : sched_num(e, 1); }
+
+/* Rows of TILE_N elements for all of k's last variable, from column `first` on.  cut: columns may be missing, and
+ * what stands in their place is never looked at. */
+static void pack_rows(emit *x, const tiles *t, k_buffer *in, k_buffer *out, k_value *at, k_value *first, k_value *item, bool cut) {
+    k_builder *b = &x->b;
+    k_value *size = sched_dim(x, last_size(x, t)), *r = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), size, 1));
+    k_value *to = k_mul(b, k_add(b, k_mul(b, item, size), r), k_i64(b, TILE_N));
+    if (t->nr) at = move(x, at, r, t->ba.coef[t->rvar[t->nr - 1]]);
+    k_value *j = k_var(k_for(b, KL_VECTOR, TILE_N, k_i64(b, 0), k_i64(b, TILE_N), 1)), *column = k_add(b, first, j);
+    if (cut) column = k_2(b, K_MIN, column, k_sub(b, sched_dim(x, sched_size(x, t->nloop)), k_i64(b, 1)));
+    k_store(b, out, k_add(b, to, j), k_load(b, in, move(x, at, column, nest_coef(&x->t, &t->ba, t->nloop))));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
+/* Grid over batch, panel and all variables of k but the last. */
 static void pack_kernel(emit *e, const tiles *t) {
     emit x = sched_before(e, "pack");
     k_builder *b = &x.b;
     const comp *k = e->f->k;
     ir_value *v = e->f->operands.at[t->b];
-    D elements = panel_elements(e, t), rows = ir_dim_floordiv(e->c, elements, sched_num(e, TILE_N)), width = sched_size(e, t->nloop);
+    D elements = panel_elements(e, t), items = sched_tiles_panels(e, t), width = sched_size(e, t->nloop);
     k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, e->scratch, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
                                  : sched_buffer(&x, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
     k_buffer *out = sched_buffer(&x, LB_SCRATCH, panels_number(e, t), v->type->dtype, elements, "panels");
-    x.launch->grid = rows;
-    x.launch->cost = sched_num(e, TILE_N * 2);
-    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *row = g;
+    for (int l = 0; l < t->nloop; l++)
+        if (sched_tiles_batch(e, t, l)) items = ir_dim_mul(e->c, items, sched_size(e, l));
+    for (int i = 0; i < t->nr - 1; i++) items = ir_dim_mul(e->c, items, k->rdims[t->rvar[i] - k->ndims]);
+    x.launch->grid = items;
+    x.launch->cost = ir_dim_mul(e->c, last_size(&x, t), sched_num(e, TILE_N * 2));
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, items), 1)), *item = g;
     k_value *at = t->ba.rest ? sched_value(&x, k_memo_new(b->k), t->ba.rest) : k_i64(b, 0);
-    for (int i = t->nr - 1; i >= 0; i--) at = move(&x, at, sched_split(&x, &g, k->rdims[t->rvar[i] - k->ndims]), t->ba.coef[t->rvar[i]]);
+    for (int i = t->nr - 2; i >= 0; i--) at = move(&x, at, sched_split(&x, &g, k->rdims[t->rvar[i] - k->ndims]), t->ba.coef[t->rvar[i]]);
     k_value *first = k_mul(b, sched_split(&x, &g, sched_tiles_panels(e, t)), k_i64(b, TILE_N));
     for (int l = t->nloop - 1; l >= 0; l--)
         if (sched_tiles_batch(e, t, l)) at = move(&x, at, sched_split(&x, &g, sched_size(e, l)), nest_coef(&e->t, &t->ba, l));
-    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1)), *column = k_add(b, first, j);
-    k_value *elem = k_load_if(b, in, move(&x, at, column, nest_coef(&e->t, &t->ba, t->nloop)), k_2(b, K_LT, column, sched_dim(&x, width)), NULL);
-    k_store(b, out, k_add(b, k_mul(b, row, k_i64(b, TILE_N)), j), elem);
-    k_end(b, 0, NULL);
+    int64_t n;
+    bool whole = ir_dim_is_const(width, &n) && n % TILE_N == 0;
+    if (!whole) k_if(b, k_2(b, K_LE, k_add(b, first, k_i64(b, TILE_N)), sched_dim(&x, width)));
+    pack_rows(&x, t, in, out, at, first, item, false);
+    if (!whole) {
+        k_else(b, 0, NULL);
+        pack_rows(&x, t, in, out, at, first, item, true);
+        k_end(b, 0, NULL);
+    }
     k_end(b, 0, NULL);
     RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
 }
