@@ -26,5 +26,7 @@ comp_kind lower_comp_kind(const comp *k);
 bool lower_fused(ir_module *m, ir_node *kernel, fused *out);
 /* Takes index variables apart where they are divided, and simplifies quotients: split.c. */
 void lower_split(ir_context *c, fused *f);
+/* Takes output variable `var` apart in a slow part and one of size `by`. */
+bool lower_split_var(ir_context *c, fused *f, int var, const ir_dim *by);
 
 #endif

@@ -35,6 +35,7 @@ static void find_reads(stages *s, stage *x, unsigned char *seen, const ir_expr *
 static void find_all_reads(stages *s, stage *x) {
     const comp *k = x->f.k;
     unsigned char *seen = RT_ARRAY(&s->c->arena, unsigned char, k->x.n + 1);
+    x->reads.n = 0;
     for (int i = 0; i < k->nstate; i++) find_reads(s, x, seen, k->init[i]), find_reads(s, x, seen, k->elem[i]);
     for (int i = 0; i < k->nout; i++) find_reads(s, x, seen, k->out[i]);
     for (int i = 0; i < k->checks.n; i++) find_reads(s, x, seen, k->checks.at[i].index);
@@ -42,19 +43,55 @@ static void find_all_reads(stages *s, stage *x) {
 
 /* ---- rows */
 
-/* The variable of stage p that counts all of dim d of its results; -1: there are several. */
-static int var_of(const stage *p, int d) {
-    for (int v = 0; v < p->f.k->ndims; v++)
-        if (p->f.dim_of[v] == d && p->f.k->dims[v] == p->n->out[0]->type->dims[d]) return v;
+static bool is_step(const stage *p, int v, int d, int64_t step) {
+    return p->f.dim_of[v] == d && ir_dim_is(p->f.step[v], step);
+}
+
+/* Does `reader` count through dim d of what p made just as p does: by variables of the same sizes and steps? */
+static bool counts_alike(const stage *reader, const stage *p, const sched_line *at, int d) {
+    int terms = 0, matched = 0, vars = 0;
+    for (int v = 0; v < p->f.k->ndims; v++) vars += p->f.dim_of[v] == d && !ir_dim_is(p->f.k->dims[v], 1);
+    for (int r = 0; r < NEST_MAX; r++) {
+        if (!at->coef[r]) continue;
+        terms++;
+        for (int v = 0; v < p->f.k->ndims && r < reader->f.k->ndims; v++)
+            matched += is_step(p, v, d, at->coef[r]) && p->f.k->dims[v] == reader->f.k->dims[r];
+    }
+    return !at->c && terms == vars && matched == vars;
+}
+
+/* The variable by which p counts what the reader's variable `var` counts; -1: none, or not `known`. */
+static int producer_var(const stage *reader, const stage *p, const ir_expr *load, int var, int known) {
+    sched_line at;
+    for (int d = 0; d < load->n; d++) {
+        if (!sched_line_of(load->args[d], &at) || !at.coef[var] || !counts_alike(reader, p, &at, d)) continue;
+        for (int v = 0; v < p->f.k->ndims; v++)
+            if (is_step(p, v, d, at.coef[var]) && !ir_dim_is(p->f.k->dims[v], 1) && (known < 0 || known == v)) return v;
+    }
     return -1;
 }
 
-static int producer_var(const stage *p, const ir_expr *load, int reader_var, int known) {
-    for (int d = 0; d < load->n; d++) {
-        int v = load->args[d]->op == X_INDEX && load->args[d]->i == reader_var ? var_of(p, d) : -1;
-        if (v >= 0 && (known < 0 || known == v)) return v;
+/* Takes the variable of stage p apart that counts dim d across `step`. */
+static void split_at(stages *s, stage *p, int d, int64_t step) {
+    for (int v = 0; v < p->f.k->ndims; v++) {
+        int64_t own, size;
+        if (p->f.dim_of[v] != d || !ir_dim_is_const(p->f.step[v], &own) || !ir_dim_is_const(p->f.k->dims[v], &size)) continue;
+        if (step <= own || step >= own * size || step % own || !lower_split_var(s->c, &p->f, v, ir_dim_const(s->c, step / own))) continue;
+        find_all_reads(s, p);
+        return;
     }
-    return -1;
+}
+
+/* Where a stage counts a dim by parts (heads that share keys), those that made what it reads do so, too. */
+static void split_alike(stages *s) {
+    sched_line at;
+    for (int i = s->n - 1; i >= 0; i--)
+        for (int r = 0; r < s->at[i].reads.n; r++) {
+            const stage_read *x = &s->at[i].reads.at[r];
+            for (int d = 0; d < x->load->n; d++)
+                for (int v = 0; v < s->at[i].f.k->ndims && sched_line_of(x->load->args[d], &at); v++)
+                    if (at.coef[v] > 1) split_at(s, &s->at[x->from], d, at.coef[v]);
+        }
 }
 
 /* Is variable `root` of the last stage a row? */
@@ -66,7 +103,7 @@ static bool add_row(stages *s, int root) {
         if (var[i] < 0 || s->at[i].f.k->dims[var[i]] != size) return false;
         for (int r = 0; r < s->at[i].reads.n; r++) {
             stage_read *x = &s->at[i].reads.at[r];
-            var[x->from] = producer_var(&s->at[x->from], x->load, var[i], var[x->from]);
+            var[x->from] = producer_var(&s->at[i], &s->at[x->from], x->load, var[i], var[x->from]);
             if (var[x->from] < 0) return false;
         }
     }
@@ -87,10 +124,17 @@ static bool find_rows(stages *s, const ir_value *result) {
 
 /* ---- scratch */
 
-static bool is_row(const stage *p, int d, int from) {
-    for (int i = from; i < p->f.nrows; i++)
-        if (p->f.dim_of[p->f.row[i]] == d) return true;
-    return false;
+/* How many of the variables that count dim d are rows (from number `from` on), and how many there are. */
+static int row_vars(const stage *p, int d, int from) {
+    int n = 0;
+    for (int i = from; i < p->f.nrows; i++) n += p->f.dim_of[p->f.row[i]] == d;
+    return n;
+}
+
+static int all_vars(const stage *p, int d) {
+    int n = 0;
+    for (int v = 0; v < p->f.k->ndims; v++) n += p->f.dim_of[v] == d && !ir_dim_is(p->f.k->dims[v], 1);
+    return n;
 }
 
 /* Elements from one row to the next: rows begin aligned, and not all in the same sets of the cache. */
@@ -112,14 +156,19 @@ static bool add_value(stages *s, int made, const ir_value *v) {
     if (x.last < 0) return false; /* of no use */
     x.strides = RT_ARRAY(&s->c->arena, const ir_dim *, RT_MAX_RANK);
     for (int d = v->type->rank - 1; d >= 0; d--) {
-        bool row = is_row(p, d, 0);
+        int rows = row_vars(p, d, 0);
+        bool row = rows > 0;
+        if (row && rows != all_vars(p, d)) return false; /* a part of a dim */
         x.strides[d] = ir_dim_const(s->c, row ? 0 : x.inner);
         if (row) continue;
         if (!ir_dim_is_const(v->type->dims[d], &n) || n < 1 || n > STAGE_SCRATCH / x.inner) return false;
         x.inner *= n;
     }
-    for (int d = 0; d < v->type->rank; d++)
-        if (x.whole && is_row(p, d, s->nrows - 1)) x.strides[d] = ir_dim_const(s->c, pitch(x.inner));
+    for (int d = 0; d < v->type->rank && x.whole; d++) {
+        if (!row_vars(p, d, s->nrows - 1)) continue;
+        if (all_vars(p, d) > 1) return false;
+        x.strides[d] = ir_dim_const(s->c, pitch(x.inner));
+    }
     RT_PUSH(&s->c->arena, &s->values, x);
     return true;
 }
@@ -210,6 +259,7 @@ bool stages_of(ir_module *m, int n, ir_node *const *groups, const ir_value *resu
     *out = (stages){.c = m->c, .m = m};
     for (int i = 0; i < n; i++)
         if (n > STAGE_MAX || !add_stage(out, groups[i])) return false;
+    split_alike(out);
     if (!find_rows(out, result)) return false;
     for (int i = 0; i < n - 1; i++)
         if (groups[i]->nout != 1 || !add_value(out, i, groups[i]->out[0])) return false;
