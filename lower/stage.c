@@ -3,7 +3,7 @@
 
 typedef const ir_dim *D;
 
-enum { BLOCK_TILES = 8, BLOCK_ELEMENTS = 8192, ALIGNED = 16 /* elements */, SAME_SETS = 512 /* a pitch that its rows share sets of the cache by */ };
+enum { BLOCK_TILES = 8, BLOCK_ELEMENTS = 2048, MIN_BLOCKS = 16 /* for many cores */, ALIGNED = 16 /* elements */, SAME_SETS = 512 /* a pitch that its rows share sets of the cache by */ };
 
 D stages_row(const stages *s, int i) {
     const fused *f = &s->at[s->n - 1].f;
@@ -204,6 +204,13 @@ static void give_strides(stages *s) {
     }
 }
 
+/* How often all of the last row is done; at most MIN_BLOCKS. */
+static int64_t outer_rows(const stages *s) {
+    int64_t n = 1, d;
+    for (int r = 0; r < s->nrows - 1; r++) n *= ir_dim_is_const(stages_row(s, r), &d) && d < MIN_BLOCKS && n < MIN_BLOCKS ? d : MIN_BLOCKS;
+    return n < 1 ? 1 : n < MIN_BLOCKS ? n : MIN_BLOCKS;
+}
+
 /* Rows of a block, or tiles: as many as scratch has room for. */
 static bool choose_block(stages *s) {
     int64_t row = 0, once = 0, rows, largest = 1;
@@ -219,7 +226,8 @@ static bool choose_block(stages *s) {
     if (s->block > BLOCK_TILES) s->block = BLOCK_TILES;
     if (s->block < 1 || once > STAGE_SCRATCH) return false;
     if (ir_dim_is_const(stages_row(s, s->nrows - 1), &rows)) { /* equal blocks */
-        int64_t tiles = (rows + TILE_M - 1) / TILE_M, blocks = (tiles + s->block - 1) / s->block;
+        int64_t tiles = (rows + TILE_M - 1) / TILE_M, blocks = (tiles + s->block - 1) / s->block, least = MIN_BLOCKS / outer_rows(s);
+        if (blocks < least) blocks = tiles < 2 * least ? (tiles + 1) / 2 : least; /* of two tiles or more */
         s->block = (tiles + blocks - 1) / blocks;
     }
     return true;
