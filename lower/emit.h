@@ -36,8 +36,9 @@ static inline const ir_dim *sched_size(const emit *e, int loop) { return e->t.lo
 int sched_input(const ir_node *kernel, const ir_value *v); /* its number among the kernel's inputs, or -1 */
 void sched_open(emit *e, const char *name); /* makes the launch's kernel; it has no arguments yet */
 void sched_rewrite(emit *e);                /* the expressions from index variables to loops, once the nest is final */
-/* The loops of a stage inside of those over rows, whose variables are set.  Its cost per row. */
-const ir_dim *sched_stage(emit *e);
+/* The loops of a stage inside of those over rows, whose variables are set; that of the last row may be NULL: then the rows
+ * [lo, hi) are the lanes.  The cost per row. */
+const ir_dim *sched_stage(emit *e, k_value *lo, k_value *hi);
 k_value *sched_dim(emit *e, const ir_dim *d);
 k_value *sched_value(emit *e, k_memo *memo, const ir_expr *x);
 k_value *sched_out_address(emit *e);

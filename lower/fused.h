@@ -11,10 +11,10 @@ typedef struct fused {
     /* of the output's index variables, once they are split: variable v counts step[v] elements of dim dim_of[v] */
     uint8_t dim_of[2 * RT_MAX_RANK];
     const ir_dim *step[2 * RT_MAX_RANK];
-    /* a stage of a staged kernel (stage.h): the index variables over which the loops around it run, outermost first, and
-     * elements from one index to the next by dim of what lies in scratch (NULL: as its value's order says) */
+    /* a stage of a staged kernel (stage.h): the loops around it, outermost first, by their index variables from the slowest to
+     * the fastest, and elements from one index to the next by dim of what lies in scratch (NULL: as its value's order says) */
     int nrows;
-    uint8_t row[2 * RT_MAX_RANK];
+    struct fused_row { int n; uint8_t var[RT_MAX_RANK]; } row[2 * RT_MAX_RANK];
     const ir_dim *const **strides, *const *out_strides; /* by operand; of the results */
 } fused;
 

@@ -168,7 +168,8 @@ static bool mergeable(nest *t, int i, int j, const ir_dim *n, bool output, const
 
 static bool is_row(const fused *f, int var) {
     for (int i = 0; i < f->nrows; i++)
-        if (f->row[i] == var) return true;
+        for (int k = 0; k < f->row[i].n; k++)
+            if (f->row[i].var[k] == var) return true;
     return false;
 }
 
@@ -191,12 +192,18 @@ static void add_loops(nest *t, int first, int n, bool reduce, const nest_access 
     }
 }
 
+bool nest_one_run(nest *t, int slow, int fast) { return mergeable(t, slow, fast, dim_of(t->f->k, fast), true, NULL); }
+
 void nest_merge(nest *t, const nest_access *a, uint32_t free) {
     const comp *k = t->f->k;
     t->loops.n = 0;
     for (int i = 0; i < t->f->nrows; i++) {
-        int v = t->f->row[i];
-        nest_loop l = {1u << v, v, dim_of(k, v), false};
+        nest_loop l = {.size = ir_dim_const(t->c, 1)};
+        for (int p = 0; p < t->f->row[i].n; p++) {
+            l.last = t->f->row[i].var[p];
+            l.vars |= 1u << l.last;
+            l.size = ir_dim_mul(t->c, l.size, dim_of(k, l.last));
+        }
         RT_PUSH(&t->c->arena, &t->loops, l);
     }
     add_loops(t, 0, k->ndims, false, a, free);

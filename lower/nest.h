@@ -37,6 +37,8 @@ typedef struct nest {
 void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out); /* `result`: for the order of the outputs */
 /* Merges index variables anew: those of `free` whatever the address of `a` is (which is then no sum over loops). */
 void nest_merge(nest *t, const nest_access *a, uint32_t free);
+/* May two of the output's index variables be one loop? */
+bool nest_one_run(nest *t, int slow, int fast);
 /* The index variables that an expression uses other than in affine addresses of loads, by bit. */
 uint32_t nest_pins(const nest *t, const ir_expr *e);
 /* Elements from one index to the next, by dim, of a tensor in this order (NULL: row-major). */

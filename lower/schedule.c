@@ -270,13 +270,16 @@ static bool has_libm(unsigned char *seen, const ir_expr *x) {
     return found;
 }
 
+static bool light(emit *e) {
+    unsigned char *seen = RT_ARRAY(&e->c->arena, unsigned char, e->x.n + 1);
+    return e->f->k->nstate == 1 && rt_dtypes[e->f->k->state_dtype[0]].bytes <= 4 && !has_libm(seen, e->elem[0]);
+}
+
 /* Partial states of a reduction along loop l, 0: as many as the target has lanes.  A long one that does little per element
  * would wait for its only chain of additions. */
 static int partial_states(emit *e, int l) {
     int64_t n;
-    unsigned char *seen = RT_ARRAY(&e->c->arena, unsigned char, e->x.n + 1);
-    bool light = e->f->k->nstate == 1 && rt_dtypes[e->f->k->state_dtype[0]].bytes <= 4;
-    return light && ir_dim_is_const(sched_size(e, l), &n) && n >= MIN_WIDE && !has_libm(seen, e->elem[0]) ? WIDE : 0;
+    return ir_dim_is_const(sched_size(e, l), &n) && n >= MIN_WIDE && light(e) ? WIDE : 0;
 }
 
 static void vector_reduce(emit *e, int l, k_value **state) {
@@ -375,38 +378,42 @@ static void emit_reduce(emit *e) {
 
 /* ---- stages */
 
-/* Computes here what x needs of values that only depend on the first `open` loops, and under no condition. */
-static void hoist(emit *e, nest_facts *facts, const ir_expr *x, int open) {
+/* Computes here what x needs of values that only the open loops (by bit) change, and under no condition. */
+static void hoist(emit *e, nest_facts *facts, const ir_expr *x, uint32_t open) {
     if (x->op == X_CONST || x->op == X_INDEX || x->op == X_DIM) return;
-    if (!(nest_facts_of(facts, x)->uses >> open)) sched_value(e, e->memo, x);
+    if (!(nest_facts_of(facts, x)->uses & ~open)) sched_value(e, e->memo, x);
     else
         for (int i = 0; i < (x->op == K_SELECT ? 1 : x->n); i++) hoist(e, facts, x->args[i], open);
 }
 
-static void hoist_all(emit *e, nest_facts *facts, int open) {
+static void hoist_all(emit *e, nest_facts *facts, uint32_t open) {
     const comp *k = e->f->k;
     if (e->checks.n) return; /* an index is checked before it is used */
     for (int i = 0; i < k->nstate; i++) hoist(e, facts, e->elem[i], open);
     for (int i = 0; i < k->nout && !k->nstate; i++) hoist(e, facts, e->out[i], open);
 }
 
-const ir_dim *sched_stage(emit *e) {
+const ir_dim *sched_stage(emit *e, k_value *lo, k_value *hi) {
     int first = e->f->nrows, m = e->t.nouter;
-    bool reduces = e->f->k->nstate > 0, vector = reduces && along_reduction(e), columns = !vector && m > first;
+    bool reduces = e->f->k->nstate > 0, lanes = !e->var[first - 1], vector = reduces && !lanes && along_reduction(e);
+    bool columns = !vector && !lanes && m > first;
     nest_facts *facts = RT_ARRAY(&e->c->arena, nest_facts, e->x.n + 1);
+    uint32_t open = (1u << (first - lanes)) - 1;
     e->memo = k_memo_new(e->b.k);
     for (int l = first; l < m; l++) {
-        hoist_all(e, facts, l);
+        hoist_all(e, facts, open);
         open_loop(e, l, columns && l == m - 1 ? KL_VECTOR : KL_SERIAL);
+        open |= 1u << l;
     }
-    hoist_all(e, facts, m);
+    hoist_all(e, facts, open);
+    if (lanes) e->var[first - 1] = k_var(k_for(&e->b, KL_VECTOR, reduces && light(e) ? WIDE : 0, lo, hi, 1));
     if (reduces) {
         reduce_and_store(e, vector);
     } else {
         checks(e, e->memo);
         sched_store_outs(e, e->memo);
     }
-    close(e, m - first);
+    close(e, m - first + lanes);
     return ir_dim_mul(e->c, product(e, first, e->t.loops.n), ir_dim_const(e->c, e->x.n < 4 ? 1 : e->x.n / 4));
 }
 

@@ -3,11 +3,13 @@
 
 typedef const ir_dim *D;
 
-enum { BLOCK_TILES = 8, BLOCK_ELEMENTS = 2048, MIN_BLOCKS = 16 /* for many cores */, ALIGNED = 16 /* elements */, SAME_SETS = 512 /* a pitch that its rows share sets of the cache by */ };
+enum { BLOCK_TILES = 8, BLOCK_ELEMENTS = 2048, MOST_LANES = 64, FEWEST_LANES = 16, MIN_BLOCKS = 16 /* for many cores */, ALIGNED = 16 /* elements */, SAME_SETS = 512 /* a pitch that its rows share sets of the cache by */ };
 
 D stages_row(const stages *s, int i) {
     const fused *f = &s->at[s->n - 1].f;
-    return f->k->dims[f->row[i]];
+    D n = ir_dim_const(s->c, 1);
+    for (int v = 0; v < f->row[i].n; v++) n = ir_dim_mul(s->c, n, f->k->dims[f->row[i].var[v]]);
+    return n;
 }
 
 const stage_value *stages_value(const stages *s, const ir_value *v) {
@@ -107,7 +109,7 @@ static bool add_row(stages *s, int root) {
             if (var[x->from] < 0) return false;
         }
     }
-    for (int i = 0; i < s->n; i++) s->at[i].f.row[s->at[i].f.nrows++] = (uint8_t)var[i];
+    for (int i = 0; i < s->n; i++) s->at[i].f.row[s->nrows] = (struct fused_row){1, {(uint8_t)var[i]}};
     s->nrows++;
     return true;
 }
@@ -124,10 +126,11 @@ static bool find_rows(stages *s, const ir_value *result) {
 
 /* ---- scratch */
 
-/* How many of the variables that count dim d are rows (from number `from` on), and how many there are. */
-static int row_vars(const stage *p, int d, int from) {
+/* How many of the variables that count dim d are rows. */
+static int row_vars(const stages *s, const stage *p, int d) {
     int n = 0;
-    for (int i = from; i < p->f.nrows; i++) n += p->f.dim_of[p->f.row[i]] == d;
+    for (int i = 0; i < s->nrows; i++)
+        for (int v = 0; v < p->f.row[i].n; v++) n += p->f.dim_of[p->f.row[i].var[v]] == d;
     return n;
 }
 
@@ -154,28 +157,43 @@ static bool add_value(stages *s, int made, const ir_value *v) {
             x.whole = x.whole || s->at[i].part != p->part;
         }
     if (x.last < 0) return false; /* of no use */
-    x.strides = RT_ARRAY(&s->c->arena, const ir_dim *, RT_MAX_RANK);
-    for (int d = v->type->rank - 1; d >= 0; d--) {
-        int rows = row_vars(p, d, 0);
-        bool row = rows > 0;
-        if (row && rows != all_vars(p, d)) return false; /* a part of a dim */
-        x.strides[d] = ir_dim_const(s->c, row ? 0 : x.inner);
-        if (row) continue;
+    for (int d = 0; d < v->type->rank; d++) {
+        int rows = row_vars(s, p, d);
+        if (rows && rows != all_vars(p, d)) return false; /* a part of a dim */
+        if (rows) continue;
         if (!ir_dim_is_const(v->type->dims[d], &n) || n < 1 || n > STAGE_SCRATCH / x.inner) return false;
         x.inner *= n;
-    }
-    for (int d = 0; d < v->type->rank && x.whole; d++) {
-        if (!row_vars(p, d, s->nrows - 1)) continue;
-        if (all_vars(p, d) > 1) return false;
-        x.strides[d] = ir_dim_const(s->c, pitch(x.inner));
     }
     RT_PUSH(&s->c->arena, &s->values, x);
     return true;
 }
 
+/* Elements from one index to the next: along the rows of a block, which lie in a run if they are the lanes, and inside. */
+static bool lay_out(stages *s, stage_value *x) {
+    const stage *p = &s->at[x->made];
+    const struct fused_row *last = &p->f.row[s->nrows - 1];
+    int64_t step = s->lanes ? s->block : 1, n;
+    x->strides = RT_ARRAY(&s->c->arena, const ir_dim *, RT_MAX_RANK);
+    x->whole = x->whole || s->lanes;
+    x->pitch = s->lanes ? 1 : x->whole ? pitch(x->inner) : 0;
+    for (int d = x->v->type->rank - 1; d >= 0; d--) {
+        x->strides[d] = ir_dim_const(s->c, row_vars(s, p, d) ? 0 : step);
+        if (!row_vars(s, p, d) && ir_dim_is_const(x->v->type->dims[d], &n)) step *= n;
+    }
+    D along = ir_dim_const(s->c, x->pitch);
+    for (int i = last->n - 1; i >= 0 && x->whole; i--) {
+        int d = p->f.dim_of[last->var[i]];
+        if (all_vars(p, d) > 1) return false;
+        x->strides[d] = along;
+        along = ir_dim_mul(s->c, along, p->f.k->dims[last->var[i]]);
+    }
+    return true;
+}
+
 /* May y lie where x lies?  x is read for the last time by a stage before the one that makes y: row by row, as they lie alike. */
-static bool may_share(const stage_value *x, const stage_value *y) {
-    return x->last < y->made && x->whole && y->whole && pitch(x->inner) == pitch(y->inner) && x->v->type->dtype == y->v->type->dtype;
+static bool may_share(const stages *s, const stage_value *x, const stage_value *y) {
+    bool alike = s->lanes ? x->inner == y->inner : x->whole && y->whole && pitch(x->inner) == pitch(y->inner);
+    return x->last < y->made && alike && x->v->type->dtype == y->v->type->dtype;
 }
 
 static void choose_buffers(stages *s) {
@@ -184,7 +202,7 @@ static void choose_buffers(stages *s) {
         y->buffer = i;
         for (int k = 0; k < i && y->buffer == i; k++) {
             bool free = s->values.at[k].buffer == k;
-            for (int o = k; o < i && free; o++) free = s->values.at[o].buffer != k || may_share(&s->values.at[o], y);
+            for (int o = k; o < i && free; o++) free = s->values.at[o].buffer != k || may_share(s, &s->values.at[o], y);
             if (free) y->buffer = k;
         }
     }
@@ -211,15 +229,22 @@ static int64_t outer_rows(const stages *s) {
     return n < 1 ? 1 : n < MIN_BLOCKS ? n : MIN_BLOCKS;
 }
 
+static bool choose_lanes(stages *s, int64_t row, int64_t bytes) {
+    s->block = MOST_LANES;
+    while (s->block > FEWEST_LANES && s->block * row > BLOCK_ELEMENTS) s->block /= 2;
+    return s->block * bytes <= STAGE_SCRATCH;
+}
+
 /* Rows of a block, or tiles: as many as scratch has room for. */
 static bool choose_block(stages *s) {
-    int64_t row = 0, once = 0, rows, largest = 1;
+    int64_t row = 0, once = 0, rows, largest = 1, all = 0;
     for (int i = 0; i < s->values.n; i++) {
         const stage_value *v = &s->values.at[i];
-        int64_t bytes = pitch(v->inner) * rt_dtypes[v->v->type->dtype].bytes;
-        if (v->buffer == i) *(v->whole ? &row : &once) += bytes;
+        int64_t size = rt_dtypes[v->v->type->dtype].bytes;
+        if (v->buffer == i) *(v->whole ? &row : &once) += pitch(v->inner) * size, all += v->inner * size;
         if (v->inner > largest) largest = v->inner;
     }
+    if (s->lanes) return choose_lanes(s, largest, all);
     s->block = BLOCK_ELEMENTS / largest + 1;
     if (!s->tiled) return row + once <= STAGE_SCRATCH;
     s->block = row ? (STAGE_SCRATCH - once) / (row * TILE_M) : BLOCK_TILES;
@@ -231,6 +256,48 @@ static bool choose_block(stages *s) {
         s->block = (tiles + blocks - 1) / blocks;
     }
     return true;
+}
+
+/* ---- loops */
+
+static bool one_run(stages *s, int row) {
+    for (int i = 0; i < s->n; i++) {
+        const fused *f = &s->at[i].f;
+        if (!nest_one_run(&s->at[i].t, f->row[row].var[f->row[row].n - 1], f->row[row + 1].var[0])) return false;
+    }
+    return true;
+}
+
+/* Rows that lie in one run for every stage are one loop. */
+static void merge_rows(stages *s) {
+    for (int r = s->nrows - 2; r >= 0; r--) {
+        if (!one_run(s, r)) continue;
+        for (int i = 0; i < s->n; i++) {
+            struct fused_row *row = s->at[i].f.row;
+            for (int v = 0; v < row[r + 1].n; v++) row[r].var[row[r].n++] = row[r + 1].var[v];
+            memmove(&row[r + 1], &row[r + 2], (size_t)(s->nrows - r - 2) * sizeof *row);
+        }
+        s->nrows--;
+    }
+    for (int i = 0; i < s->n; i++) s->at[i].f.nrows = s->nrows;
+}
+
+static bool is_one(const ir_dim *step) { return step && ir_dim_is(step, 1); }
+
+/* Does a stage on vectors meet memory in runs along the last row only? */
+static bool runs_along_rows(const stages *s) {
+    bool across = false;
+    for (int i = 0; i < s->n && !s->tiled; i++) {
+        const nest *t = &s->at[i].t;
+        int inner = t->loops.n > s->nrows ? t->loops.n - 1 : -1;
+        for (int a = 0; a < t->accesses.n && inner >= 0; a++)
+            across = across || (is_one(nest_coef(t, &t->accesses.at[a], s->nrows - 1)) && nest_coef(t, &t->accesses.at[a], inner));
+    }
+    return across;
+}
+
+static void build_nests(stages *s, const ir_value *result) {
+    for (int i = 0; i < s->n; i++) nest_build(s->c, &s->at[i].f, i < s->n - 1 ? s->at[i].n->out[0] : result, &s->at[i].t);
 }
 
 /* ---- all of it */
@@ -269,14 +336,19 @@ bool stages_of(ir_module *m, int n, ir_node *const *groups, const ir_value *resu
         if (n > STAGE_MAX || !add_stage(out, groups[i])) return false;
     split_alike(out);
     if (!find_rows(out, result)) return false;
+    build_nests(out, result);
+    merge_rows(out);
+    build_nests(out, result);
+    out->lanes = runs_along_rows(out);
     for (int i = 0; i < n - 1; i++)
         if (groups[i]->nout != 1 || !add_value(out, i, groups[i]->out[0])) return false;
     choose_buffers(out);
+    if (!choose_block(out)) return false;
+    for (int i = 0; i < out->values.n; i++)
+        if (!lay_out(out, &out->values.at[i])) return false;
     give_strides(out);
-    for (int i = 0; i < n; i++) {
-        stage *x = &out->at[i];
-        nest_build(m->c, &x->f, i < n - 1 ? x->n->out[0] : result, &x->t);
-        if (x->kind == CK_CONTRACT && !plan_tiles(out, x, groups[n - 1])) return false;
-    }
-    return choose_block(out);
+    build_nests(out, result);
+    for (int i = 0; i < n; i++)
+        if (out->at[i].kind == CK_CONTRACT && !plan_tiles(out, &out->at[i], groups[n - 1])) return false;
+    return true;
 }

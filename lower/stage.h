@@ -32,6 +32,7 @@ typedef struct stage_value {
     int made, last;    /* the stages that make it and that read it last */
     bool whole;        /* has a row of scratch for each row of the block */
     int64_t inner;     /* elements per row */
+    int64_t pitch;     /* elements from one row of the block to the next */
     const ir_dim **strides;
     int buffer;        /* values with the same number share scratch */
 } stage_value;
@@ -43,6 +44,7 @@ typedef struct stages {
     stage at[STAGE_MAX];
     RT_VEC(stage_value) values;
     bool tiled;
+    bool lanes;    /* vectors run along the last row, not inside of it */
     int64_t block; /* rows of a block; tiled: tiles of rows */
 } stages;
 

@@ -61,11 +61,8 @@ static void make_copies(staging *x) {
 }
 
 static int64_t scratch_size(const stages *s, const stage_value *v) {
-    int64_t rows = !v->whole ? 1 : s->tiled ? s->block * TILE_M : s->block, pitch;
-    if (!v->whole) return v->inner;
-    const stage *p = &s->at[v->made];
-    ir_dim_is_const(v->strides[p->f.dim_of[p->f.row[s->nrows - 1]]], &pitch);
-    return rows * pitch;
+    if (s->lanes) return v->inner * s->block;
+    return v->whole ? v->pitch * s->block * (s->tiled ? TILE_M : 1) : v->inner;
 }
 
 static void bind_scratch(staging *x) {
@@ -85,11 +82,7 @@ static void bind_scratch(staging *x) {
 /* Rows of scratch count from the block's first. */
 static k_value *base_of(staging *x, const ir_value *v) {
     const stage_value *sv = stages_value(&x->s, v);
-    int64_t pitch;
-    if (!sv || !sv->whole) return NULL;
-    const stage *p = &x->s.at[sv->made];
-    ir_dim_is_const(sv->strides[p->f.dim_of[p->f.row[x->s.nrows - 1]]], &pitch);
-    return k_mul(&x->b, x->row, k_i64(&x->b, -pitch));
+    return sv && sv->whole ? k_mul(&x->b, x->row, k_i64(&x->b, -sv->pitch)) : NULL;
 }
 
 static void bind_bases(staging *x) {
@@ -123,17 +116,17 @@ static void open_block(staging *x, emit *e) {
     x->end = s->tiled ? sched_tiles_row(e, last, hi) : hi;
 }
 
-/* Stages from number i on that run row by row; returns the number behind them. */
+/* Stages from number i on that run row by row, or all rows abreast; returns the number behind them. */
 static int row_by_row(staging *x, int i, D *cost) {
     int first = i, rows = x->s.nrows;
-    k_value *row = k_var(k_for(&x->b, KL_SERIAL, 0, x->row, x->end, 1));
+    k_value *row = x->s.lanes ? NULL : k_var(k_for(&x->b, KL_SERIAL, 0, x->row, x->end, 1));
     for (; i < x->s.n && x->s.at[i].part == x->s.at[first].part; i++) {
         emit *e = enter(x, i);
         e->var[rows - 1] = row;
-        *cost = ir_dim_add(x->s.c, *cost, sched_stage(e));
+        *cost = ir_dim_add(x->s.c, *cost, sched_stage(e, x->row, x->end));
         leave(x, i);
     }
-    k_end(&x->b, 0, NULL);
+    if (row) k_end(&x->b, 0, NULL);
     return i;
 }
 

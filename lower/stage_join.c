@@ -64,10 +64,10 @@ static set with(const joiner *x, const set *s, ir_node *n) {
 
 /* ---- does it pay */
 
-/* The loop inside of the rows along which a stage's vectors run; -1: none. */
-static int vector_loop(const stage *x) {
+/* The loop along which a stage's vectors run; -1: none. */
+static int vector_loop(const stages *s, const stage *x) {
     int n = x->t.loops.n;
-    return n > x->f.nrows ? n - 1 : -1;
+    return s->lanes ? s->nrows - 1 : n > s->nrows ? n - 1 : -1;
 }
 
 static bool along(const ir_dim *step) {
@@ -75,12 +75,12 @@ static bool along(const ir_dim *step) {
     return !step || (ir_dim_is_const(step, &k) && k <= 1);
 }
 
-static bool walks_along_memory(const stage *x) {
-    int l = vector_loop(x);
+static bool walks_along_memory(const stages *s, const stage *x) {
+    int l = vector_loop(s, x);
     int64_t n;
     if (l < 0) return true;
     const nest_loop *loop = &x->t.loops.at[l];
-    if (!ir_dim_is_const(loop->size, &n) || n < MIN_INNER) return false;
+    if (s->lanes ? ir_dim_is_const(loop->size, &n) && n < MIN_INNER : !ir_dim_is_const(loop->size, &n) || n < MIN_INNER) return false;
     for (int i = 0; i < x->t.accesses.n; i++) {
         const nest_access *a = &x->t.accesses.at[i];
         if (!along(nest_coef(&x->t, a, l)) || a->rest_uses & loop->vars) return false;
@@ -104,7 +104,7 @@ static bool pays(const stages *s) {
     bool reduces = false, product = false;
     for (int i = 0; i < s->n; i++) {
         bool tiled = s->at[i].kind == CK_CONTRACT;
-        if (!tiled && !walks_along_memory(&s->at[i])) return false;
+        if (!tiled && !walks_along_memory(s, &s->at[i])) return false;
         reduces = reduces || s->at[i].kind == CK_REDUCE;
         product = product || (tiled && i < s->n - 1);
     }
