@@ -406,7 +406,7 @@ const ir_dim *sched_stage(emit *e, k_value *lo, k_value *hi) {
         open |= 1u << l;
     }
     hoist_all(e, facts, open);
-    if (lanes) e->var[first - 1] = k_var(k_for(&e->b, KL_VECTOR, reduces && light(e) ? WIDE : 0, lo, hi, 1));
+    if (lanes) e->var[first - 1] = k_var(k_for(&e->b, KL_VECTOR, reduces && light(e) ? WIDE / 2 : 0, lo, hi, 1));
     if (reduces) {
         reduce_and_store(e, vector);
     } else {

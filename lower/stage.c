@@ -3,7 +3,7 @@
 
 typedef const ir_dim *D;
 
-enum { BLOCK_TILES = 8, BLOCK_ELEMENTS = 2048, MOST_LANES = 64, FEWEST_LANES = 16, MIN_BLOCKS = 16 /* for many cores */, ALIGNED = 16 /* elements */, SAME_SETS = 512 /* a pitch that its rows share sets of the cache by */ };
+enum { BLOCK_TILES = 8, BLOCK_ELEMENTS = 2048, MOST_LANES = 64, LANE_ELEMENTS = 4096, FEWEST_LANES = 16, MIN_BLOCKS = 16 /* for many cores */, ALIGNED = 16 /* elements */, SAME_SETS = 512 /* a pitch that its rows share sets of the cache by */ };
 
 D stages_row(const stages *s, int i) {
     const fused *f = &s->at[s->n - 1].f;
@@ -230,8 +230,13 @@ static int64_t outer_rows(const stages *s) {
 }
 
 static bool choose_lanes(stages *s, int64_t row, int64_t bytes) {
+    int64_t rows;
     s->block = MOST_LANES;
-    while (s->block > FEWEST_LANES && s->block * row > BLOCK_ELEMENTS) s->block /= 2;
+    while (s->block > FEWEST_LANES && s->block * row > LANE_ELEMENTS) s->block /= 2;
+    if (ir_dim_is_const(stages_row(s, s->nrows - 1), &rows) && rows > 0) { /* equal blocks */
+        int64_t blocks = (rows + s->block - 1) / s->block, each = (rows + blocks - 1) / blocks;
+        s->block = (each + FEWEST_LANES - 1) / FEWEST_LANES * FEWEST_LANES;
+    }
     return s->block * bytes <= STAGE_SCRATCH;
 }
 
@@ -250,7 +255,7 @@ static bool choose_block(stages *s) {
     s->block = row ? (STAGE_SCRATCH - once) / (row * TILE_M) : BLOCK_TILES;
     if (s->block > BLOCK_TILES) s->block = BLOCK_TILES;
     if (s->block < 1 || once > STAGE_SCRATCH) return false;
-    if (ir_dim_is_const(stages_row(s, s->nrows - 1), &rows)) { /* equal blocks */
+    if (ir_dim_is_const(stages_row(s, s->nrows - 1), &rows) && rows > 0) { /* equal blocks */
         int64_t tiles = (rows + TILE_M - 1) / TILE_M, blocks = (tiles + s->block - 1) / s->block, least = MIN_BLOCKS / outer_rows(s);
         if (blocks < least) blocks = tiles < 2 * least ? (tiles + 1) / 2 : least; /* of two tiles or more */
         s->block = (tiles + blocks - 1) / blocks;
@@ -260,10 +265,13 @@ static bool choose_block(stages *s) {
 
 /* ---- loops */
 
+/* Parts of a dim stay apart: scratch has a step for each dim. */
 static bool one_run(stages *s, int row) {
     for (int i = 0; i < s->n; i++) {
         const fused *f = &s->at[i].f;
-        if (!nest_one_run(&s->at[i].t, f->row[row].var[f->row[row].n - 1], f->row[row + 1].var[0])) return false;
+        int slow = f->row[row].var[f->row[row].n - 1], fast = f->row[row + 1].var[0];
+        if (all_vars(&s->at[i], f->dim_of[slow]) > 1 || all_vars(&s->at[i], f->dim_of[fast]) > 1) return false;
+        if (!nest_one_run(&s->at[i].t, slow, fast)) return false;
     }
     return true;
 }

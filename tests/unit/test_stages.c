@@ -1,5 +1,5 @@
-/* test_stages.c: staged kernels give the same bits compiled and in the kernel interpreter: softmax of a sum, and attention
- * with heads that share keys, whose rows no tile divides. */
+/* test_stages.c: staged kernels give the same bits compiled and in the kernel interpreter: softmax of a sum, softmax across
+ * memory (rows as lanes), and attention with heads that share keys, whose rows no tile divides. */
 #include "jitc_internal.h"
 #include "lower/group.h"
 #include "runtime/module.h"
@@ -28,6 +28,14 @@ static const program softmax = {
     "  %y: tensor = log_softmax.int %s, %d, %n\n"
     "  return %y\n}\n",
     2, 2, {{11, 70}, {1, 70}}, {11, 70}};
+
+static const program across = {
+    "module \"m\" surface\n"
+    "func @forward(%x: tensor) -> tensor export {\n"
+    "  %d: int = const 1\n  %n: none = const none\n"
+    "  %y: tensor = softmax.int %x, %d, %n\n"
+    "  return %y\n}\n",
+    1, 4, {{2, 9, 5, 7}}, {2, 9, 5, 7}};
 
 static const program attention = {
     "module \"m\" surface\n"
@@ -137,4 +145,5 @@ static void check(const program *p) {
 }
 
 Test(stages, softmax) { check(&softmax); }
+Test(stages, across) { check(&across); }
 Test(stages, attention) { check(&attention); }
