@@ -5,6 +5,7 @@
  *             fixed tree: where loads are contiguous along it
  *   reduce o  grid over the outer loops but the last, which is vector; reduce loops serial inside: elsewhere
  *   scan      grid over the other loops, the scanned one serial
+ *   stage     like map or reduce r, inside of loops over rows that several groups share (stage.h); or the rows are the lanes
  *   write     one iteration: copies the base, then writes in index order (so duplicates are decided)
  *
  * Expressions are first rewritten from index variables to loops, with one flat index per load (nest.c).  The shape of

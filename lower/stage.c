@@ -1,9 +1,16 @@
-/* stage.c: what the stages of a staged kernel share: see stage.h. */
+/* stage.c: what the stages of a staged kernel share: rows, and how their values lie in scratch: see stage.h. */
 #include "lower/stage.h"
 
 typedef const ir_dim *D;
 
-enum { BLOCK_TILES = 8, BLOCK_ELEMENTS = 2048, MOST_LANES = 64, LANE_ELEMENTS = 4096, FEWEST_LANES = 16, MIN_BLOCKS = 16 /* for many cores */, ALIGNED = 16 /* elements */, SAME_SETS = 512 /* a pitch that its rows share sets of the cache by */ };
+enum {
+    BLOCK_TILES = 8,       /* of rows: enough for a panel of the other factor to be worth its way to the first cache */
+    BLOCK_ELEMENTS = 2048, /* of the longest row of a value, in all rows of a block */
+    MIN_BLOCKS = 16,       /* for many cores */
+    MOST_LANES = 64, FEWEST_LANES = 16, LANE_ELEMENTS = 4096,
+    ALIGNED = 16,          /* elements: rows of scratch begin at multiples of it */
+    SAME_SETS = 512        /* elements: rows so far apart share sets of the first cache */
+};
 
 D stages_row(const stages *s, int i) {
     const fused *f = &s->at[s->n - 1].f;
@@ -77,8 +84,9 @@ static int producer_var(const stage *reader, const stage *p, const ir_expr *load
 static void split_at(stages *s, stage *p, int d, int64_t step) {
     for (int v = 0; v < p->f.k->ndims; v++) {
         int64_t own, size;
-        if (p->f.dim_of[v] != d || !ir_dim_is_const(p->f.step[v], &own) || !ir_dim_is_const(p->f.k->dims[v], &size)) continue;
-        if (step <= own || step >= own * size || step % own || !lower_split_var(s->c, &p->f, v, ir_dim_const(s->c, step / own))) continue;
+        if (p->f.dim_of[v] != d || !ir_dim_is_const(p->f.step[v], &own)) continue;
+        if (!ir_dim_is_const(p->f.k->dims[v], &size) || step <= own || step >= own * size || step % own) continue;
+        if (!lower_split_var(s->c, &p->f, v, ir_dim_const(s->c, step / own))) continue;
         find_all_reads(s, p);
         return;
     }
@@ -168,7 +176,7 @@ static bool add_value(stages *s, int made, const ir_value *v) {
     return true;
 }
 
-/* Elements from one index to the next: along the rows of a block, which lie in a run if they are the lanes, and inside. */
+/* Elements from one index to the next: along the rows of a block (side by side if they are the lanes), and inside. */
 static bool lay_out(stages *s, stage_value *x) {
     const stage *p = &s->at[x->made];
     const struct fused_row *last = &p->f.row[s->nrows - 1];
@@ -190,7 +198,8 @@ static bool lay_out(stages *s, stage_value *x) {
     return true;
 }
 
-/* May y lie where x lies?  x is read for the last time by a stage before the one that makes y: row by row, as they lie alike. */
+/* May y lie where x lies?  x is read for the last time by a stage before the one that makes y: row by row, as they lie
+ * alike. */
 static bool may_share(const stages *s, const stage_value *x, const stage_value *y) {
     bool alike = s->lanes ? x->inner == y->inner : x->whole && y->whole && pitch(x->inner) == pitch(y->inner);
     return x->last < y->made && alike && x->v->type->dtype == y->v->type->dtype;
@@ -225,7 +234,8 @@ static void give_strides(stages *s) {
 /* How often all of the last row is done; at most MIN_BLOCKS. */
 static int64_t outer_rows(const stages *s) {
     int64_t n = 1, d;
-    for (int r = 0; r < s->nrows - 1; r++) n *= ir_dim_is_const(stages_row(s, r), &d) && d < MIN_BLOCKS && n < MIN_BLOCKS ? d : MIN_BLOCKS;
+    for (int r = 0; r < s->nrows - 1 && n < MIN_BLOCKS; r++)
+        n *= ir_dim_is_const(stages_row(s, r), &d) && d < MIN_BLOCKS ? d : MIN_BLOCKS;
     return n < 1 ? 1 : n < MIN_BLOCKS ? n : MIN_BLOCKS;
 }
 
@@ -256,7 +266,8 @@ static bool choose_block(stages *s) {
     if (s->block > BLOCK_TILES) s->block = BLOCK_TILES;
     if (s->block < 1 || once > STAGE_SCRATCH) return false;
     if (ir_dim_is_const(stages_row(s, s->nrows - 1), &rows) && rows > 0) { /* equal blocks */
-        int64_t tiles = (rows + TILE_M - 1) / TILE_M, blocks = (tiles + s->block - 1) / s->block, least = MIN_BLOCKS / outer_rows(s);
+        int64_t tiles = (rows + TILE_M - 1) / TILE_M, blocks = (tiles + s->block - 1) / s->block;
+        int64_t least = MIN_BLOCKS / outer_rows(s);
         if (blocks < least) blocks = tiles < 2 * least ? (tiles + 1) / 2 : least; /* of two tiles or more */
         s->block = (tiles + blocks - 1) / blocks;
     }
@@ -298,14 +309,19 @@ static bool runs_along_rows(const stages *s) {
     for (int i = 0; i < s->n && !s->tiled; i++) {
         const nest *t = &s->at[i].t;
         int inner = t->loops.n > s->nrows ? t->loops.n - 1 : -1;
-        for (int a = 0; a < t->accesses.n && inner >= 0; a++)
-            across = across || (is_one(nest_coef(t, &t->accesses.at[a], s->nrows - 1)) && nest_coef(t, &t->accesses.at[a], inner));
+        for (int k = 0; k < t->accesses.n && inner >= 0; k++) {
+            const nest_access *a = &t->accesses.at[k];
+            across = across || (is_one(nest_coef(t, a, s->nrows - 1)) && nest_coef(t, a, inner));
+        }
     }
     return across;
 }
 
 static void build_nests(stages *s, const ir_value *result) {
-    for (int i = 0; i < s->n; i++) nest_build(s->c, &s->at[i].f, i < s->n - 1 ? s->at[i].n->out[0] : result, &s->at[i].t);
+    for (int i = 0; i < s->n; i++) {
+        stage *x = &s->at[i];
+        nest_build(s->c, &x->f, i < s->n - 1 ? x->n->out[0] : result, &x->t);
+    }
 }
 
 /* ---- all of it */
@@ -330,11 +346,13 @@ static bool plan_tiles(stages *s, stage *x, ir_node *kernel) {
     sched_factor f[2];
     e.unused = RT_ARRAY(&s->c->arena, bool, x->f.operands.n + 1);
     if (x->f.k->nstate != 1 || x->f.k->elem[0]->op != K_MUL) return false;
-    for (int i = 0; i < 2; i++)
-        if (!sched_factor_of(&e, x->f.k->elem[0]->args[i], &f[i]) || sched_is_param(x->f.operands.at[f[i].load->i])) return false;
+    for (int i = 0; i < 2; i++) {
+        if (!sched_factor_of(&e, x->f.k->elem[0]->args[i], &f[i])) return false;
+        if (sched_is_param(x->f.operands.at[f[i].load->i])) return false;
+    }
     if (!sched_tiles_plan(&e, &x->tiles) || x->tiles.mloop != s->nrows - 1) return false;
     x->t = e.t;
-    bool a = stages_value(s, x->f.operands.at[x->tiles.a]) != NULL, b = stages_value(s, x->f.operands.at[x->tiles.b]) != NULL;
+    bool a = stages_value(s, x->f.operands.at[x->tiles.a]), b = stages_value(s, x->f.operands.at[x->tiles.b]);
     return !b && !(a && x->tiles.copy[0].on);
 }
 

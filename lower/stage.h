@@ -2,17 +2,18 @@
  *
  *   grid block of rows:  stage 1; stage 2; ...    with what one stage hands to the next in scratch
  *
- * In the graph, a staged kernel is an S_KERNEL whose block holds S_KERNEL nodes, its stages, in order.  A row is an index
- * variable of every stage, by which all of them read what earlier stages made: softmax over the last dim of [b, q, k] has the
- * rows b and q.  A block takes some of the last one.  Stages on register tiles (tile.c) take all rows of the block at once;
- * neighbours among the others run row by row.  The value between two stages of the second kind needs scratch for one row, all
- * else for the rows of a block. */
+ * In the graph, a staged kernel is an S_KERNEL whose block holds S_KERNEL nodes, its stages, in order.  A row is an
+ * index variable of every stage, by which all of them read what earlier stages made: softmax over the last dim of [b,
+ * q, k] has the rows b and q.  A block takes some of the last one.  Stages on register tiles (tile.c) take all rows
+ * of the block at once; neighbours among the others run row by row.  The value between two stages of the second kind
+ * needs scratch for one row, all else for the rows of a block.  Where memory is met in runs along the last row only
+ * (softmax over dim 1 of [n, c, h, w]), the rows of a block are the lanes of every stage instead. */
 #ifndef JITC_LOWER_STAGE_H
 #define JITC_LOWER_STAGE_H
 
 #include "lower/emit.h"
 
-enum { STAGE_MAX = 12, STAGE_SCRATCH = 60 << 10 /* bytes of scratch of a kernel (kernel.h), less what tiles need */ };
+enum { STAGE_MAX = 12, STAGE_SCRATCH = 58 << 10 /* bytes; more (up to 300 KB was tried) made attention no faster */ };
 
 typedef struct stage_read { const ir_expr *load; int from; } stage_read; /* of what stage `from` made */
 
@@ -48,8 +49,8 @@ typedef struct stages {
     int64_t block; /* rows of a block; tiled: tiles of rows */
 } stages;
 
-/* Describes a staged kernel of these groups (in order; the last one makes the results, which lie as `result` does).  false: they share no rows, an
- * inner size is not known, or scratch would be too large. */
+/* Describes a staged kernel of these groups (in order; the last one makes the results, which lie as `result` does).
+ * false: they share no rows, an inner size is not known, or scratch would be too large. */
 bool stages_of(ir_module *m, int n, ir_node *const *groups, const ir_value *result, stages *out);
 /* The size of row number i. */
 const ir_dim *stages_row(const stages *s, int i);

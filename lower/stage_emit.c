@@ -1,9 +1,9 @@
 /* stage_emit.c: the loops of a staged kernel: see stage.h.
  *
- * Grid over blocks of the last row and all of the others.  In a block: the stages on tiles take all its rows; the others run
- * row by row, all that are neighbours for one row, so that it stays in the first cache.  What tiles copy or pack first is
- * done by kernels before, once for all blocks.  Reductions run as they do in kernels of their own: the order is fixed by
- * sizes alone. */
+ * Grid over blocks of the last row and all of the others.  In a block: the stages on tiles take all its rows; the
+ * others run row by row, all that are neighbours for one row, so that it stays in the first cache (or with the rows
+ * as lanes).  What tiles copy or pack first is done by kernels before, once for all blocks.  Reductions run as they
+ * do in kernels of their own: the order is fixed by sizes alone. */
 #include "lower/stage.h"
 
 typedef const ir_dim *D;
@@ -69,7 +69,8 @@ static void bind_scratch(staging *x) {
     k_buffer **by = RT_ARRAY(&x->s.c->arena, k_buffer *, x->s.values.n + 1);
     for (int n = 0; n < x->s.values.n; n++) {
         const stage_value *v = &x->s.values.at[n];
-        by[n] = v->buffer < n ? by[v->buffer] : k_scratch(x->b.k, KS_LOCAL, v->v->type->dtype, scratch_size(&x->s, v), "part");
+        by[n] = by[v->buffer];
+        if (!by[n]) by[n] = k_scratch(x->b.k, KS_LOCAL, v->v->type->dtype, scratch_size(&x->s, v), "part");
         x->at[v->made].outs[0] = by[n];
         for (int i = v->made + 1; i <= v->last; i++)
             for (int o = 0; o < x->at[i].f->operands.n; o++)
@@ -105,7 +106,8 @@ static void open_block(staging *x, emit *e) {
     e->launch->grid = n;
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, n), 1));
     k_value *block = s->nrows > 1 ? sched_split(e, &g, blocks) : g;
-    k_value *lo = k_mul(b, block, k_i64(b, s->block)), *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, s->block)), sched_dim(e, units));
+    k_value *lo = k_mul(b, block, k_i64(b, s->block)), *behind = k_add(b, lo, k_i64(b, s->block));
+    k_value *hi = k_2(b, K_MIN, behind, sched_dim(e, units));
     for (int r = s->nrows - 2; r >= 0; r--) {
         k_value *i = r ? sched_split(e, &g, stages_row(s, r)) : g;
         for (int k = 0; k < s->n; k++) x->at[k].var[r] = i;
@@ -143,7 +145,8 @@ static void emit_block(staging *x) {
         sched_tiles_stage(e, &x->s.at[i].tiles, x->A[i], x->B[i], x->tlo, x->thi);
         leave(x, i++);
     }
-    x->at[0].launch->cost = ir_dim_mul(x->s.c, cost, ir_dim_const(x->s.c, x->s.tiled ? x->s.block * TILE_M : x->s.block));
+    int64_t rows = x->s.block * (x->s.tiled ? TILE_M : 1);
+    x->at[0].launch->cost = ir_dim_mul(x->s.c, cost, ir_dim_const(x->s.c, rows));
 }
 
 static bool read_stages(staging *x, ir_module *m, const ir_node *kernel) {
@@ -162,7 +165,8 @@ bool sched_staged(ir_module *m, ir_node *kernel, lower_kernel *info, rt_map *sha
     for (int i = 0; i < x->s.n; i++) {
         const fused *f = &x->s.at[i].f;
         emit *e = &x->at[i];
-        *e = (emit){.c = m->c, .f = f, .t = x->s.at[i].t, .launch = main, .m = m, .kernel = kernel, .info = info, .shared = shared};
+        *e = (emit){.c = m->c, .f = f, .t = x->s.at[i].t, .launch = main, .m = m, .kernel = kernel, .info = info};
+        e->shared = shared;
         e->unused = RT_ARRAY(&m->c->arena, bool, f->operands.n + 1);
         e->in = RT_ARRAY(&m->c->arena, k_buffer *, f->operands.n + 1);
         e->scalars = RT_ARRAY(&m->c->arena, k_value *, f->operands.n + 1);

@@ -1,10 +1,10 @@
 /* stage_join.c: joins groups to staged kernels (stage.h).
  * in, out: grouped.  Semantics stay: an S_KERNEL in an S_KERNEL is computed where it stands.
  *
- * Backwards from each group: a group whose results only the stages of one kernel read becomes a stage of it, as long as all
- * share rows and scratch is small.  Softmax, norms and attention come from this; none of them is known here.  Kept is what has
- * a reduction or a product of computed values in it, enough rows for all cores, and stages that walk along memory.
- * Linear in the groups; what is tried for one is bounded by STAGE_MAX. */
+ * Backwards from each group: a group whose results only the stages of one kernel read becomes a stage of it, as long
+ * as all share rows and scratch is small.  Softmax, norms and attention come from this; none of them is known here.
+ * Kept is what has a reduction or a product of computed values in it, enough rows for all cores, and stages that walk
+ * along memory. Linear in the groups; what is tried for one is bounded by STAGE_MAX. */
 #include "lower/stage.h"
 
 enum { MIN_ROWS = 8, MIN_INNER = 16, SMALL = 1 << 14 /* elements that one core does */ };
@@ -33,7 +33,7 @@ static bool uses_params(const ir_node *group) {
 }
 
 static bool may_be_stage(const joiner *x, const ir_node *n) {
-    return stages_kernel(n) && n->id < x->cap && x->place[n->id] && !stages_staged(n) && n->out[0]->type->kind == T_TENSOR && !uses_params(n);
+    return stages_kernel(n) && n->id < x->cap && x->place[n->id] && !stages_staged(n) && !uses_params(n);
 }
 
 typedef struct set { int n; ir_node *at[STAGE_MAX]; } set;
@@ -80,7 +80,8 @@ static bool walks_along_memory(const stages *s, const stage *x) {
     int64_t n;
     if (l < 0) return true;
     const nest_loop *loop = &x->t.loops.at[l];
-    if (s->lanes ? ir_dim_is_const(loop->size, &n) && n < MIN_INNER : !ir_dim_is_const(loop->size, &n) || n < MIN_INNER) return false;
+    bool known = ir_dim_is_const(loop->size, &n);
+    if (known ? n < MIN_INNER : !s->lanes) return false;
     for (int i = 0; i < x->t.accesses.n; i++) {
         const nest_access *a = &x->t.accesses.at[i];
         if (!along(nest_coef(&x->t, a, l)) || a->rest_uses & loop->vars) return false;
