@@ -28,12 +28,20 @@ typedef struct emit {
     rt_map *shared;                     /* micro-kernels of the module by name; whole kernels by text */
     bool *unused;                       /* by operand: read through another buffer, gets no argument */
     bool stream;                        /* results are written around the caches */
+    k_value **base, *out_base;          /* by operand, and of the results: added to every address; NULL: 0 */
+    int scratch;                        /* number of the group's first scratch buffer that is free */
 } emit;
 
 static inline const ir_dim *sched_num(const emit *e, int64_t x) { return ir_dim_const(e->c, x); }
 static inline const ir_dim *sched_size(const emit *e, int loop) { return e->t.loops.at[loop].size; }
 
 /* schedule.c */
+int sched_input(const ir_node *kernel, const ir_value *v); /* its number among the kernel's inputs, or -1 */
+void sched_open(emit *e, const char *name); /* makes the launch's kernel; it has no arguments yet */
+void sched_rewrite(emit *e);                /* the expressions from index variables to loops, once the nest is final */
+/* The loops of a stage inside of those over rows, whose variables are set; that of the last row may be NULL: then the rows
+ * [lo, hi) are the lanes.  The cost per row. */
+const ir_dim *sched_stage(emit *e, k_value *lo, k_value *hi);
 k_value *sched_dim(emit *e, const ir_dim *d);
 k_value *sched_value(emit *e, k_memo *memo, const ir_expr *x);
 k_value *sched_out_address(emit *e);
@@ -75,7 +83,6 @@ nest_access *sched_access(emit *e, const ir_expr *load); /* of the nest, for cha
  * `last` moves last; rows: with those over which only the reduction moves last.  false: the index has no such form. */
 bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a);
 k_value *sched_split(emit *e, k_value **g, const ir_dim *size); /* the index g within `size`; g becomes what counts the slower ones */
-int sched_input(const emit *e, int operand); /* its number among the kernel's inputs, or -1 */
 void sched_copy_kernel(emit *e, int operand, const tile_copy *c); /* makes it, in scratch 0 */
 const ir_dim *sched_copy_elements(emit *e, const tile_copy *c);
 bool sched_used_elsewhere(const emit *e, int operand); /* in the results */
@@ -101,6 +108,10 @@ typedef struct tiles {
 } tiles;
 bool sched_tiles_plan(emit *e, tiles *t);
 void sched_tiles(emit *e, tiles *t); /* may cut its segments */
+/* As a stage: all columns of the rows of tiles [tlo, thi), at most 16 of them; A and B as sched_tiles_copies gave them. */
+void sched_tiles_stage(emit *e, tiles *t, k_buffer *A, k_buffer *B, k_value *tlo, k_value *thi);
+/* The first row of tile number i of `rows` rows; for the number behind the last one, `rows`. */
+k_value *sched_tiles_row(emit *e, const ir_dim *rows, k_value *i);
 /* The copy and the panels, by kernels before the main one; returns the buffers from which the main kernel reads. */
 void sched_tiles_copies(emit *e, const tiles *t, k_buffer **A, k_buffer **B);
 const ir_dim *sched_tiles_k(emit *e, const tiles *t);     /* elements of k */

@@ -75,6 +75,7 @@ ir_value *lower_new_param(ir_module *m, ir_node *at, rt_tensor *t, const ir_type
 int lower_fuse(ir_module *m);     /* core -> grouped */
 int lower_layout(ir_module *m);   /* grouped: orders of values between kernels */
 int lower_winograd(ir_module *m); /* grouped: marks kernels */
+int lower_stage(ir_module *m);    /* grouped: joins kernels to staged ones */
 int lower_schedule(ir_module *m); /* grouped: fills node->info of every S_KERNEL */
 
 #endif

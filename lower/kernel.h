@@ -38,8 +38,8 @@ typedef enum k_loop { KL_GRID, KL_BLOCK, KL_WARP, KL_LANE, KL_SERIAL, KL_UNROLL,
 
 typedef enum k_scope {
     KS_ARG,    /* passed by the caller (inputs, outputs, weights, workspace) */
-    KS_LOCAL,  /* scratch of constant size, private to one call of the kernel, uninitialised; keep it below 64
-                  KB */
+    KS_LOCAL,  /* scratch of constant size, private to one call of the kernel, uninitialised; keep it below 80
+                  KB in all: it is on the stack, and threads of some C libraries have 128 */
     KS_SHARED, /* scratch of a GPU block; the CPU treats it as local */
     KS_REGISTER, /* like local; kept in registers when all indices are constant after unrolling (tiles of
                     contract) */

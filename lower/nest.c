@@ -105,10 +105,12 @@ static void add_access(walk *w, const ir_expr *load) {
     const ir_value *v = t->f->operands.at[load->i];
     nest_access a = {.load = load};
     const ir_dim *stride[RT_MAX_RANK];
+    const ir_dim *const *given = t->f->strides ? t->f->strides[load->i] : NULL;
     nest_strides(c, v->type->rank, v->type->dims, v->layout, stride);
     for (int d = load->n - 1; d >= 0; d--) {
+        if (given && ir_dim_is(given[d], 0)) continue;
         affine p = analyse(w, load->args[d]);
-        scale(c, w->x, &p, stride[d]);
+        scale(c, w->x, &p, given ? given[d] : stride[d]);
         for (int i = 0; i < NEST_MAX; i++) a.coef[i] = sum(c, a.coef[i], p.coef[i]);
         a.rest = rest_sum(w->x, a.rest, p.rest);
         a.rest_uses |= p.rest_uses;
@@ -164,13 +166,20 @@ static bool mergeable(nest *t, int i, int j, const ir_dim *n, bool output, const
     return !output || t->ocoef[i] == ir_dim_mul(t->c, t->ocoef[j], n);
 }
 
+static bool is_row(const fused *f, int var) {
+    for (int i = 0; i < f->nrows; i++)
+        for (int k = 0; k < f->row[i].n; k++)
+            if (f->row[i].var[k] == var) return true;
+    return false;
+}
+
 static void add_loops(nest *t, int first, int n, bool reduce, const nest_access *skip, uint32_t free) {
     const comp *k = t->f->k;
     int begin = t->loops.n;
     for (int p = first; p < first + n; p++) {
         int i = t->order[p];
         const ir_dim *d = dim_of(k, i);
-        if (ir_dim_is(d, 1)) continue;
+        if (ir_dim_is(d, 1) || is_row(t->f, i)) continue;
         nest_loop *l = t->loops.n > begin ? &t->loops.at[t->loops.n - 1] : NULL;
         if (l && mergeable(t, l->last, i, d, !reduce, free >> l->last & free >> i & 1 ? skip : NULL)) {
             l->last = i;
@@ -183,9 +192,20 @@ static void add_loops(nest *t, int first, int n, bool reduce, const nest_access 
     }
 }
 
+bool nest_one_run(nest *t, int slow, int fast) { return mergeable(t, slow, fast, dim_of(t->f->k, fast), true, NULL); }
+
 void nest_merge(nest *t, const nest_access *a, uint32_t free) {
     const comp *k = t->f->k;
     t->loops.n = 0;
+    for (int i = 0; i < t->f->nrows; i++) {
+        nest_loop l = {.size = ir_dim_const(t->c, 1)};
+        for (int p = 0; p < t->f->row[i].n; p++) {
+            l.last = t->f->row[i].var[p];
+            l.vars |= 1u << l.last;
+            l.size = ir_dim_mul(t->c, l.size, dim_of(k, l.last));
+        }
+        RT_PUSH(&t->c->arena, &t->loops, l);
+    }
     add_loops(t, 0, k->ndims, false, a, free);
     t->nouter = t->loops.n;
     add_loops(t, k->ndims, k->nrdims, true, a, free);
@@ -211,6 +231,7 @@ static void output_order(nest *t, const ir_value *result) {
     bool write = k->write; /* its variables count what is written */
     int rank = write ? k->ndims : type->rank, n = 0;
     nest_strides(t->c, rank, write ? k->dims : type->dims, result->layout, stride);
+    for (int i = 0; i < rank && t->f->out_strides; i++) stride[i] = t->f->out_strides[i];
     for (int v = 0; v < k->ndims; v++) t->ocoef[v] = ir_dim_mul(t->c, stride[t->f->dim_of[v]], t->f->step[v]);
     for (int i = 0; i < rank; i++)
         for (int v = 0; v < k->ndims; v++)

@@ -42,6 +42,8 @@ void nest_merge(nest *t, const nest_access *a, uint32_t free);
 /* Accesses count from `base` then.  What lies in front of a part of a tensor is left to the call: kernels that read different
  * parts in the same way are the same. */
 void nest_rebase(nest *t);
+/* May two of the output's index variables be one loop? */
+bool nest_one_run(nest *t, int slow, int fast);
 /* The index variables that an expression uses other than in affine addresses of loads, by bit. */
 uint32_t nest_pins(const nest *t, const ir_expr *e);
 /* Elements from one index to the next, by dim, of a tensor in this order (NULL: row-major). */

@@ -7,13 +7,14 @@
  *   reduce o  grid over the outer loops but the last, which is vector; reduce loops serial inside: elsewhere.  Several sums
  *             go on at once, so that none waits for its last addition: wide vectors, and the last loop in CHAINS parts
  *   scan      grid over the other loops, the scanned one serial
+ *   stage     like map or reduce r, inside of loops over rows that several groups share (stage.h); or the rows are the lanes
  *   write     one iteration: copies the base, then writes in index order (so duplicates are decided)
  *
  * Expressions are first rewritten from index variables to loops, with one flat index per load (nest.c).  The shape of
  * every reduction depends on sizes alone, never on threads. */
-#include "lower/emit.h"
+#include "lower/stage.h"
 
-enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 4, LIGHT = 40 /* expressions */ };
+enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 4, LIGHT = 40 /* expressions */, ROW_LANES = 16 };
 /* Results of a map that are written around the caches, as large as a last-level cache: nobody would find them there. */
 static const int64_t STREAM_BYTES = 32 << 20;
 
@@ -56,7 +57,7 @@ static const ir_expr *to_loops(emit *e, const ir_expr *x) {
     return e->done[x->id];
 }
 
-static void rewrite_all(emit *e) {
+void sched_rewrite(emit *e) {
     const comp *k = e->f->k;
     e->x = (ir_exprs){.c = e->c};
     e->done = RT_ARRAY(&e->c->arena, const ir_expr *, k->x.n + 1);
@@ -91,11 +92,17 @@ k_value *sched_dim(emit *e, const ir_dim *d) {
     return k_scalar(e->b.k, DT_I64, "n");
 }
 
+int sched_input(const ir_node *kernel, const ir_value *v) {
+    for (int i = 0; i < kernel->nin; i++)
+        if (kernel->in[i] == v) return i;
+    return -1;
+}
+
 static k_value *scalar_value(emit *e, int operand, rt_dtype dtype) {
     ir_value *v = e->f->operands.at[operand];
     if (v->type->kind == T_INT && v->type->dim) return k_cast(&e->b, sched_dim(e, v->type->dim), dtype);
     if (!e->scalars[operand]) {
-        lower_scalar s = {NULL, operand, v->type->kind == T_FLOAT ? DT_F64 : v->type->kind == T_BOOL ? DT_BOOL : DT_I64};
+        lower_scalar s = {NULL, sched_input(e->kernel, v), v->type->kind == T_FLOAT ? DT_F64 : v->type->kind == T_BOOL ? DT_BOOL : DT_I64};
         RT_PUSH(&e->c->arena, &e->launch->scalars, s);
         e->scalars[operand] = k_scalar(e->b.k, s.dtype, "s");
     }
@@ -110,8 +117,10 @@ static k_value *leaf(void *env, k_builder *b, const ir_expr *x, int n, k_value *
     case X_DIM: return sched_dim(e, x->dim);
     case X_SCALAR: return scalar_value(e, x->i, x->dtype);
     case X_PARAM: return e->param[x->i];
-    default: return mask ? k_load_if(b, e->in[x->i], index[0], mask, NULL) : k_load(b, e->in[x->i], index[0]);
+    default: break;
     }
+    k_value *at = e->base && e->base[x->i] ? k_add(b, index[0], e->base[x->i]) : index[0];
+    return mask ? k_load_if(b, e->in[x->i], at, mask, NULL) : k_load(b, e->in[x->i], at);
 }
 
 k_value *sched_value(emit *e, k_memo *memo, const ir_expr *x) { return k_expr(&e->b, memo, x, leaf, e); }
@@ -199,7 +208,7 @@ static void compute_outside(emit *e) {
 /* ---- loops */
 
 k_value *sched_out_address(emit *e) {
-    k_value *at = k_i64(&e->b, 0);
+    k_value *at = e->out_base ? e->out_base : k_i64(&e->b, 0);
     for (int l = 0; l < e->t.nouter; l++)
         at = k_add(&e->b, k_mul(&e->b, e->var[l], sched_dim(e, e->t.ocoef[e->t.loops.at[l].last])), at);
     return at;
@@ -523,8 +532,8 @@ static int gathers(emit *e, int l) {
 }
 
 static bool along_reduction(emit *e) {
-    int r = e->t.loops.n - 1, o = e->t.nouter - 1;
-    if (r <= o || !e->f->k->associative || !constant_init(e) || !large(e->t.loops.at[r].size)) return false;
+    int r = e->t.loops.n - 1, o = e->t.nouter > e->f->nrows ? e->t.nouter - 1 : -1;
+    if (r < e->t.nouter || !e->f->k->associative || !constant_init(e) || !large(e->t.loops.at[r].size)) return false;
     if (o < 0 || !large(e->t.loops.at[o].size)) return true;
     return gathers(e, r) <= gathers(e, o);
 }
@@ -552,6 +561,47 @@ static void emit_reduce(emit *e) {
     }
     reduce_and_store(e, vector);
     close(e, opened);
+}
+
+/* ---- stages */
+
+/* Computes here what x needs of values that only the open loops (by bit) change, and under no condition. */
+static void hoist(emit *e, nest_facts *facts, const ir_expr *x, uint32_t open) {
+    if (x->op == X_CONST || x->op == X_INDEX || x->op == X_DIM) return;
+    if (!(nest_facts_of(facts, x)->uses & ~open)) sched_value(e, e->memo, x);
+    else
+        for (int i = 0; i < (x->op == K_SELECT ? 1 : x->n); i++) hoist(e, facts, x->args[i], open);
+}
+
+static void hoist_all(emit *e, nest_facts *facts, uint32_t open) {
+    const comp *k = e->f->k;
+    if (e->checks.n) return; /* an index is checked before it is used */
+    for (int i = 0; i < k->nstate; i++) hoist(e, facts, e->elem[i], open);
+    for (int i = 0; i < k->nout && !k->nstate; i++) hoist(e, facts, e->out[i], open);
+}
+
+const ir_dim *sched_stage(emit *e, k_value *lo, k_value *hi) {
+    int first = e->f->nrows, m = e->t.nouter;
+    bool reduces = e->f->k->nstate > 0, lanes = !e->var[first - 1], vector = reduces && !lanes && along_reduction(e);
+    bool columns = !vector && !lanes && m > first;
+    nest_facts *facts = RT_ARRAY(&e->c->arena, nest_facts, e->x.n + 1);
+    uint32_t open = (1u << (first - lanes)) - 1;
+    e->memo = k_memo_new(e->b.k);
+    for (int l = first; l < m; l++) {
+        hoist_all(e, facts, open);
+        open_loop(e, l, columns && l == m - 1 ? KL_VECTOR : KL_SERIAL);
+        open |= 1u << l;
+    }
+    hoist_all(e, facts, open);
+    if (lanes) e->var[first - 1] = k_var(k_for(&e->b, KL_VECTOR, reduces && one_sum(e) ? ROW_LANES : 0, lo, hi, 1));
+    if (reduces) {
+        reduce_and_store(e, vector);
+    } else {
+        checks(e, e->memo);
+        sched_store_outs(e, e->memo);
+    }
+    close(e, m - first + lanes);
+    return ir_dim_mul(e->c, product(e, first, e->t.loops.n), ir_dim_const(e->c, e->x.n < 4 ? 1 : e->x.n / 4));
 }
 
 /* ---- scan */
@@ -615,19 +665,19 @@ static void emit_write(emit *e) {
 
 /* ---- groups */
 
+static void add_label(rt_text *t, const ir_node *kernel) {
+    for (const ir_node *n = kernel->blocks[0]->first; n && t->n < 60; n = n->next) {
+        if (n->op->cls != OP_STRUCT) rt_text_fmt(t, "%s%s", t->n ? "+" : "", n->op->name);
+        else if (n->op->id == S_KERNEL) add_label(t, n);
+    }
+}
+
 static const char *label(ir_context *c, const ir_node *kernel) {
     rt_text t = {0};
-    for (const ir_node *n = kernel->blocks[0]->first; n && t.n < 60; n = n->next)
-        if (n->op->cls != OP_STRUCT) rt_text_fmt(&t, "%s%s", t.n ? "+" : "", n->op->name);
+    add_label(&t, kernel);
     const char *s = ir_intern(c, t.s ? t.s : "");
     rt_text_free(&t);
     return s;
-}
-
-static int input_of(const ir_node *kernel, const ir_value *v) {
-    for (int i = 0; i < kernel->nin; i++)
-        if (kernel->in[i] == v) return i;
-    return -1;
 }
 
 k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype, const ir_dim *elements, const char *name) {
@@ -636,7 +686,7 @@ k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtyp
     return k_arg(e->b.k, dtype, name);
 }
 
-static void open_kernel(emit *e, const char *name) {
+void sched_open(emit *e, const char *name) {
     e->launch->kernel = k_kernel_new(e->c, name);
     e->launch->kernel->span = e->launch->span = e->kernel->span;
     e->b = k_build(e->launch->kernel);
@@ -649,11 +699,11 @@ static void open_kernel(emit *e, const char *name) {
 
 void sched_begin(emit *e, const char *name) {
     const fused *f = e->f;
-    open_kernel(e, name);
+    sched_open(e, name);
     for (int i = 0; i < f->operands.n; i++) {
         ir_value *v = f->operands.at[i];
         if (v->type->kind == T_TENSOR && !e->unused[i])
-            e->in[i] = sched_buffer(e, LB_IN, input_of(e->kernel, v), v->type->dtype, NULL, "in");
+            e->in[i] = sched_buffer(e, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
     }
     for (int i = 0; i < e->kernel->nout; i++)
         e->outs[i] = sched_buffer(e, LB_OUT, i, e->kernel->out[i]->type->dtype, NULL, "out");
@@ -666,16 +716,8 @@ emit sched_before(emit *e, const char *suffix) {
     lower_launch fresh = {0};
     x.launch = RT_NEW(&e->c->arena, lower_launch);
     *x.launch = fresh;
-    open_kernel(&x, ir_fmt(e->c, "%s_k%d_%s", e->kernel->block->func->name, e->kernel->id, suffix));
+    sched_open(&x, ir_fmt(e->c, "%s_k%d_%s", e->kernel->block->func->name, e->kernel->id, suffix));
     return x;
-}
-
-/* Scalars that are operands of the group become inputs of the node. */
-static void bind_scalars(emit *e) {
-    for (int i = 0; i < e->launch->scalars.n; i++) {
-        lower_scalar *s = &e->launch->scalars.at[i];
-        if (!s->dim) s->input = input_of(e->kernel, e->f->operands.at[s->input]);
-    }
 }
 
 static void emit_loops(emit *e) {
@@ -707,12 +749,9 @@ static void build_nest(emit *e) {
     nest_rebase(&e->t);
 }
 
-bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
+static bool schedule_one(ir_module *m, ir_node *kernel, lower_kernel *info, rt_map *shared) {
     fused f;
     if (!lower_fused(m, kernel, &f)) return false;
-    lower_kernel *info = RT_NEW(&m->c->arena, lower_kernel);
-    info->label = label(m->c, kernel);
-    kernel->info = info;
     lower_launch *main = RT_NEW(&m->c->arena, lower_launch);
     emit e = {.c = m->c, .f = &f, .launch = main, .m = m, .kernel = kernel, .info = info, .shared = shared};
     e.unused = RT_ARRAY(&m->c->arena, bool, f.operands.n + 1);
@@ -726,14 +765,22 @@ bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
     if (!fast && !windows) build_nest(&e); /* a plan that fails leaves its marks */
     bool tiled = contract && !fast && !windows && sched_tiles_plan(&e, &t);
     if (contract && !fast && !windows && !tiled) build_nest(&e);
-    rewrite_all(&e);
+    sched_rewrite(&e);
     sched_begin(&e, ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
     if (fast) sched_winograd(&e, &w);
     else if (tiled) sched_tiles(&e, &t);
     else if (windows) sched_stencil(&e, &s);
     else emit_loops(&e);
-    bind_scalars(&e);
     RT_PUSH(&m->c->arena, &info->launches, *main);
+    return true;
+}
+
+bool lower_schedule_group(ir_module *m, ir_node *kernel, rt_map *shared) {
+    lower_kernel *info = RT_NEW(&m->c->arena, lower_kernel);
+    info->label = label(m->c, kernel);
+    kernel->info = info;
+    bool staged = stages_staged(kernel);
+    if (!(staged ? sched_staged(m, kernel, info, shared) : schedule_one(m, kernel, info, shared))) return false;
     for (int i = 0; i < info->launches.n; i++) {
         if (!k_verify(info->launches.at[i].kernel)) return false;
         share_kernel(&info->launches.at[i], m->c, shared);

@@ -198,16 +198,20 @@ static int number(splitter *s, fused *f, int from, int to, uint8_t *dim_of, D *s
     return s->nnew - first;
 }
 
-static bool split_round(ir_context *c, fused *f) {
-    comp *old = f->k;
-    splitter s = {.c = c, .nvars = old->ndims + old->nrdims};
-    for (int v = 0; v < s.nvars; v++) s.old[v] = var_size(old, v);
-    finding found = {&s, RT_ARRAY(&c->arena, unsigned char, old->x.n + 1), false};
-    for_exprs(old, find_in, &found);
+static splitter splitter_of(ir_context *c, const comp *k) {
+    splitter s = {.c = c, .nvars = k->ndims + k->nrdims};
+    for (int v = 0; v < s.nvars; v++) s.old[v] = var_size(k, v);
+    return s;
+}
+
+/* Takes the variables apart that have a `by`; false: none has, or they would be too many. */
+static bool take_apart(splitter *with, fused *f) {
+    splitter s = *with;
+    ir_context *c = s.c;
+    comp *old = f->k, *k = RT_NEW(&c->arena, comp);
     int more = 0;
     for (int v = 0; v < s.nvars; v++) more += s.by[v] != NULL;
     if (s.nvars + more > NEST_MAX) return false;
-    comp *k = RT_NEW(&c->arena, comp);
     *k = *old;
     k->x = (ir_exprs){.c = c};
     s.k = k;
@@ -225,6 +229,19 @@ static bool split_round(ir_context *c, fused *f) {
     for_exprs(k, rewrite_in, &s);
     f->k = k;
     return more > 0;
+}
+
+static bool split_round(ir_context *c, fused *f) {
+    splitter s = splitter_of(c, f->k);
+    finding found = {&s, RT_ARRAY(&c->arena, unsigned char, f->k->x.n + 1), false};
+    for_exprs(f->k, find_in, &found);
+    return take_apart(&s, f);
+}
+
+bool lower_split_var(ir_context *c, fused *f, int var, const ir_dim *by) {
+    splitter s = splitter_of(c, f->k);
+    s.by[var] = ir_dim_exact_div(c, s.old[var], by) ? by : NULL;
+    return s.by[var] && take_apart(&s, f);
 }
 
 void lower_split(ir_context *c, fused *f) {

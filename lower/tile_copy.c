@@ -4,13 +4,6 @@
 
 typedef const ir_dim *D;
 
-
-int sched_input(const emit *e, int operand) {
-    for (int i = 0; i < e->kernel->nin; i++)
-        if (e->kernel->in[i] == e->f->operands.at[operand]) return i;
-    return -1;
-}
-
 /* ---- the padded copy */
 
 D sched_copy_elements(emit *e, const tile_copy *c) {
@@ -73,8 +66,8 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     nest_strides(e->c, v->type->rank, v->type->dims, v->layout, stride);
     nest_strides(e->c, v->type->rank, c->size, &order, copy_stride);
     run r = choose_run(e, c, v->type, stride, copy_stride);
-    k_buffer *in = sched_buffer(&x, LB_IN, sched_input(e, operand), v->type->dtype, NULL, "in");
-    k_buffer *out = sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, c), "padded");
+    k_buffer *in = sched_buffer(&x, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, e->scratch, v->type->dtype, sched_copy_elements(e, c), "padded");
     for (int d = 0; d < v->type->rank; d++)
         if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, c->size[d]);
     x.launch->grid = rows;
@@ -111,13 +104,16 @@ static D panel_elements(emit *e, const tiles *t) {
     return n;
 }
 
+static int panels_number(const emit *e, const tiles *t) { return e->scratch + (t->copy[0].on || t->copy[1].on); }
+
 static D last_size(emit *e, const tiles *t) { return t->nr ? e->f->k->rdims[t->rvar[t->nr - 1] - e->f->k->ndims] : sched_num(e, 1); }
 
 /* Where k's last variable is contiguous: the columns are rows of the operand. */
 static void pack_transposed(emit *x, const tiles *t, k_buffer *in, k_buffer *out, k_value *at, k_value *first, k_value *item) {
     k_builder *b = &x->b;
     D step = nest_coef(&x->t, &t->ba, t->nloop), size = last_size(x, t);
-    k_value *to = k_mul(b, item, k_mul(b, sched_dim(x, size), k_i64(b, TILE_N))), *valid = k_sub(b, sched_dim(x, sched_size(x, t->nloop)), first);
+    k_value *to = k_mul(b, item, k_mul(b, sched_dim(x, size), k_i64(b, TILE_N)));
+    k_value *valid = k_sub(b, sched_dim(x, sched_size(x, t->nloop)), first);
     k_transpose(b, out, to, k_i64(b, TILE_N), in, move(x, at, first, step), sched_dim(x, step), TILE_N, sched_dim(x, size), valid);
 }
 
@@ -128,7 +124,7 @@ static void pack_rows(emit *x, const tiles *t, k_buffer *in, k_buffer *out, k_va
     k_value *size = sched_dim(x, last_size(x, t)), *r = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), size, 1));
     k_value *to = k_mul(b, k_add(b, k_mul(b, item, size), r), k_i64(b, TILE_N));
     if (t->nr) at = move(x, at, r, t->ba.coef[t->rvar[t->nr - 1]]);
-    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1)), *column = k_add(b, first, j);
+    k_value *j = k_var(k_for(b, KL_VECTOR, TILE_N, k_i64(b, 0), k_i64(b, TILE_N), 1)), *column = k_add(b, first, j);
     column = k_2(b, K_MIN, column, k_sub(b, sched_dim(x, sched_size(x, t->nloop)), k_i64(b, 1)));
     k_store(b, out, k_add(b, to, j), k_load(b, in, move(x, at, column, nest_coef(&x->t, &t->ba, t->nloop))));
     k_end(b, 0, NULL);
@@ -142,9 +138,9 @@ static void pack_kernel(emit *e, const tiles *t) {
     const comp *k = e->f->k;
     ir_value *v = e->f->operands.at[t->b];
     D elements = panel_elements(e, t), items = sched_tiles_panels(e, t);
-    k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, 0, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
-                                 : sched_buffer(&x, LB_IN, sched_input(e, t->b), v->type->dtype, NULL, "in");
-    k_buffer *out = sched_buffer(&x, LB_SCRATCH, t->copy[0].on || t->copy[1].on, v->type->dtype, elements, "panels");
+    k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, e->scratch, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
+                                 : sched_buffer(&x, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, panels_number(e, t), v->type->dtype, elements, "panels");
     for (int l = 0; l < t->nloop; l++)
         if (sched_tiles_batch(e, t, l)) items = ir_dim_mul(e->c, items, sched_size(e, l));
     for (int i = 0; i < t->nr - 1; i++) items = ir_dim_mul(e->c, items, k->rdims[t->rvar[i] - k->ndims]);
@@ -168,11 +164,12 @@ void sched_tiles_copies(emit *e, const tiles *t, k_buffer **A, k_buffer **B) {
     *B = e->in[t->b];
     if (t->copy[0].on) {
         sched_copy_kernel(e, t->a, &t->copy[0]);
-        *A = sched_buffer(e, LB_SCRATCH, 0, a, sched_copy_elements(e, &t->copy[0]), "padded");
+        *A = sched_buffer(e, LB_SCRATCH, e->scratch, a, sched_copy_elements(e, &t->copy[0]), "padded");
     }
     if (t->copy[1].on) sched_copy_kernel(e, t->b, &t->copy[1]);
     if (t->packed) *B = sched_buffer(e, LB_IN, t->bin, b, NULL, "panels");
     if (t->run_time) pack_kernel(e, t);
-    if (t->run_time) *B = sched_buffer(e, LB_SCRATCH, t->copy[0].on || t->copy[1].on, b, panel_elements(e, t), "panels");
-    else if (t->copy[1].on) *B = sched_buffer(e, LB_SCRATCH, 0, b, sched_copy_elements(e, &t->copy[1]), "padded");
+    if (t->run_time) *B = sched_buffer(e, LB_SCRATCH, panels_number(e, t), b, panel_elements(e, t), "panels");
+    else if (t->copy[1].on) *B = sched_buffer(e, LB_SCRATCH, e->scratch, b, sched_copy_elements(e, &t->copy[1]), "padded");
+    e->scratch += (t->copy[0].on || t->copy[1].on) + t->run_time;
 }

@@ -46,12 +46,12 @@ typedef struct plan {
 
 static bool outer_only(const emit *e, const tiles *t, int l) { return l < e->t.nouter && l != t->nloop && l != t->mloop; }
 
-static k_value *outer_address(emit *e, const tiles *t, const nest_access *a) {
+static k_value *outer_address(emit *e, const tiles *t, const nest_access *a, int operand) {
     k_builder *b = &e->b;
     k_value *at = a->rest ? sched_value(e, k_memo_new(b->k), a->rest) : k_i64(b, 0);
     for (int l = 0; l < e->t.nouter; l++)
         if (nest_coef(&e->t, a, l) && outer_only(e, t, l)) at = k_add(b, k_mul(b, e->var[l], sched_dim(e, nest_coef(&e->t, a, l))), at);
-    return at;
+    return e->base && e->base[operand] ? k_add(b, at, e->base[operand]) : at;
 }
 
 /* ---- the micro-kernel */
@@ -238,7 +238,7 @@ static void ask_for_late(emit *e, const plan *p, const tile *x, k_value *first) 
     e->var[t->nloop] = first;
     for (int i = 0; i < p->nlate; i++) {
         D step = nest_coef(&e->t, p->late[i], t->mloop);
-        k_value *at = k_add(b, outer_address(e, t, p->late[i]), k_mul(b, x->row, sched_dim(e, step)));
+        k_value *at = k_add(b, outer_address(e, t, p->late[i], p->late[i]->load->i), k_mul(b, x->row, sched_dim(e, step)));
         ask_for_rows(e, e->in[p->late[i]->load->i], k_add(b, at, first), step);
     }
     D step = e->t.ocoef[e->t.loops.at[t->mloop].last];
@@ -288,6 +288,8 @@ static void finish(emit *e, plan *p, const tile *x, k_value *panel) {
     k_end(b, 0, NULL);
 }
 
+static D all_rows(emit *e, const tiles *t) { return t->mloop >= 0 ? sched_size(e, t->mloop) : sched_num(e, 1); }
+
 static int64_t known_rows(emit *e, const tiles *t) {
     int64_t m = 1;
     if (t->mloop >= 0) ir_dim_is_const(sched_size(e, t->mloop), &m);
@@ -296,13 +298,17 @@ static int64_t known_rows(emit *e, const tiles *t) {
 
 static int64_t tile_count(const emit *e, int64_t rows) { return (rows + sched_tile_rows(e) - 1) / sched_tile_rows(e); }
 
-/* First row of tile number i. */
-static k_value *first_row(emit *e, const plan *p, k_value *i) {
+k_value *sched_tiles_row(emit *e, D rows, k_value *i) {
     k_builder *b = &e->b;
-    if (!p->known) return k_mul(b, i, k_i64(b, sched_tile_rows(e)));
-    int64_t m = known_rows(e, p->t), count = tile_count(e, m), q = m / count, big = m - q * count;
+    int64_t m;
+    if (!ir_dim_is_const(rows, &m)) return k_2(b, K_MIN, k_mul(b, i, k_i64(b, sched_tile_rows(e))), sched_dim(e, rows));
+    int64_t count = tile_count(e, m), q = m / count, big = m - q * count;
     k_value *row = k_mul(b, i, k_i64(b, q));
     return big ? k_add(b, row, k_2(b, K_MIN, i, k_i64(b, big))) : row;
+}
+
+static k_value *first_row(emit *e, const plan *p, k_value *i) {
+    return p->known ? sched_tiles_row(e, all_rows(e, p->t), i) : k_mul(&e->b, i, k_i64(&e->b, sched_tile_rows(e)));
 }
 
 static tile tile_at(emit *e, const plan *p, k_value *i) {
@@ -385,18 +391,20 @@ static void make_table(emit *e, plan *p, k_value *thi) {
 
 /* ---- the grid */
 
-/* Sets the variables of the outer loops from g; returns the index among B's batches. */
-static k_value *open_batch(emit *e, const tiles *t, k_value *g) {
+/* Sets the variables of the outer loops from g. */
+static void open_batch(emit *e, const tiles *t, k_value *g) {
+    for (int l = t->nloop - 1; l >= 0; l--)
+        if (outer_only(e, t, l)) e->var[l] = sched_split(e, &g, sched_size(e, l));
+}
+
+/* The index of the outer loops' variables among B's batches. */
+static k_value *batch_number(emit *e, const tiles *t) {
     k_builder *b = &e->b;
     k_value *batch = k_i64(b, 0), *stride = k_i64(b, 1);
     for (int l = t->nloop - 1; l >= 0; l--) {
-        if (!outer_only(e, t, l)) continue;
-        k_value *n = sched_dim(e, sched_size(e, l));
-        e->var[l] = k_2(b, K_REM, g, n);
-        g = k_2(b, K_DIV, g, n);
         if (!sched_tiles_batch(e, t, l)) continue;
         batch = k_add(b, batch, k_mul(b, e->var[l], stride));
-        stride = k_mul(b, stride, n);
+        stride = k_mul(b, stride, sched_dim(e, sched_size(e, l)));
     }
     return batch;
 }
@@ -433,32 +441,63 @@ static int64_t item_panels(D npanels, D kall, int64_t step) {
 
 static k_value *clip(emit *e, k_value *lo, int64_t n, D size) { return k_2(&e->b, K_MIN, k_add(&e->b, lo, k_i64(&e->b, n)), sched_dim(e, size)); }
 
+/* Once the copies are made: they come before the scratch among the kernel's buffers. */
+static void start(emit *e, tiles *t, plan *p) {
+    int64_t columns;
+    p->blocked = t->mloop >= 0 && cut_blocks(e, t);
+    p->acc = k_scratch(e->b.k, KS_LOCAL, DT_F32, (p->blocked ? p->group : 1) * sched_tile_rows(e) * TILE_N, "acc");
+    p->narrow = ir_dim_is_const(sched_size(e, t->nloop), &columns) && columns % TILE_N && columns % TILE_N <= NARROW;
+    p->M = sched_dim(e, all_rows(e, t));
+    p->N = sched_dim(e, sched_size(e, t->nloop));
+    p->known = t->mloop < 0 || ir_dim_is_const(all_rows(e, t), NULL);
+}
+
+/* Addresses of the batch whose variables are set. */
+static void at_batch(emit *e, plan *p) {
+    const tiles *t = p->t;
+    D per_batch = ir_dim_mul(e->c, ir_dim_mul(e->c, sched_tiles_panels(e, t), p->kall), sched_num(e, TILE_N));
+    p->a0 = outer_address(e, t, &t->aa, t->a);
+    p->b0 = t->run_time || t->packed ? k_mul(&e->b, batch_number(e, t), sched_dim(e, per_batch)) : outer_address(e, t, &t->ba, t->b);
+}
+
+static plan plan_of(emit *e, const tiles *t) {
+    return (plan){.t = t, .kall = sched_tiles_k(e, t), .inside = t->nseg > 1 ? 2 : 1, .group = GROUP};
+}
+
+void sched_tiles_stage(emit *e, tiles *t, k_buffer *A, k_buffer *B, k_value *tlo, k_value *thi) {
+    plan p = plan_of(e, t);
+    p.A = A;
+    p.B = B;
+    p.tlo = tlo;
+    start(e, t, &p);
+    at_batch(e, &p);
+    if (!t->linear || !p.known) make_table(e, &p, thi);
+    k_value *panel = k_var(k_for(&e->b, KL_SERIAL, 0, k_i64(&e->b, 0), sched_dim(e, sched_tiles_panels(e, t)), 1));
+    panel_tiles(e, &p, panel, thi);
+    k_end(&e->b, 0, NULL);
+}
+
 void sched_tiles(emit *e, tiles *t) {
     k_builder *b = &e->b;
-    plan p = {.t = t, .kall = sched_tiles_k(e, t), .inside = t->nseg > 1 ? 2 : 1};
+    plan p = plan_of(e, t);
     sched_tiles_copies(e, t, &p.A, &p.B);
-    p.blocked = t->mloop >= 0 && cut_blocks(e, t);
-    D rows = t->mloop >= 0 ? sched_size(e, t->mloop) : sched_num(e, 1), npanels = sched_tiles_panels(e, t), batch = sched_num(e, 1);
+    D rows = all_rows(e, t);
+    p.group = group_tiles(e, rows, p.kall);
+    start(e, t, &p);
+    find_late(e, &p);
+    D npanels = sched_tiles_panels(e, t), batch = sched_num(e, 1);
     for (int l = 0; l < t->nloop; l++)
         if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, sched_size(e, l));
-    p.group = group_tiles(e, rows, p.kall);
     if (t->packed || t->run_time) p.fetch = fetch_rate(p.group, rows);
     D ntiles = ir_dim_ceildiv(e->c, rows, sched_tile_rows(e)), groups = ir_dim_ceildiv(e->c, ntiles, p.group);
-    int64_t columns, step = step_cost(e, rows, p.group), per = item_panels(npanels, p.kall, step);
+    int64_t step = step_cost(e, rows, p.group), per = item_panels(npanels, p.kall, step);
     D pgroups = ir_dim_ceildiv(e->c, npanels, per);
     e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
     e->launch->cost = ir_dim_mul(e->c, p.kall, sched_num(e, step * per));
-    p.acc = k_scratch(b->k, KS_LOCAL, DT_F32, (p.blocked ? p.group : 1) * sched_tile_rows(e) * TILE_N, "acc");
-    find_late(e, &p);
-    p.narrow = ir_dim_is_const(sched_size(e, t->nloop), &columns) && columns % TILE_N && columns % TILE_N <= NARROW;
-    p.M = sched_dim(e, rows);
-    p.N = sched_dim(e, sched_size(e, t->nloop));
-    p.known = t->mloop < 0 || ir_dim_is_const(rows, NULL);
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
-    k_value *pg = sched_split(e, &g, pgroups), *group = sched_split(e, &g, groups), *nth = open_batch(e, t, g);
-    p.a0 = outer_address(e, t, &t->aa);
-    D per_batch = ir_dim_mul(e->c, ir_dim_mul(e->c, npanels, p.kall), sched_num(e, TILE_N));
-    p.b0 = t->run_time || t->packed ? k_mul(b, nth, sched_dim(e, per_batch)) : outer_address(e, t, &t->ba);
+    k_value *pg = sched_split(e, &g, pgroups), *group = sched_split(e, &g, groups);
+    open_batch(e, t, g);
+    at_batch(e, &p);
     k_value *plo = k_mul(b, pg, k_i64(b, per)), *phi = clip(e, plo, per, npanels);
     p.tlo = k_mul(b, group, k_i64(b, p.group));
     k_value *thi = clip(e, p.tlo, p.group, ntiles);

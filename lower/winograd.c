@@ -292,7 +292,7 @@ static int prepared_weights(emit *e, const winograd *w) {
     ir_node *n = ir_node_new(e->kernel->block->func, ir_struct(e->c, S_PARAM), e->kernel->span, 0, NULL, 1, &d->type);
     n->sym = d->name;
     ir_insert_before(e->kernel, n);
-    int at = sched_input(e, w->weight);
+    int at = sched_input(e->kernel, e->f->operands.at[w->weight]);
     ir_set_input(e->kernel, at, n->out[0]);
     return at;
 }
@@ -399,7 +399,7 @@ static source source_of(emit *x, const winograd *w, k_value *n, k_value *ty, k_v
     nest_strides(x->c, 4, w->direct ? v->type->dims : c->size, w->direct ? v->layout : &order, stride);
     source s = {.y = k_add(b, k_mul(b, ty, m), k_i64(b, w->direct ? c->shift[2] : 0)),
                 .x = k_add(b, k_mul(b, tx, m), k_i64(b, w->direct ? c->shift[3] : 0))};
-    s.in = w->direct ? sched_buffer(x, LB_IN, sched_input(x, w->image), DT_F32, NULL, "in")
+    s.in = w->direct ? sched_buffer(x, LB_IN, sched_input(x->kernel, x->f->operands.at[w->image]), DT_F32, NULL, "in")
                      : sched_buffer(x, LB_SCRATCH, 0, DT_F32, sched_copy_elements(x, c), "padded");
     s.plane = k_mul(b, n, sched_dim(x, stride[0]));
     s.row = sched_dim(x, stride[2]);

@@ -10,6 +10,9 @@ static const ir_dim *product(ir_context *c, const ir_dim *x, int n, const ir_dim
 /* A multiplication and an addition for each step of a contraction. */
 static const ir_dim *flops_of(ir_context *c, const ir_node *n) {
     lower_node a;
+    const ir_dim *flops = ir_dim_const(c, 0);
+    for (const ir_node *s = n->nblocks ? n->blocks[0]->first : NULL; s; s = s->next) flops = ir_dim_add(c, flops, flops_of(c, s));
+    if (n->nblocks) return flops; /* a group, or a stage of it */
     comp *k = n->op->cls == OP_CONTRACT ? lower_node_comp(c, n, &a) : NULL;
     if (!k || !k->contract) return ir_dim_const(c, 0);
     return product(c, product(c, ir_dim_const(c, 2), k->ndims, k->dims), k->nrdims, k->rdims);
@@ -37,8 +40,8 @@ static const ir_dim *bytes_read(ir_context *c, const ir_node *group, const ir_va
 }
 
 void lower_group_work(ir_context *c, const ir_node *group, const ir_dim **flops, const ir_dim **bytes) {
-    *flops = *bytes = ir_dim_const(c, 0);
-    for (const ir_node *n = group->blocks[0]->first; n; n = n->next) *flops = ir_dim_add(c, *flops, flops_of(c, n));
+    *flops = flops_of(c, group);
+    *bytes = ir_dim_const(c, 0);
     for (int i = 0; i < group->nin; i++)
         if (group->in[i]->type->kind == T_TENSOR) *bytes = ir_dim_add(c, *bytes, bytes_read(c, group, group->in[i]));
     for (int i = 0; i < group->nout; i++) *bytes = ir_dim_add(c, *bytes, plan_bytes(c, group->out[i]->type));

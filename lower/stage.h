@@ -1,0 +1,64 @@
+/* stage.h: staged kernels: several groups that share their outer loops ("rows") as one kernel.
+ *
+ *   grid block of rows:  stage 1; stage 2; ...    with what one stage hands to the next in scratch
+ *
+ * In the graph, a staged kernel is an S_KERNEL whose block holds S_KERNEL nodes, its stages, in order.  A row is an
+ * index variable of every stage, by which all of them read what earlier stages made: softmax over the last dim of [b,
+ * q, k] has the rows b and q.  A block takes some of the last one.  Stages on register tiles (tile.c) take all rows
+ * of the block at once; neighbours among the others run row by row.  The value between two stages of the second kind
+ * needs scratch for one row, all else for the rows of a block.  Where memory is met in runs along the last row only
+ * (softmax over dim 1 of [n, c, h, w]), the rows of a block are the lanes of every stage instead. */
+#ifndef JITC_LOWER_STAGE_H
+#define JITC_LOWER_STAGE_H
+
+#include "lower/emit.h"
+
+enum { STAGE_MAX = 12, STAGE_SCRATCH = 58 << 10 /* bytes; more (up to 300 KB was tried) made attention no faster */ };
+
+typedef struct stage_read { const ir_expr *load; int from; } stage_read; /* of what stage `from` made */
+
+typedef struct stage {
+    ir_node *n;
+    fused f; /* with its rows and strides */
+    comp_kind kind;
+    int part; /* neighbours that run row by row have one number; a stage on tiles has its own */
+    RT_VEC(stage_read) reads;
+    nest t;
+    tiles tiles; /* CK_CONTRACT */
+} stage;
+
+/* A result of a stage that later ones read. */
+typedef struct stage_value {
+    const ir_value *v;
+    int made, last;    /* the stages that make it and that read it last */
+    bool whole;        /* has a row of scratch for each row of the block */
+    int64_t inner;     /* elements per row */
+    int64_t pitch;     /* elements from one row of the block to the next */
+    const ir_dim **strides;
+    int buffer;        /* values with the same number share scratch */
+} stage_value;
+
+typedef struct stages {
+    ir_context *c;
+    ir_module *m;
+    int n, nrows;
+    stage at[STAGE_MAX];
+    RT_VEC(stage_value) values;
+    bool tiled;
+    bool lanes;    /* vectors run along the last row, not inside of it */
+    int64_t block; /* rows of a block; tiled: tiles of rows */
+} stages;
+
+/* Describes a staged kernel of these groups (in order; the last one makes the results, which lie as `result` does).
+ * false: they share no rows, an inner size is not known, or scratch would be too large. */
+bool stages_of(ir_module *m, int n, ir_node *const *groups, const ir_value *result, stages *out);
+/* The size of row number i. */
+const ir_dim *stages_row(const stages *s, int i);
+const stage_value *stages_value(const stages *s, const ir_value *v); /* NULL: not kept in scratch */
+static inline bool stages_kernel(const ir_node *n) { return n && n->op->cls == OP_STRUCT && n->op->id == S_KERNEL; }
+static inline bool stages_staged(const ir_node *kernel) { return stages_kernel(kernel->blocks[0]->first); }
+
+/* Schedules a staged kernel: the counterpart of lower_schedule_group.  info has its label. */
+bool sched_staged(ir_module *m, ir_node *kernel, lower_kernel *info, rt_map *shared);
+
+#endif
