@@ -7,8 +7,8 @@
  *     moves elements; not where computing it again and again costs more than to store and load it (a value per row that every
  *     element of a column reads), nor an expensive one at many different indexes.  A node with index checks only where every
  *     reader up to the root reads at the output index, so that a check is never done where a guard forbids the load.
- *   - a reduction or contraction joins as the anchor of a group of maps that has none yet, has the same dims and reads it
- *     only at the output index: the maps become its epilogue.
+ *   - a reduction or contraction joins as the anchor of a group of maps that has none yet, checks no index, has the same dims
+ *     and reads it only at the output index: the maps become its epilogue.
  *   - a map node whose users are in several groups joins the first of them, if that reads it at the output index only, and is
  *     one more result of it: all other users come behind that group.
  * Map nodes that only move elements or hold a constant are duplicated for each user, so that they never cost memory.
@@ -54,7 +54,7 @@ typedef struct info {
 typedef struct group {
     ir_node *root, *first, *last;
     const comp *loops; /* the comprehension that has the group's loop variables: the anchor's or the root's */
-    bool anchored;
+    bool anchored, checked; /* checked: some index is, perhaps one that the anchor would compute */
     int n, nextra;
     ir_node *extra[COMP_MAX_OUT]; /* nodes whose results others need as well */
 } group;
@@ -315,6 +315,7 @@ static void join(fuse *f, ir_node *n, int g, const joining *j) {
     x->strict = j->strict;
     memcpy(x->vars, j->vars, sizeof x->vars);
     f->groups[g].n++;
+    f->groups[g].checked = f->groups[g].checked || x->k->checks.n;
 }
 
 static bool join_users(fuse *f, ir_node *n) {
@@ -329,7 +330,7 @@ static bool join_users(fuse *f, ir_node *n) {
         join(f, n, g, &j);
         return true;
     }
-    bool anchor = (x->kind == CK_REDUCE || x->kind == CK_CONTRACT) && !to->anchored && same && to->root->nout == 1;
+    bool anchor = (x->kind == CK_REDUCE || x->kind == CK_CONTRACT) && !to->anchored && !to->checked && same && to->root->nout == 1;
     if (!anchor || !for_users(f, n, anchor_ok, NULL)) return false;
     for (int d = 0; d < RT_MAX_RANK; d++) j.vars[d] = 1u << d;
     join(f, n, g, &j);
@@ -384,7 +385,7 @@ static void place(fuse *f, ir_node *n) {
     x->group = n->id;
     x->aligned = true;
     for (int d = 0; d < RT_MAX_RANK; d++) x->vars[d] = 1u << d;
-    f->groups[n->id] = (group){.root = n, .loops = x->k, .anchored = x->kind != CK_MAP, .n = 1};
+    f->groups[n->id] = (group){.root = n, .loops = x->k, .anchored = x->kind != CK_MAP, .checked = x->k->checks.n > 0, .n = 1};
 }
 
 /* ---- duplicates of nodes that cost nothing */
