@@ -576,6 +576,11 @@ static void hoist(emit *e, nest_facts *facts, const ir_expr *x, uint32_t open) {
 static void hoist_all(emit *e, nest_facts *facts, uint32_t open) {
     const comp *k = e->f->k;
     if (e->checks.n) return; /* an index is checked before it is used */
+    for (int l = e->f->nrows; l < e->t.loops.n; l++) {
+        int64_t low, high;
+        ir_dim_range(e->c, e->t.loops.at[l].size, &low, &high);
+        if (low < 1) return; /* without iterations nothing may be loaded */
+    }
     for (int i = 0; i < k->nstate; i++) hoist(e, facts, e->elem[i], open);
     for (int i = 0; i < k->nout && !k->nstate; i++) hoist(e, facts, e->out[i], open);
 }
