@@ -352,6 +352,8 @@ static bool plan_tiles(stages *s, stage *x, ir_node *kernel) {
     }
     if (!sched_tiles_plan(&e, &x->tiles) || x->tiles.mloop != s->nrows - 1) return false;
     x->t = e.t;
+    for (int l = s->nrows; l < x->t.nouter; l++)
+        if (l != x->tiles.nloop) return false; /* nobody opens it */
     bool a = stages_value(s, x->f.operands.at[x->tiles.a]), b = stages_value(s, x->f.operands.at[x->tiles.b]);
     return !b && !(a && x->tiles.copy[0].on);
 }

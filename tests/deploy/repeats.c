@@ -1,6 +1,7 @@
 /* repeats.c: calls that are like the one before take a shorter way (runtime/repeat.c).  Whatever came before, a call gives
  * what a session of its own gives: a walk through calls of all kinds, most of them twice. */
 #include "deploy.h"
+#include "wire.h"
 
 #include "runtime/session.h"
 
@@ -31,7 +32,7 @@ static unsigned pick(walk *w, unsigned n) {
 
 static rt_text bits_of(jitc_tensor *t) {
     rt_text bits = {0};
-    deploy_bits(&bits, rt_tensor_value(t));
+    wire_put(&bits, rt_tensor_value(t));
     return bits;
 }
 
