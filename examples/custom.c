@@ -36,7 +36,7 @@ static const char *norms(const DLTensor *x, double eps, DLManagedTensorVersioned
 int main(int argc, char **argv) {
     static float x[2 * 4] = {1, 2, 3, 4, -1, 0, 1, 0}, w[4 * 3] = {1, 0, 2, 0, 1, 0, 1, 1, 1, 0, 2, 0};
     int64_t sizes[2][2] = {{2, 4}, {4, 3}};
-    jitc_load_opts opts = {sizeof opts, NULL, 0, NULL, 0, NULL, NULL, NULL};
+    jitc_load_opts opts = {.size = sizeof opts};
     jitc_tensor *in[2] = {NULL, NULL}, *y = NULL;
     jitc_ffi *f = NULL;
     jitc_module *m = NULL;

@@ -5,6 +5,7 @@ ir_module *ir_module_new(ir_context *c, const char *name) {
     ir_module *m = RT_NEW(&c->arena, ir_module);
     m->c = c;
     m->name = ir_intern(c, name);
+    m->tile_rows = 6; /* those of x86-64-v3 */
     m->self = m->example_types = V_NULL;
     RT_PUSH(&c->arena, &c->modules, m);
     return m;

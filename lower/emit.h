@@ -151,7 +151,8 @@ typedef struct winograd {
     tile_copy copy;
     nest_access at;
     const ir_dim *ic, *oc, *th, *tw; /* channels; tiles in height and width */
-    const ir_dim *tiles, *slots;  /* all tiles; rows of the products, of which the last ones may repeat a tile */
+    int blocks;                   /* of tiles, one after the other */
+    const ir_dim *tiles, *slots;  /* all tiles; those of a block as rows of the products: the last ones may repeat a tile */
 } winograd;
 bool sched_winograd_plan(emit *e, winograd *w);
 void sched_winograd(emit *e, const winograd *w);

@@ -56,7 +56,7 @@ static bool run_pass(ir_module *m, const lower_pass *p, const lower_options *o) 
 }
 
 bool lower_run(ir_module *m, const lower_options *o, bool *stopped) {
-    m->tile_rows = o->tile_rows ? o->tile_rows : 6;
+    if (o->tile_rows) m->tile_rows = o->tile_rows;
     dump(m, "specialise", o);
     *stopped = o->stop_after && !strcmp(o->stop_after, "specialise");
     if (!verified(m, "specialise", o)) return false;

@@ -565,46 +565,18 @@ static void emit_reduce(emit *e) {
 
 /* ---- stages */
 
-/* Computes here what x needs of values that only the open loops (by bit) change, and under no condition. */
-static void hoist(emit *e, nest_facts *facts, const ir_expr *x, uint32_t open) {
-    if (x->op == X_CONST || x->op == X_INDEX || x->op == X_DIM) return;
-    if (!(nest_facts_of(facts, x)->uses & ~open)) sched_value(e, e->memo, x);
-    else
-        for (int i = 0; i < (x->op == K_SELECT ? 1 : x->n); i++) hoist(e, facts, x->args[i], open);
-}
-
-static void hoist_all(emit *e, nest_facts *facts, uint32_t open) {
-    const comp *k = e->f->k;
-    if (e->checks.n) return; /* an index is checked before it is used */
-    for (int l = e->f->nrows; l < e->t.loops.n; l++) {
-        int64_t low, high;
-        ir_dim_range(e->c, e->t.loops.at[l].size, &low, &high);
-        if (low < 1) return; /* without iterations nothing may be loaded */
-    }
-    for (int i = 0; i < k->nstate; i++) hoist(e, facts, e->elem[i], open);
-    for (int i = 0; i < k->nout && !k->nstate; i++) hoist(e, facts, e->out[i], open);
-}
-
 const ir_dim *sched_stage(emit *e, k_value *lo, k_value *hi) {
     int first = e->f->nrows, m = e->t.nouter;
     bool reduces = e->f->k->nstate > 0, lanes = !e->var[first - 1], vector = reduces && !lanes && along_reduction(e);
     bool columns = !vector && !lanes && m > first;
-    nest_facts *facts = RT_ARRAY(&e->c->arena, nest_facts, e->x.n + 1);
-    uint32_t open = (1u << (first - lanes)) - 1;
-    e->memo = k_memo_new(e->b.k);
     for (int l = first; l < m; l++) {
-        hoist_all(e, facts, open);
-        open_loop(e, l, columns && l == m - 1 ? KL_VECTOR : KL_SERIAL);
-        open |= 1u << l;
+        compute_outside(e);
+        open_for(e, l, columns && l == m - 1 ? KL_VECTOR : KL_SERIAL, columns && l == m - 1 && reduces ? sum_width(e, l) : 0);
     }
-    hoist_all(e, facts, open);
-    if (lanes) e->var[first - 1] = k_var(k_for(&e->b, KL_VECTOR, reduces && one_sum(e) ? ROW_LANES : 0, lo, hi, 1));
-    if (reduces) {
-        reduce_and_store(e, vector);
-    } else {
-        checks(e, e->memo);
-        sched_store_outs(e, e->memo);
-    }
+    compute_outside(e);
+    if (lanes) open_vector(e, first - 1, lo, hi, reduces && one_sum(e) ? ROW_LANES : 0);
+    if (reduces) reduce_and_store(e, vector);
+    else map_here(e);
     close(e, m - first + lanes);
     return ir_dim_mul(e->c, product(e, first, e->t.loops.n), ir_dim_const(e->c, e->x.n < 4 ? 1 : e->x.n / 4));
 }

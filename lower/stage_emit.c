@@ -171,10 +171,13 @@ bool sched_staged(ir_module *m, ir_node *kernel, lower_kernel *info, rt_map *sha
         e->in = RT_ARRAY(&m->c->arena, k_buffer *, f->operands.n + 1);
         e->scalars = RT_ARRAY(&m->c->arena, k_value *, f->operands.n + 1);
         sched_rewrite(e);
-        e->checked = RT_ARRAY(&m->c->arena, unsigned char, e->checks.n + 1);
     }
     sched_open(&x->at[0], ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
     x->b = x->at[0].b;
+    for (int i = 0; i < x->s.n; i++) {
+        x->at[i].memo = k_memo_new(x->b.k);
+        x->at[i].checked = RT_ARRAY(&m->c->arena, unsigned char, x->at[i].checks.n + 1);
+    }
     bind_arguments(x);
     make_copies(x);
     bind_scratch(x);

@@ -11,7 +11,7 @@
 #include "lower/emit.h"
 
 enum { MAX_TILE = 4, MAX_POINTS = MAX_TILE + 2, MAX_ALL = MAX_POINTS * MAX_POINTS, LANES = TILE_N };
-enum { GROUP = 16 /* tiles of rows that share a panel */, ITEM_FLOPS = 1 << 20, PATCH = 15 << 10 /* elements of a tile at the edge */ };
+enum { GROUP = 16 /* tiles of rows that share a panel */, ITEM_FLOPS = 1 << 20, BLOCK_BYTES = 1 << 20, MAX_BLOCKS = 16, PATCH = 15 << 10 /* elements of a tile at the edge */ };
 
 typedef const ir_dim *D;
 
@@ -134,6 +134,24 @@ static bool reads_in_place(emit *e, const ir_value *image, const tile_copy *c) {
     return ir_dim_is(stride[1], 1) && !c->shift[0] && !c->shift[1];
 }
 
+/* As many tiles at a time as leave the points of image and result in the second cache, while reading the weights again
+ * for each block costs less memory traffic than that saves. */
+static void choose_blocks(emit *e, winograd *w) {
+    int64_t tiles = 0, ic = 0, oc = 0, m = w->form->m + 2;
+    for (int i = 0; i < e->f->operands.n; i++)
+        if (e->f->operands.at[i]->type->kind != T_TENSOR) return; /* scalars are for the main kernel */
+    ir_dim_is_const(w->tiles, &tiles);
+    ir_dim_is_const(w->ic, &ic);
+    ir_dim_is_const(w->oc, &oc);
+    int64_t bytes = m * m * tiles * (ic + oc) * 4, blocks = (bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+    if (blocks > bytes / (m * m * ic * oc * 4)) blocks = bytes / (m * m * ic * oc * 4);
+    if (blocks > MAX_BLOCKS) blocks = MAX_BLOCKS;
+    if (blocks < 2) return;
+    int64_t slots = (tiles + blocks - 1) / blocks;
+    w->slots = sched_num(e, slots);
+    w->blocks = (int)((tiles + slots - 1) / slots);
+}
+
 bool sched_winograd_plan(emit *e, winograd *w) {
     sched_factor image, weight;
     const comp *k = e->f->k;
@@ -149,8 +167,9 @@ bool sched_winograd_plan(emit *e, winograd *w) {
     w->th = ir_dim_ceildiv(e->c, k->dims[2], m);
     w->tw = ir_dim_ceildiv(e->c, k->dims[3], m);
     w->tiles = w->slots = ir_dim_mul(e->c, k->dims[0], ir_dim_mul(e->c, w->th, w->tw));
-    if (!ir_dim_is_const(w->tiles, NULL))
-        w->slots = ir_dim_mul(e->c, ir_dim_ceildiv(e->c, w->tiles, sched_tile_rows(e)), sched_num(e, sched_tile_rows(e)));
+    w->blocks = 1;
+    if (ir_dim_is_const(w->tiles, NULL)) choose_blocks(e, w);
+    else w->slots = ir_dim_mul(e->c, ir_dim_ceildiv(e->c, w->tiles, sched_tile_rows(e)), sched_num(e, sched_tile_rows(e)));
     w->copy.size[2] = ir_dim_add(e->c, ir_dim_mul(e->c, w->th, sched_num(e, m)),
                                  sched_num(e, 2)); /* whole tiles: zeros behind the image */
     w->copy.size[3] = ir_dim_add(e->c, ir_dim_mul(e->c, w->tw, sched_num(e, m)), sched_num(e, 2));
@@ -409,14 +428,24 @@ static source source_of(emit *x, const winograd *w, k_value *n, k_value *ty, k_v
     return s;
 }
 
+/* A number as a scalar of the kernel: blocks share its code. */
+static k_value *block_scalar(emit *e, D x) {
+    lower_scalar s = {x, -1, DT_I64};
+    RT_PUSH(&e->c->arena, &e->launch->scalars, s);
+    return k_scalar(e->b.k, DT_I64, "block");
+}
+
+static D first_tile(emit *e, const winograd *w, int block) { return ir_dim_mul(e->c, sched_num(e, block), w->slots); }
+
 /* Grid over slots. */
-static void image_kernel(emit *e, const winograd *w) {
+static void image_kernel(emit *e, const winograd *w, int block) {
     emit x = sched_before(e, "image");
     k_builder *b = &x.b;
     x.launch->grid = w->slots;
     x.launch->cost = ir_dim_mul(e->c, w->ic, sched_num(e, all_points(w)));
-    k_value *slot = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, w->slots), 1)), *g = slot;
-    if (w->slots != w->tiles) g = k_2(b, K_MIN, slot, k_sub(b, sched_dim(&x, w->tiles), k_i64(b, 1)));
+    k_value *before = w->blocks > 1 ? block_scalar(&x, first_tile(e, w, block)) : k_i64(b, 0);
+    k_value *slot = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, w->slots), 1)), *g = k_add(b, before, slot);
+    if (w->slots != w->tiles) g = k_2(b, K_MIN, g, k_sub(b, sched_dim(&x, w->tiles), k_i64(b, 1)));
     k_value *tx = sched_split(&x, &g, w->tw), *ty = sched_split(&x, &g, w->th), *channels = sched_dim(&x, w->ic);
     source s = source_of(&x, w, g, ty, tx);
     k_buffer *out = point_buffer(&x, w, S_IMAGE);
@@ -555,13 +584,16 @@ static void finish_result(emit *e, const winograd *w, int i, k_value *value, k_v
 }
 
 /* Grid over tiles. */
-static void result_kernel(emit *e, const winograd *w) {
+static void result_kernel(emit *e, const winograd *w, int block) {
     k_builder *b = &e->b;
     int m = w->form->m, all = all_points(w);
     k_buffer *P = point_buffer(e, w, S_PRODUCT);
-    e->launch->grid = w->tiles;
+    D first = first_tile(e, w, block);
+    e->launch->grid = w->blocks > 1 ? ir_dim_min(e->c, w->slots, ir_dim_sub(e->c, w->tiles, first)) : w->tiles;
     e->launch->cost = ir_dim_mul(e->c, w->oc, sched_num(e, all));
-    k_value *tile = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, w->tiles), 1)), *g = tile;
+    k_value *before = w->blocks > 1 ? block_scalar(e, first) : k_i64(b, 0);
+    k_value *count = w->blocks > 1 ? block_scalar(e, e->launch->grid) : sched_dim(e, w->tiles);
+    k_value *slot = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), count, 1)), *g = k_add(b, before, slot);
     k_value *tx = sched_split(e, &g, w->tw), *ty = sched_split(e, &g, w->th), *h[MAX_TILE], *v[MAX_TILE];
     set_var(e, 0, g);
     for (int i = 0; i < m; i++) {
@@ -569,7 +601,7 @@ static void result_kernel(emit *e, const winograd *w) {
         v[i] = k_add(b, k_mul(b, tx, k_i64(b, m)), k_i64(b, i));
     }
     k_value *channels = sched_dim(e, w->oc), *step = sched_dim(e, point_step(e, w, w->oc)),
-            *from = k_mul(b, tile, channels);
+            *from = k_mul(b, slot, channels);
     k_value *c = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), channels, 1)), *point[MAX_ALL], *result[MAX_TILE * MAX_TILE];
     set_var(e, 1, c);
     for (int i = 0; i < all; i++) point[i] = k_load(b, P, k_add(b, k_add(b, from, k_mul(b, step, k_i64(b, i))), c));
@@ -579,10 +611,21 @@ static void result_kernel(emit *e, const winograd *w) {
     k_end(b, 0, NULL);
 }
 
+/* The results of all blocks but the last one, which the main kernel gives. */
+static void block_results(emit *e, const winograd *w, int block) {
+    emit x = sched_before(e, "results");
+    sched_begin(&x, x.launch->kernel->name);
+    result_kernel(&x, w, block);
+    RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
+}
+
 void sched_winograd(emit *e, const winograd *w) {
     int weights = prepared_weights(e, w);
     if (!w->direct) sched_copy_kernel(e, w->image, &w->copy);
-    image_kernel(e, w);
-    product_kernel(e, w, weights);
-    result_kernel(e, w);
+    for (int block = 0; block < w->blocks; block++) {
+        image_kernel(e, w, block);
+        product_kernel(e, w, weights);
+        if (block + 1 < w->blocks) block_results(e, w, block);
+    }
+    result_kernel(e, w, w->blocks - 1);
 }
