@@ -1,4 +1,8 @@
-/* pool.c: fork-join threads over an atomic piece counter (pool.h).
+/* pool.c: fork-join threads over atomic piece counters (pool.h).
+ *
+ * The pieces of a job are cut into shares, runs of neighbours with a counter each.  A thread begins with its own share and
+ * goes on with those of others: the second thread works on the second half of every job, so what one kernel leaves in
+ * a core's cache is there for the next one, and no thread waits while pieces are left.
  *
  * All coordination is one word, `gate`: bit 0 says that a job is open, bits 1..15 count the threads inside
  * it, the rest is the job's number.  A thread enters an open job by a compare-and-swap that adds 2 and leaves
@@ -22,6 +26,7 @@ enum {
     MAX_WORKERS = 1024,
     SPINS = 2000, /* about 20 to 80 microseconds of pauses: the length of a gap between two kernels, not of an
                      idle time */
+    MAX_SHARES = 8, /* all are reset for every job */
     WAKE_PIECES = 8 /* last about as long as it takes to wake a thread: some ten microseconds */
 };
 
@@ -33,7 +38,11 @@ typedef struct rt_job {
 
 struct rt_pool {
     _Alignas(64) _Atomic uint64_t gate;
-    _Alignas(64) _Atomic int64_t next;   /* next piece of the open job */
+    struct rt_share {
+        _Alignas(64) _Atomic int64_t next; /* piece */
+        int64_t end;                       /* written as `job` is */
+    } share[MAX_SHARES];
+    int shares; /* of the open job */
     _Alignas(64) _Atomic int64_t failed; /* lowest piece that failed, or INT64_MAX */
     int32_t code;                        /* its code; guarded by `lock` */
     rt_job job;                          /* written while the gate is closed and nobody is inside */
@@ -92,19 +101,22 @@ static void note_failure(rt_pool *p, int64_t piece, int32_t code) {
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Pieces are given out in rising order, so all below a failed one have been taken by somebody, who finishes
- * them. */
+/* The pieces of a share are given out in rising order, and none below a failed one is left out. */
+static void take_share(rt_pool *p, struct rt_share *s, int64_t worker) {
+    for (;;) {
+        int64_t i = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
+        if (i >= s->end || i > atomic_load_explicit(&p->failed, memory_order_relaxed)) return;
+        int32_t code = run_piece(&p->job, i, worker);
+        if (code) note_failure(p, i, code);
+    }
+}
+
 static void take_pieces(rt_pool *p, int64_t worker) {
     rt_pool *outer = inside.pool;
     int64_t outer_worker = inside.worker;
     inside.pool = p;
     inside.worker = worker;
-    for (;;) {
-        int64_t i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-        if (i >= p->job.pieces || i > atomic_load_explicit(&p->failed, memory_order_relaxed)) break;
-        int32_t code = run_piece(&p->job, i, worker);
-        if (code) note_failure(p, i, code);
-    }
+    for (int i = 0; i < p->shares; i++) take_share(p, &p->share[(worker + i) % p->shares], worker);
     inside.pool = outer;
     inside.worker = outer_worker;
 }
@@ -173,6 +185,16 @@ static void run_on_threads(rt_pool *p) {
         else sched_yield(); /* a thread inside was descheduled */
 }
 
+static void cut_shares(rt_pool *p) {
+    int64_t n = p->job.pieces < p->workers ? p->job.pieces : p->workers;
+    p->shares = (int)(n < MAX_SHARES ? n : MAX_SHARES);
+    int64_t each = p->job.pieces / p->shares, more = p->job.pieces % p->shares, first = 0;
+    for (int i = 0; i < p->shares; i++) {
+        atomic_store_explicit(&p->share[i].next, first, memory_order_relaxed);
+        p->share[i].end = first += each + (i < more);
+    }
+}
+
 static void run_task(void *arg, int64_t i) { take_pieces(arg, i); }
 
 int32_t rt_pool_run(rt_pool *p, int64_t n, int64_t grain, rt_pool_fn *fn, void *arg) {
@@ -186,7 +208,7 @@ int32_t rt_pool_run(rt_pool *p, int64_t n, int64_t grain, rt_pool_fn *fn, void *
         return run_serially(&job, 0);
     p->job = job;
     p->code = 0;
-    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+    cut_shares(p);
     atomic_store_explicit(&p->failed, INT64_MAX, memory_order_relaxed);
     if (p->parallel) p->parallel(p->user, job.pieces < p->workers ? job.pieces : p->workers, run_task, p);
     else run_on_threads(p);

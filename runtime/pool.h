@@ -1,8 +1,8 @@
 /* pool.h: fork-join threads.
  *
  * rt_pool_run cuts [0, n) into pieces of `grain` items: always the same pieces, however many workers there
- * are, so that what is computed never depends on the number of threads.  Pieces are handed out through an
- * atomic counter; the caller takes part.  Threads without work spin for some ten microseconds and then sleep;
+ * are, so that what is computed never depends on the number of threads.  Pieces are handed out one by one, to each worker
+ * from its own part of the range first; the caller takes part.  Threads without work spin for some ten microseconds and then sleep;
  * a sleeping thread is never waited for.  A pool belongs to its creator; runs from two threads at once are
  * allowed (the second one runs on its own thread alone). */
 #ifndef JITC_RUNTIME_POOL_H
