@@ -256,6 +256,15 @@ static bool read_opts(const jitc_load_opts *given, jitc_load_opts *opts) {
     return true;
 }
 
+/* Gives back the memory of weights that a file holds: what runs read of them comes again from the system's cache of the
+ * file.  What is made of them at load is all that is read of most. */
+static void forget_weights(const jitc_module *m) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)m->weights;
+    uintptr_t begin = (at + page - 1) & ~(page - 1), end = (at + m->a->weights_bytes) & ~(page - 1);
+    bool of_file = m->mapped || (m->library && m->weights == m->a->weights);
+    if (of_file && begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 /* A mapping of its own, not the heap: large, aligned, and given back whole. */
 static jitc_status prepare(jitc_module *m) {
     const rt_level *l = &m->a->levels[m->level];
@@ -264,7 +273,10 @@ static jitc_status prepare(jitc_module *m) {
     if (p == MAP_FAILED) return rt_fail(JITC_E_MEMORY, "out of memory");
     m->prepared = p;
     rt_want_large_pages(p, m->a->prepared_bytes);
-    for (int64_t i = 0; i < m->a->prepare_pieces; i++) l->prepare(m->weights, m->prepared, i);
+    for (int64_t i = 0; i < m->a->prepare_pieces; i++) {
+        l->prepare(m->weights, m->prepared, i);
+        forget_weights(m);
+    }
     return JITC_OK;
 }
 
