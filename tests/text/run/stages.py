@@ -22,6 +22,13 @@ def across(x: Tensor) -> Tensor:
 def norms(x: Tensor, w: Tensor) -> Tensor:
     y = torch.layer_norm(x, [72], w) + torch.rms_norm(x, [72], w) + torch.group_norm(x, 4)
     return (y * 100).round()[:, 0:8]
+
+# Windows of an image: the mask belongs to the window, the batch of products is one dim again.
+def windows(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    s = torch.matmul(q, k.transpose(-2, -1)).view(2, 4, 3, 24, 24) + mask.unsqueeze(1).unsqueeze(0)
+    y = torch.matmul(torch.softmax(s.view(-1, 3, 24, 24), -1), v)
+    return (y.transpose(1, 2).reshape(8, 24, 48) * 100).round()[:, 5:7, 0:2]
+
 --- run probabilities
 x = f32[9, 20] random 1
 --- want
@@ -70,3 +77,10 @@ x = f32[9, 72] random 1
 w = f32[72] random 2
 --- want
 tensor([[-71.0, 6.0, 104.0, -40.0, 1.0, -8.0, -24.0, -380.0], [-86.0, 473.0, 201.0, 92.0, 74.0, -4.0, -6.0, 78.0], [67.0, -362.0, 85.0, -58.0, 29.0, 23.0, -45.0, -134.0], [-276.0, -204.0, 208.0, -69.0, -2.0, 98.0, -87.0, 241.0], [-172.0, 99.0, -226.0, 123.0, 64.0, -44.0, 173.0, -54.0], [59.0, -194.0, -230.0, 79.0, 54.0, -23.0, 167.0, 213.0], [336.0, 162.0, -189.0, 46.0, -52.0, 76.0, -143.0, -134.0], [328.0, 38.0, -145.0, 24.0, 35.0, 52.0, 108.0, 300.0], [-138.0, -448.0, 202.0, 24.0, -4.0, 73.0, 102.0, -294.0]])
+--- run windows
+q = f32[8, 3, 24, 16] random 1
+k = f32[8, 3, 24, 16] random 2
+v = f32[8, 3, 24, 16] random 3
+mask = f32[4, 24, 24] random 4
+--- want
+tensor([[[-24.0, 32.0], [6.0, 13.0]], [[-21.0, -4.0], [-5.0, 7.0]], [[10.0, 43.0], [25.0, -21.0]], [[4.0, 25.0], [2.0, -11.0]], [[-13.0, -40.0], [1.0, -33.0]], [[9.0, 37.0], [23.0, -12.0]], [[-38.0, 44.0], [8.0, 12.0]], [[-6.0, -10.0], [5.0, -6.0]]])
