@@ -4,6 +4,7 @@
  * measurements give.
  *
  *   cmake --build --preset release --target bench_conv_cost && build/release/bench/bench_conv_cost [ROUNDS] */
+#include "bench/require.h"
 #include "codegen/artefact.h"
 #include "jitc_internal.h"
 #include "lower/conv_cost.h"
@@ -16,14 +17,6 @@ enum { MIN_CHAIN = 4, MAX_CHAIN = 10, CHAIN_BYTES = 96 << 20 /* thrice a third c
 
 static const int form_size[FORMS] = {0, 2, 4};
 static const char *const form_name[FORMS] = {NULL, "winograd2", "winograd"};
-
-static void require(ir_context *c, bool ok) {
-    if (ok) return;
-    rt_text t = {0};
-    ir_diags_print(c, &t, false);
-    fputs(t.s ? t.s : "failed\n", stderr);
-    exit(1);
-}
 
 /* A chain of equal convolutions and relus, as a core module. */
 static char *chain_text(const conv_shape *s, int n) {

@@ -3,6 +3,7 @@
  * between the runs, because clocks move: shares are of the best sample.
  *
  *   cmake --build --preset release --target bench_gemm && build/release/bench/bench_gemm [ROUNDS] */
+#include "bench/require.h"
 #include "codegen/llvm.h"
 #include "codegen/peak.h"
 
@@ -14,14 +15,6 @@ static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static void require(ir_context *c, bool ok) {
-    if (ok) return;
-    rt_text t = {0};
-    ir_diags_print(c, &t, false);
-    fputs(t.s ? t.s : "failed\n", stderr);
-    exit(1);
 }
 
 /* ---- C[M,N] = A[M,K] B[K,N]; B packed in panels [N/16][K][16] */

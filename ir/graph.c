@@ -225,6 +225,21 @@ const rt_value *ir_const_of(const ir_value *v) {
     return v->def && v->def->op->id == S_CONST ? &v->def->value : NULL;
 }
 
+bool ir_int_of(const ir_value *v, int64_t *out) {
+    const rt_value *k = ir_const_of(v);
+    if (k && k->tag == V_INT) return *out = k->i, true;
+    return v->type->kind == T_INT && v->type->dim && ir_dim_is_const(v->type->dim, out);
+}
+
+bool ir_is(const ir_node *n, const char *full) { return n && !strcmp(n->op->full, full); }
+
+bool ir_is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
+
+rt_tensor *ir_param_tensor(const ir_module *m, const ir_value *param) {
+    const ir_tensor_data *d = rt_map_get(&m->tensors, param->def->sym);
+    return d->tensor;
+}
+
 /* ---- names for messages: unnamed values are numbered in the order of printing */
 
 static bool number_block(const ir_block *b, const ir_value *v, int *n);

@@ -378,6 +378,10 @@ void ir_value_name(ir_value *v, const char *name);   /* a hint: made unique by a
 ir_value *ir_const(ir_block *b, ir_span at, rt_value v, const ir_type *t); /* appends an S_CONST; v taken */
 ir_value *ir_emit(ir_block *b, ir_span at, const ir_op *op, int nin, ir_value *const *in, const ir_type *t); /* one result */
 const rt_value *ir_const_of(const ir_value *v); /* the constant that defines v, or NULL */
+bool ir_int_of(const ir_value *v, int64_t *out); /* an int that is known: a constant, or by its dim */
+bool ir_is(const ir_node *n, const char *full);  /* is it this op, with its overload?  NULL is none */
+bool ir_is_param(const ir_value *v);
+rt_tensor *ir_param_tensor(const ir_module *m, const ir_value *param); /* borrowed; NULL: made at load */
 
 const char *ir_value_text(const ir_value *v); /* as the text form names it, "%x" or "%12"; in the context's arena */
 

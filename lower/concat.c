@@ -13,18 +13,11 @@ enum { MOST_ROWS = 8, MOST_PARTS = 4, SMALL = 4096 /* elements that are copied f
 
 typedef const ir_dim *D;
 
-static bool is(const ir_node *n, const char *full) { return n && !strcmp(n->op->full, full); }
-static bool is_product(const ir_node *n) { return is(n, "matmul") || is(n, "bmm") || is(n, "mm"); }
-
-static bool int_of(const ir_value *v, int64_t *x) {
-    const rt_value *k = ir_const_of(v);
-    if (k && k->tag == V_INT) return *x = k->i, true;
-    return v->type->kind == T_INT && v->type->dim && ir_dim_is_const(v->type->dim, x);
-}
+static bool is_product(const ir_node *n) { return ir_is(n, "matmul") || ir_is(n, "bmm") || ir_is(n, "mm"); }
 
 static bool axis_of(const ir_value *v, int rank, int *axis) {
     int64_t x;
-    if (!int_of(v, &x) || x < -rank || x >= rank) return false;
+    if (!ir_int_of(v, &x) || x < -rank || x >= rank) return false;
     return *axis = (int)(x < 0 ? x + rank : x), true;
 }
 
@@ -32,13 +25,13 @@ static bool axis_of(const ir_value *v, int rank, int *axis) {
 static ir_node *concat_of(const ir_value *v, int *dim) {
     ir_node *n = v->def;
     int rank = v->type->rank, a, b;
-    if (is(n, "cat")) {
+    if (ir_is(n, "cat")) {
         const ir_node *parts = n->in[0]->def;
         bool known = parts && parts->op->cls == OP_STRUCT && parts->op->id == S_LIST && parts->nin >= 2 && parts->nin <= MOST_PARTS;
         for (int i = 0; known && i < parts->nin; i++) known = parts->in[i]->type->rank == rank && parts->in[i]->type->dtype == v->type->dtype;
         return known && axis_of(n->in[1], rank, dim) ? n : NULL;
     }
-    if (!is(n, "transpose.int") || !axis_of(n->in[1], rank, &a) || !axis_of(n->in[2], rank, &b)) return NULL;
+    if (!ir_is(n, "transpose.int") || !axis_of(n->in[1], rank, &a) || !axis_of(n->in[2], rank, &b)) return NULL;
     ir_node *cat = concat_of(n->in[0], dim);
     *dim = *dim == a ? b : *dim == b ? a : *dim;
     return cat;
@@ -55,7 +48,7 @@ static bool only_products(const ir_value *v) {
     int dim;
     for (const ir_use *u = v->uses; u; u = u->next) {
         const ir_node *n = u->node;
-        if (is(n, "transpose.int") && u->index == 0 && only_products(n->out[0])) continue;
+        if (ir_is(n, "transpose.int") && u->index == 0 && only_products(n->out[0])) continue;
         if (!n || !is_product(n) || u->index != 1 || n->in[0] == v || !few_rows(n) || !concat_of(v, &dim)) return false;
         if (dim < v->type->rank - 2) return false;
         if (dim == v->type->rank - 2 && rt_dtypes[v->type->dtype].bytes < 4) return false;
@@ -91,7 +84,7 @@ static const ir_type *resized(ir_context *c, const ir_type *t, int dim, D size) 
 static ir_value *part(ir_context *c, ir_node *at, const ir_value *v, int dim, int i) {
     ir_node *n = v->def;
     int d;
-    if (is(n, "cat")) return n->in[0]->def->in[i];
+    if (ir_is(n, "cat")) return n->in[0]->def->in[i];
     concat_of(n->in[0], &d);
     ir_value *x = part(c, at, n->in[0], d, i);
     return put(at, n->op, n->nin, (ir_value *[]){x, n->in[1], n->in[2]}, resized(c, v->type, dim, x->type->dims[d]));

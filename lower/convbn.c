@@ -3,18 +3,11 @@
  * in, out: core.  Backwards-free: one forward sweep, each step folds one mul, add or sub behind a convolution. */
 #include "lower/group.h"
 
-static bool is_struct(const ir_node *n, ir_struct_id id) { return n && n->op->cls == OP_STRUCT && n->op->id == (int)id; }
-static bool is_param(const ir_value *v) { return is_struct(v->def, S_PARAM); }
 static bool is_none(const ir_value *v) { return v->type->kind == T_NONE; }
-
-static const rt_tensor *tensor_of(const ir_module *m, const ir_value *v) {
-    const ir_tensor_data *d = rt_map_get(&m->tensors, v->def->sym);
-    return d->tensor;
-}
 
 /* Is p [.., C, 1, 1 ..]: one number per channel (or one for all) of a result of `rank` dims? */
 static bool per_channel(const ir_value *p, int rank, int64_t channels) {
-    if (!is_param(p) || p->type->rank > rank) return false;
+    if (!ir_is_param(p) || p->type->rank > rank) return false;
     for (int i = 0; i < p->type->rank; i++) {
         int64_t d, axis = rank - p->type->rank + i;
         if (!ir_dim_is_const(p->type->dims[i], &d)) return false;
@@ -75,7 +68,7 @@ static bool match(ir_node *n, step *s) {
         const ir_type *t = conv->out[0]->type;
         int64_t channels;
         if (t != n->out[0]->type || t->dtype != DT_F32 || !ir_dim_is_const(t->dims[1], &channels)) continue;
-        if (!is_param(conv->in[1]) || conv->in[1]->type->dtype != DT_F32 || !(is_none(conv->in[2]) || is_param(conv->in[2]))) continue;
+        if (!ir_is_param(conv->in[1]) || conv->in[1]->type->dtype != DT_F32 || !(is_none(conv->in[2]) || ir_is_param(conv->in[2]))) continue;
         if (!per_channel(n->in[1 - k], t->rank, channels) || n->in[1 - k]->type->dtype != DT_F32) continue;
         *s = (step){conv, n, n->in[1 - k], mul, sub ? -1.0 : 1.0};
         return true;
@@ -99,9 +92,9 @@ static bool apply(ir_module *m, const step *s) {
     const ir_type *t = s->conv->out[0]->type;
     int64_t channels;
     ir_dim_is_const(t->dims[1], &channels);
-    const rt_tensor *p = tensor_of(m, s->p), *old = is_none(s->conv->in[2]) ? NULL : tensor_of(m, s->conv->in[2]);
+    const rt_tensor *p = ir_param_tensor(m, s->p), *old = is_none(s->conv->in[2]) ? NULL : ir_param_tensor(m, s->conv->in[2]);
     if (s->scale) {
-        rt_tensor *w = scaled(tensor_of(m, s->conv->in[1]), axis, p);
+        rt_tensor *w = scaled(ir_param_tensor(m, s->conv->in[1]), axis, p);
         if (!w) return false;
         ir_set_input(s->conv, 1, lower_new_param(m, s->conv, w, s->conv->in[1]->type));
     }

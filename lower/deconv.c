@@ -17,12 +17,6 @@ typedef struct deconv {
     int64_t ic, oc, phases;                            /* channels of a group */
 } deconv;
 
-static bool is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
-
-static const rt_tensor *tensor_of(const ir_module *m, const ir_value *v) {
-    return ((const ir_tensor_data *)rt_map_get(&m->tensors, v->def->sym))->tensor;
-}
-
 /* Sizes that are known, a window that covers what is asked for. */
 static bool fits(deconv *d) {
     const ir_conv *v = &d->v;
@@ -45,7 +39,7 @@ static bool match(ir_module *m, ir_node *n, deconv *d) {
     *d = (deconv){.m = m, .n = n};
     if (n->op->cls != OP_CONTRACT || strcmp(n->op->full, "convolution")) return false;
     const rt_value *transposed = ir_const_of(n->in[6]);
-    if (!transposed || !transposed->i || !is_param(n->in[1]) || !(n->in[2]->type->kind == T_NONE || is_param(n->in[2]))) return false;
+    if (!transposed || !transposed->i || !ir_is_param(n->in[1]) || !(n->in[2]->type->kind == T_NONE || ir_is_param(n->in[2]))) return false;
     return lower_node_infer(m->c, n, &a) && ir_conv_of(&a.x, &d->v) && rt_dtypes[d->v.input->dtype].kind == 'F' && fits(d);
 }
 
@@ -73,7 +67,7 @@ static bool source(const deconv *d, const rt_tensor *w, int64_t channel, int64_t
 }
 
 static ir_value *new_weights(const deconv *d) {
-    const rt_tensor *w = tensor_of(d->m, d->n->in[1]);
+    const rt_tensor *w = ir_param_tensor(d->m, d->n->in[1]);
     ir_context *c = d->m->c;
     int64_t shape[IR_MAX_SPATIAL + 2] = {d->v.groups * d->phases * d->oc, d->ic}, taps = 1, to = 0, from;
     const ir_dim *dims[IR_MAX_SPATIAL + 2];
@@ -94,8 +88,8 @@ static ir_value *new_weights(const deconv *d) {
 }
 
 static ir_value *new_bias(const deconv *d) {
-    if (!is_param(d->n->in[2])) return d->n->in[2];
-    const rt_tensor *b = tensor_of(d->m, d->n->in[2]);
+    if (!ir_is_param(d->n->in[2])) return d->n->in[2];
+    const rt_tensor *b = ir_param_tensor(d->m, d->n->in[2]);
     int64_t n = d->v.groups * d->phases * d->oc;
     const ir_dim *dim = ir_dim_const(d->m->c, n);
     rt_tensor *t = rt_tensor_new(b->dtype, 1, &n);

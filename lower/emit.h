@@ -83,11 +83,10 @@ nest_access *sched_access(emit *e, const ir_expr *load); /* of the nest, for cha
  * `last` moves last; rows: with those over which only the reduction moves last.  false: the index has no such form. */
 bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a);
 k_value *sched_split(emit *e, k_value **g, const ir_dim *size); /* the index g within `size`; g becomes what counts the slower ones */
-void sched_copy_kernel(emit *e, int operand, const tile_copy *c); /* makes it, in scratch 0 */
+void sched_copy_kernel(emit *e, int operand, const tile_copy *c); /* makes it, in scratch e->scratch */
 const ir_dim *sched_copy_elements(emit *e, const tile_copy *c);
 bool sched_used_elsewhere(const emit *e, int operand); /* in the results */
 bool sched_in_results(const emit *e, const ir_expr *x);
-bool sched_is_param(const ir_value *v);
 rt_tensor *sched_param_data(const emit *e, int operand); /* its elements in row-major order; the caller releases it; NULL: no memory */
 /* A param of these dims that takes the place of operand `operand` among the kernel's inputs; t is taken.  Its input number. */
 int sched_replace_param(emit *e, int operand, rt_tensor *t);

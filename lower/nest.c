@@ -239,8 +239,6 @@ static void output_order(nest *t, const ir_value *result) {
     for (int v = 0; v < k->nrdims; v++) t->order[n++] = k->ndims + v;
 }
 
-static bool is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
-
 void nest_build(ir_context *c, const fused *f, const ir_value *result, nest *out) {
     comp *k = f->k;
     *out = (nest){.c = c, .f = f};
@@ -263,7 +261,7 @@ static void find_base(nest *t, int operand) {
         int64_t k = !a->rest ? 0 : a->rest->op == X_CONST ? a->rest->k : -1;
         if (k < base) base = k;
     }
-    if (base <= 0 || base == INT64_MAX || is_param(t->f->operands.at[operand])) return;
+    if (base <= 0 || base == INT64_MAX || ir_is_param(t->f->operands.at[operand])) return;
     t->base[operand] = base;
     for (int i = 0; i < t->accesses.n; i++) {
         nest_access *a = &t->accesses.at[i];

@@ -6,7 +6,7 @@
 
 typedef struct lower_options {
     int opt;                  /* -O level, 0..3 */
-    int tile_rows;            /* of the target's tiles; 0: 6 */
+    int tile_rows;            /* of the target's tiles; 0: as the module says */
     bool verify;              /* after every pass; always in debug builds */
     bool stats;               /* a line per pass: changes, milliseconds */
     const char *print_after;  /* name of a pass, "all", or NULL */

@@ -739,7 +739,7 @@ static bool schedule_one(ir_module *m, ir_node *kernel, lower_kernel *info, rt_m
     comp_kind kind = lower_comp_kind(f.k);
     bool contract = kind == CK_CONTRACT, fast = contract && sched_winograd_plan(&e, &w);
     bool windows = contract && !fast ? sched_stencil_plan(&e, &s) : kind == CK_REDUCE && sched_pool_plan(&e, &s);
-    if (!fast && !windows) build_nest(&e); /* a plan that fails leaves its marks */
+    if (!fast && !windows && (contract || kind == CK_REDUCE)) build_nest(&e); /* a plan that fails leaves its marks */
     bool tiled = contract && !fast && !windows && sched_tiles_plan(&e, &t);
     if (contract && !fast && !windows && !tiled) build_nest(&e);
     sched_rewrite(&e);

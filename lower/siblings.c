@@ -22,14 +22,6 @@ typedef struct part { /* product of a view of `whole` along `dim` */
 
 typedef struct siblings { part *first, *last; } siblings;
 
-static bool is(const ir_node *n, const char *full) { return n && !strcmp(n->op->full, full); }
-
-static bool int_of(const ir_value *v, int64_t *x) {
-    const rt_value *k = ir_const_of(v);
-    if (k && k->tag == V_INT) return *x = k->i, true;
-    return v->type->kind == T_INT && v->type->dim && ir_dim_is_const(v->type->dim, x);
-}
-
 /* Elements of a tensor without its last dim; 0: not known. */
 static int64_t rows_of(const ir_type *t) {
     int64_t n = 1, d;
@@ -39,14 +31,14 @@ static int64_t rows_of(const ir_type *t) {
 }
 
 static bool part_of(ir_context *c, ir_node *n, part *p) {
-    bool linear = is(n, "linear");
+    bool linear = ir_is(n, "linear");
     int64_t dim;
-    if (!linear && !is(n, "matmul") && !is(n, "mm")) return false;
+    if (!linear && !ir_is(n, "matmul") && !ir_is(n, "mm")) return false;
     ir_node *view = n->in[0]->def;
-    if (!is(view, "select.int") && !is(view, "slice.Tensor")) return false;
+    if (!ir_is(view, "select.int") && !ir_is(view, "slice.Tensor")) return false;
     *p = (part){n, view, linear ? n->op : ir_op_find(c, "matmul"), view->in[0], n->in[1], linear ? n->in[2] : NULL, 0, NULL};
     int rank = p->whole->type->rank;
-    if (n->in[1]->type->rank != 2 || !int_of(view->in[1], &dim)) return false;
+    if (n->in[1]->type->rank != 2 || !ir_int_of(view->in[1], &dim)) return false;
     p->dim = (int)(dim < 0 ? dim + rank : dim);
     return p->dim >= 0 && p->dim + 1 < rank && rows_of(n->out[0]->type) > 0 && rows_of(n->out[0]->type) <= MOST_ROWS;
 }
@@ -82,7 +74,7 @@ static void use_whole(const part *p, ir_value *whole) {
 static bool constant_view(const ir_node *view) {
     int64_t x;
     for (int i = 1; i < view->nin; i++)
-        if (!int_of(view->in[i], &x) && view->in[i]->type->kind != T_NONE) return false;
+        if (!ir_int_of(view->in[i], &x) && view->in[i]->type->kind != T_NONE) return false;
     return true;
 }
 
@@ -124,7 +116,7 @@ static bool is_true(const ir_value *v) {
 static bool each_step(const part *p) {
     const ir_block *b = p->product->block;
     const ir_node *loop = b->owner;
-    if (!loop || loop->op->cls != OP_STRUCT || loop->op->id != S_LOOP || !is(p->view, "select.int") || p->view->in[2] != b->params.at[0]) return false;
+    if (!loop || loop->op->cls != OP_STRUCT || loop->op->id != S_LOOP || !ir_is(p->view, "select.int") || p->view->in[2] != b->params.at[0]) return false;
     if (p->whole->block == b || p->weight->block == b || (p->bias && p->bias->block == b)) return false;
     const ir_type *steps = loop->in[0]->type;
     return steps->dim == p->whole->type->dims[p->dim] && is_true(loop->in[1]) && is_true(b->results.at[0]);

@@ -348,7 +348,7 @@ static bool plan_tiles(stages *s, stage *x, ir_node *kernel) {
     if (x->f.k->nstate != 1 || x->f.k->elem[0]->op != K_MUL) return false;
     for (int i = 0; i < 2; i++) {
         if (!sched_factor_of(&e, x->f.k->elem[0]->args[i], &f[i])) return false;
-        if (sched_is_param(x->f.operands.at[f[i].load->i])) return false;
+        if (ir_is_param(x->f.operands.at[f[i].load->i])) return false;
     }
     if (!sched_tiles_plan(&e, &x->tiles) || x->tiles.mloop != s->nrows - 1) return false;
     x->t = e.t;

@@ -28,7 +28,7 @@ static bool has_class(const ir_node *group, ir_op_class cls) {
 static bool uses_params(const ir_node *group) {
     for (const ir_node *n = group->blocks[0]->first; n; n = n->next)
         for (int i = 0; i < n->nin && n->op->cls == OP_CONTRACT; i++)
-            if (sched_is_param(n->in[i])) return true;
+            if (ir_is_param(n->in[i])) return true;
     return false;
 }
 

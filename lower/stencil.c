@@ -224,7 +224,7 @@ bool sched_stencil_plan(emit *e, stencil *s) {
     if (sched_in_results(e, image.load) || sched_in_results(e, weight.load)) return false;
     s->image = image.load->i;
     s->weight = weight.load->i;
-    if (weight.guarded || s->image == s->weight || !sched_is_param(e->f->operands.at[s->weight])) return false;
+    if (weight.guarded || s->image == s->weight || !ir_is_param(e->f->operands.at[s->weight])) return false;
     int group = image.access->coef[c] ? -1 : find_group(e, s, image.access, c);
     uint32_t channels = 1u << c | (group >= 0 ? 1u << group : 0);
     if (!ir_dim_is(e->t.ocoef[c], 1) || !only_channels(e, weight.access, channels) || sched_used_elsewhere(e, s->weight)) return false;

@@ -168,7 +168,7 @@ static bool few_rows(const comp *k, uint32_t rows) {
 /* Would packing make a second copy: no param, or one that others read as it is? */
 static bool stays(const emit *e, int operand_) {
     const ir_value *v = operand(e, operand_);
-    if (!sched_is_param(v)) return true;
+    if (!ir_is_param(v)) return true;
     for (const ir_use *u = v->uses; u; u = u->next) {
         const ir_node *in = u->node ? u->node->block->owner : NULL;
         if (u->node != e->kernel && in != e->kernel) return true;
@@ -299,11 +299,9 @@ bool sched_tiles_batch(emit *e, const tiles *t, int l) { return l != t->nloop &&
 
 /* ---- panels of a param */
 
-bool sched_is_param(const ir_value *v) { return v->def && v->def->op->cls == OP_STRUCT && v->def->op->id == S_PARAM; }
-
 /* A param as B can be packed if it is used whole: what moves in it has a size that is known. */
 static bool packable(emit *e, const tiles *t) {
-    if (!sched_is_param(operand(e, t->b)) || t->a == t->b || t->copy[1].on || t->ba.rest || sched_used_elsewhere(e, t->b)) return false;
+    if (!ir_is_param(operand(e, t->b)) || t->a == t->b || t->copy[1].on || t->ba.rest || sched_used_elsewhere(e, t->b)) return false;
     D panels = sched_num(e, 1), all = sched_num(e, 1);
     for (int l = 0; l < e->t.loops.n; l++)
         if (l == t->nloop || l >= e->t.nouter || sched_tiles_batch(e, t, l)) panels = ir_dim_mul(e->c, panels, sched_size(e, l));
@@ -313,10 +311,10 @@ static bool packable(emit *e, const tiles *t) {
 }
 
 rt_tensor *sched_param_data(const emit *e, int operand_) {
-    const ir_tensor_data *d = rt_map_get(&e->m->tensors, operand(e, operand_)->def->sym);
-    if (!rt_tensor_contiguous(d->tensor)) return rt_tensor_copy_to(d->tensor, d->tensor->dtype);
-    rt_tensor_retain(d->tensor);
-    return d->tensor;
+    rt_tensor *t = ir_param_tensor(e->m, operand(e, operand_));
+    if (!rt_tensor_contiguous(t)) return rt_tensor_copy_to(t, t->dtype);
+    rt_tensor_retain(t);
+    return t;
 }
 
 int sched_replace_param(emit *e, int operand_, rt_tensor *t) {

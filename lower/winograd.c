@@ -75,7 +75,7 @@ static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
     bool known =
         ir_dim_is_const(k->dims[2], NULL) && ir_dim_is_const(k->dims[3], NULL) && ir_dim_is_const(k->rdims[0], NULL);
     bool whole = ir_dim_is_const(k->dims[1], NULL) && ir_dim_is(ir_dim_mod(e->c, k->dims[1], sched_num(e, LANES)), 0);
-    return known && whole && x->i != w->i && sched_is_param(e->f->operands.at[w->i]) && !sched_used_elsewhere(e, w->i);
+    return known && whole && x->i != w->i && ir_is_param(e->f->operands.at[w->i]) && !sched_used_elsewhere(e, w->i);
 }
 
 /* The cheapest way by the table; NULL: the direct sum. */
