@@ -113,7 +113,9 @@ static V load_contiguous(const access *a) {
     return LLVMBuildSelect(g->m->b, a->mask, plain_load(g, a->type, p, a->align), a->otherwise, "");
 }
 
-static bool is_one(V v) { return LLVMIsAConstantInt(v) && LLVMConstIntGetSExtValue(v) == 1; }
+static bool is_number(V v, int64_t x) { return LLVMIsAConstantInt(v) && LLVMConstIntGetSExtValue(v) == x; }
+
+static bool is_one(V v) { return is_number(v, 1); }
 
 static V load_strided(const access *a) {
     gen *g = a->g;
@@ -309,6 +311,54 @@ static void store_strided(const access *a, V x) {
     gen_at(g, join);
 }
 
+/* x0[0] x1[0] .. x0[1] x1[1] ..: n <= K_MAX_GROUP vectors of `lanes` lanes. */
+static V interleaved(gen *g, int lanes, int n, const V *x) {
+    V at[K_MAX_GROUP * K_MAX_WIDTH], left = x[0], right = x[1];
+    if (n == 4) {
+        left = interleaved(g, lanes, 2, (V[]){x[0], x[2]});
+        right = interleaved(g, lanes, 2, (V[]){x[1], x[3]});
+        return interleaved(g, 2 * lanes, 2, (V[]){left, right});
+    }
+    if (n == 3) { /* shuffles take two vectors of one width */
+        for (int i = 0; i < 2 * lanes; i++) at[i] = i32_const(g, i);
+        left = LLVMBuildShuffleVector(g->m->b, x[0], x[1], LLVMConstVector(at, (unsigned)(2 * lanes)), "");
+        right = LLVMBuildShuffleVector(g->m->b, x[2], x[2], LLVMConstVector(at, (unsigned)(2 * lanes)), "");
+    }
+    for (int i = 0; i < n * lanes; i++) at[i] = i32_const(g, i / n + i % n * lanes);
+    return LLVMBuildShuffleVector(g->m->b, left, right, LLVMConstVector(at, (unsigned)(n * lanes)), "");
+}
+
+/* The lanes' elements lie side by side: one wide vector. */
+static void store_wide(const access *a, const V *x) {
+    gen *g = a->g;
+    int n = a->n->group;
+    V wide = interleaved(g, g->w, n, x), p = gen_address(g, a->buf, a->index.v);
+    if (!a->mask) {
+        plain_store(g, a->n, wide, p, a->align);
+        return;
+    }
+    V masks[K_MAX_GROUP] = {a->mask, a->mask, a->mask, a->mask}, mask = interleaved(g, g->w, n, masks);
+    V args[4] = {wide, p, i32_const(g, a->align), mask};
+    cg_intrinsic(g->m, "llvm.masked.store", 2, (T[]){LLVMTypeOf(wide), g->m->ptr}, 4, args);
+}
+
+static void store_group(gen *g, const k_inst *n) {
+    access a = prepare(g, n, NULL);
+    V x[K_MAX_GROUP], first = a.index.v;
+    for (int j = 0; j < n->group; j++) x[j] = to_memory(g, gen_vector(g, gen_val(g, n->in[1 + j])), a.buf->dtype);
+    if (g->w > 1 && a.index.form == FORM_AFFINE && is_number(a.index.stride, n->group)) {
+        store_wide(&a, x);
+        return;
+    }
+    for (int j = 0; j < n->group; j++) {
+        V more = cg_i64(g->m, j);
+        a.index.v = LLVMBuildAdd(g->m->b, first, a.index.form == FORM_VECTOR ? gen_splat(g, more, g->w) : more, "");
+        if (g->w == 1) plain_store(g, n, x[j], gen_address(g, a.buf, a.index.v), a.align);
+        else if (a.index.form == FORM_AFFINE) store_strided(&a, x[j]);
+        else store_lanes(&a, x[j]);
+    }
+}
+
 static void store_guarded(gen *g, const k_inst *n, V cond, V x, V p) {
     int align = n->align ? n->align : element_align(n->buffers[0]);
     if (!cond) {
@@ -325,6 +375,10 @@ static void store_guarded(gen *g, const k_inst *n, V cond, V x, V p) {
 
 void gen_store(gen *g, const k_inst *n) {
     const k_buffer *buf = n->buffers[0];
+    if (n->group) {
+        store_group(g, n);
+        return;
+    }
     val index = gen_val(g, n->in[0]), x = gen_val(g, n->in[1]);
     val mask = n->nin == 3 ? gen_val(g, n->in[2]) : uniform(NULL);
     if (index.form == FORM_UNIFORM && x.form == FORM_UNIFORM && mask.form == FORM_UNIFORM) {

@@ -302,6 +302,16 @@ k_inst *k_store_if(k_builder *b, k_buffer *buf, k_value *index, k_value *v, k_va
     return n;
 }
 
+k_inst *k_store_group(k_builder *b, k_buffer *buf, k_value *index, int n, k_value *const *v) {
+    k_value *in[1 + K_MAX_GROUP] = {index};
+    memcpy(in + 1, v, (size_t)n * sizeof *v);
+    k_inst *store = new_inst(b, KO_STORE, 1 + n, in);
+    set_buffers(b, store, 1, &buf);
+    buf->writes = true;
+    store->group = n;
+    return store;
+}
+
 /* ---- structure */
 
 static void add_blocks(k_builder *b, k_inst *n, int count) {
@@ -616,6 +626,7 @@ static void copy_inst(copying *c, const k_inst *n) {
     k_inst *m = new_inst(&c->b, n->op, n->nin, in);
     m->prim = n->prim, m->libm = n->libm, m->kind = n->kind, m->width = n->width, m->step = n->step;
     m->code = n->code, m->align = n->align, m->nontemporal = n->nontemporal;
+    m->group = n->group, m->place = n->place;
     m->callee = n->callee, m->contract = n->contract;
     m->nbuffers = n->nbuffers;
     m->buffers = RT_ARRAY(a, k_buffer *, n->nbuffers);

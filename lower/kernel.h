@@ -63,7 +63,7 @@ typedef struct k_buffer {
 typedef enum k_op {
     KO_PRIM,   /* out = prim(in...) */
     KO_LOAD,   /* out = buffer[in[0]]; with a mask: in[1] bool, in[2] the value where it is false */
-    KO_STORE,  /* buffer[in[0]] = in[1]; with a mask: in[2] */
+    KO_STORE,  /* buffer[in[0]] = in[1]; with a mask: in[2]; group > 1: buffer[in[0] + j] = in[1 + j] for j < group */
     KO_FOR,    /* in = lo, hi, init...; block[0] params: i, carried...; yields the next carried values */
     KO_IF,     /* in = cond; block[0] then, block[1] else; both yield the results */
     KO_RAISE,  /* in = up to K_MAX_RAISE i64; ends the kernel with status `code` */
@@ -81,7 +81,7 @@ typedef enum k_op {
     KO_ASYNC_WAIT  /* until at most `code` copies of this thread are outstanding */
 } k_op;
 
-enum { K_MAX_RAISE = 4, K_MAX_TILE = 32 /* rows of a contract */, K_MAX_WIDTH = 128 /* lanes */, K_MAX_FETCH = 64 };
+enum { K_MAX_RAISE = 4, K_MAX_TILE = 32 /* rows of a contract */, K_MAX_WIDTH = 128 /* lanes */, K_MAX_FETCH = 64, K_MAX_GROUP = 4 /* of a store */ };
 
 struct k_value {
     int id; /* dense within the kernel */
@@ -119,7 +119,7 @@ struct k_inst {
     int64_t step; /* KO_FOR: > 0 */
     int code;     /* KO_RAISE: > 0; KO_ASYNC_WAIT; KO_TRANSPOSE: rows */
     int align;    /* KO_LOAD, KO_STORE: bytes known of the address of lane 0; 0: the element's */
-    int group, place; /* KO_LOAD: see k_load_group; group 0: each lane its own element */
+    int group, place; /* KO_LOAD: see k_load_group; group 0: each lane its own element.  KO_STORE: see k_store_group */
     bool nontemporal;
     k_kernel *callee;
     struct k_contract *contract;
@@ -195,6 +195,8 @@ k_value *k_load_group(k_builder *b, k_buffer *buf, k_value *index, int group, in
 k_value *k_load_if(k_builder *b, k_buffer *buf, k_value *index, k_value *mask, k_value *otherwise);
 k_inst *k_store(k_builder *b, k_buffer *buf, k_value *index, k_value *v);
 k_inst *k_store_if(k_builder *b, k_buffer *buf, k_value *index, k_value *v, k_value *mask);
+/* n > 1 elements (at most K_MAX_GROUP) from `index` on: values that lanes put between each other, if the index moves by n. */
+k_inst *k_store_group(k_builder *b, k_buffer *buf, k_value *index, int n, k_value *const *v);
 
 /* Loops: k_for opens one and moves the builder into its body; k_carry adds a carried value (before the body
  * has statements; make the init before the loop is opened) and returns the body's parameter; k_end gives the

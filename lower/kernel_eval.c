@@ -91,8 +91,9 @@ static void exec_store(interp *in, const k_inst *n) {
     int buf = position(in, n->buffers[0]);
     for (int l = 0; l < in->lanes; l++) {
         int64_t i = get(in, n->in[0], l).i;
-        if (!in->active[l] || (n->nin == 3 && !get(in, n->in[2], l).i)) continue;
-        if (accessible(in, buf, i, 1)) store_element(in, buf, i, get(in, n->in[1], l));
+        if (!in->active[l] || (n->nin == 3 && !n->group && !get(in, n->in[2], l).i)) continue;
+        for (int j = 0; j < (n->group ? n->group : 1); j++)
+            if (accessible(in, buf, i + j, 1)) store_element(in, buf, i + j, get(in, n->in[1 + j], l));
     }
 }
 

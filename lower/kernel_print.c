@@ -100,7 +100,11 @@ static void put_store(printer *p, const k_inst *n) {
     put_element(p, n->buffers[0], n->in[0]);
     put(p, ", ");
     put_value(p, n->in[1]);
-    if (n->nin == 3) {
+    for (int i = 1; i < n->group; i++) {
+        put(p, ", ");
+        put_value(p, n->in[1 + i]);
+    }
+    if (n->nin == 3 && !n->group) {
         put(p, " mask ");
         put_value(p, n->in[2]);
     }

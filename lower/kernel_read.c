@@ -3,7 +3,7 @@
  *   kernel @name(%x: f32[] [align 64] [alias], ..., %n: i64, ...) { {scratch} {statement} }
  *   scratch   = (local | shared | register) %b: f32[96] [align 64]  |  table %t: i32[3] = {1, 2, 3}
  *   statement = %v = add f32 %a, %b          the dtype of the operands (of the arms: where); cast and
- * bitcast: ... to i32 | %v = load %b[%i] [mask %m else %z] [group 4 at 1] [align 32] [nt] | store %b[%i], %v [mask %m]
+ * bitcast: ... to i32 | %v = load %b[%i] [mask %m else %z] [group 4 at 1] [align 32] [nt] | store %b[%i], %v{, %w} [mask %m]
  * [align 32] [nt] | [%r, ... =] for KIND[(width)] %i = lo to hi [step 4] [carry (%a: f32 = 0.0, ...)] { ...
  * yield %x, ... } | [%r, ... =] if [(f32, ...)] %c { ... yield ... } [else { ... yield ... }] | %s =
  * lane_reduce add %acc  |  %s, ... = lane_reduce %a, ... by (%l, ..., %r, ...) { ... yield ... } | contract
@@ -364,12 +364,14 @@ static void read_load(reader *r, const names *outs) {
 }
 
 static void read_store(reader *r) {
-    k_value *index, *v, *mask = NULL;
+    k_value *index, *v[K_MAX_GROUP], *mask = NULL;
     k_buffer *buf = element(r, &index);
+    int n = 0;
     expect(r, ",");
-    v = operand(r, buf->dtype);
-    if (accept(r, "mask")) mask = operand(r, DT_BOOL);
-    access_flags(r, k_store_if(&r->b, buf, index, v, mask));
+    do v[n++] = operand(r, buf->dtype);
+    while (n < K_MAX_GROUP && accept(r, ","));
+    if (n == 1 && accept(r, "mask")) mask = operand(r, DT_BOOL);
+    access_flags(r, n > 1 ? k_store_group(&r->b, buf, index, n, v) : k_store_if(&r->b, buf, index, v[0], mask));
 }
 
 static void read_prefetch(reader *r) {

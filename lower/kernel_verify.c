@@ -75,11 +75,11 @@ static void check_access(verifier *v, const k_inst *n) {
     const k_buffer *buf = n->buffers[0];
     bool store = n->op == KO_STORE;
     want(v, store ? "store" : "load", n->in[0], DT_I64);
-    if (store) want(v, "store", n->in[1], buf->dtype);
-    else want(v, "load", n->out[0], buf->dtype);
-    if (n->nin == 3) want(v, "mask", n->in[store ? 2 : 1], DT_BOOL);
+    for (int i = 0; i < (store && n->group ? n->group : store); i++) want(v, "store", n->in[1 + i], buf->dtype);
+    if (!store) want(v, "load", n->out[0], buf->dtype);
+    if (n->nin == 3 && !(store && n->group)) want(v, "mask", n->in[store ? 2 : 1], DT_BOOL);
     if (n->nin == 3 && !store) want(v, "load", n->in[2], buf->dtype);
-    if (n->group && (store || n->nin == 3 || !v->vector || v->width < 1 || v->width % n->group))
+    if (!store && n->group && (n->nin == 3 || !v->vector || v->width < 1 || v->width % n->group))
         bad(v, "load by groups of %d: not in a vector loop whose width is a multiple", n->group);
     if (n->group && n->place >= n->group) bad(v, "load by groups of %d: no lane %d", n->group, n->place);
     if (store && buf->scope == KS_TABLE) bad(v, "store to the table %%%s", buf->name);
