@@ -58,7 +58,7 @@ static void measure(const char *name, rt_pool *p, int64_t pieces, int n, double 
         if (pause > 0) rest(pause);
         atomic_store(&m.here, 0);
         double begin = now();
-        rt_pool_run(p, pieces, 1, fn, &m);
+        rt_pool_run(p, pieces, pieces, fn, &m);
         t[i] = now() - begin;
     }
     if (t) qsort(t, (size_t)n, sizeof *t, ascending);

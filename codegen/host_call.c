@@ -94,13 +94,15 @@ static void raise_if(host *h, V code) {
     LLVMPositionBuilderAtEnd(B, ok);
 }
 
-/* Iterations that are one piece of work, by cost at run time; all of them where they are not worth dividing. */
-static V grain_of(host *h, const lower_launch *l) {
-    const ir_dim *one = ir_dim_const(h->c, 1), *cost = ir_dim_max(h->c, l->cost, one);
-    const ir_dim *some = ir_dim_max(h->c, ir_dim_floordiv(h->c, ir_dim_const(h->c, PIECE_COST), cost), one);
-    V grain = host_dim(h, ir_dim_max(h->c, some, ir_dim_ceildiv(h->c, l->grid, MAX_PIECES))), all = host_dim(h, l->grid);
-    V little = LLVMBuildICmp(B, LLVMIntSLT, all, host_dim(h, ir_dim_floordiv(h->c, ir_dim_const(h->c, PARALLEL_COST), cost)), "");
-    return LLVMBuildSelect(B, little, all, grain, "");
+/* Pieces of work, by cost at run time, that two or four threads can share evenly; one where they are not worth dividing. */
+static V pieces_of(host *h, const lower_launch *l) {
+    ir_context *c = h->c;
+    const ir_dim *one = ir_dim_const(c, 1), *cost = ir_dim_max(c, l->cost, one), *most = ir_dim_const(c, MAX_PIECES);
+    const ir_dim *some = ir_dim_max(c, ir_dim_floordiv(c, ir_dim_const(c, PIECE_COST), cost), one);
+    const ir_dim *fours = ir_dim_ceildiv(c, ir_dim_floordiv(c, l->grid, some), 4);
+    V pieces = host_dim(h, ir_dim_min(c, ir_dim_mul(c, fours, ir_dim_const(c, 4)), ir_dim_min(c, most, l->grid)));
+    V little = LLVMBuildICmp(B, LLVMIntSLT, host_dim(h, l->grid), host_dim(h, ir_dim_floordiv(c, ir_dim_const(c, PARALLEL_COST), cost)), "");
+    return LLVMBuildSelect(B, little, cg_i64(h->cg, 1), pieces, "");
 }
 
 static bool small(const lower_launch *l) {
@@ -127,7 +129,7 @@ static void launch(host *h, ir_node *n, const lower_launch *l) {
         V args[4] = {arg, cg_i64(m, 0), grid, cg_i64(m, 0)};
         code = LLVMBuildCall2(B, LLVMGlobalGetValueType(thunk), thunk, args, 4, "");
     } else {
-        V args[4] = {grid, grain_of(h, l), thunk, arg};
+        V args[4] = {grid, pieces_of(h, l), thunk, arg};
         code = HOST_SERVICE(h, parallel_for, m->i32, 4, args);
     }
     if (l->failures.n) raise_if(h, code);

@@ -92,7 +92,7 @@ double cg_peak_sample(cg_peak *p) {
     int64_t pieces = PIECES * rt_pool_workers(p->pool);
     for (int i = 0; i < SAMPLES; i++) {
         double begin = now();
-        if (rt_pool_run(p->pool, pieces, 1, fma_piece, p)) break;
+        if (rt_pool_run(p->pool, pieces, pieces, fma_piece, p)) break;
         double flops = 2.0 * CHAINS * REPEATS * STEPS * p->target->width * (double)pieces;
         double rate = flops / (now() - begin);
         if (rate > p->best) p->best = rate;
@@ -120,7 +120,7 @@ double cg_peak_memory(cg_peak *p) {
         memset(p->to, 0, COPY_BYTES);
         for (int i = 0; i < COPIES; i++) {
             double begin = now();
-            if (rt_pool_run(p->pool, COPY_BYTES / COPY_PIECE, 1, copy_piece, p)) break;
+            if (rt_pool_run(p->pool, COPY_BYTES / COPY_PIECE, COPY_BYTES / COPY_PIECE, copy_piece, p)) break;
             double rate = 2.0 * COPY_BYTES / (now() - begin);
             if (rate > best) best = rate;
         }

@@ -12,6 +12,7 @@ enum {
     GROUP = 16,              /* tiles of a group where sizes are not known, and the fewest where a group's A is large */
     MAX_GROUP = 64,
     GROUP_BYTES = 512 << 10, /* of a group's A: half of a second cache */
+    APART = 8,               /* tiles of a group at least, where cores are given rows of their own */
     ITEM_FLOPS = 1 << 19,
     READ_COST = 12,          /* of a step of k in a panel, in flops per column */
     BLOCK_K = 1024,
@@ -409,13 +410,17 @@ static k_value *batch_number(emit *e, const tiles *t) {
     return batch;
 }
 
-/* Tiles that share a panel of B while their rows of A stay in the second cache; equal groups. */
-static int64_t group_tiles(const emit *e, D rows, D kall) {
+static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/* Tiles that share a panel of B while their rows of A stay in the second cache; equal groups.  Where A and the result are
+ * larger than B, as many groups as two or four cores share evenly: each gets rows of its own, in this kernel and the next. */
+static int64_t group_tiles(const emit *e, D rows, D kall, D columns) {
     int64_t m, k, n;
     if (!ir_dim_is_const(rows, &m) || !ir_dim_is_const(kall, &k) || !m) return GROUP;
     n = GROUP_BYTES / (k * sched_tile_rows(e) * 4 + 1);
     n = n < GROUP ? GROUP : n > MAX_GROUP ? MAX_GROUP : n;
     int64_t tiles = tile_count(e, m), groups = (tiles + n - 1) / n;
+    if (ir_dim_is_const(columns, &n) && m * (k + n) > k * n && tiles >= 2 * APART) groups = round_up(groups, tiles >= 4 * APART ? 4 : 2);
     return (tiles + groups - 1) / groups;
 }
 
@@ -432,14 +437,25 @@ static int64_t step_cost(const emit *e, D rows, int64_t group) {
     return 2 * (m < most ? m : most) + READ_COST;
 }
 
-/* Panels of one grid item: enough work to be worth handing out, and about as many in each. */
-static int64_t item_panels(D npanels, D kall, int64_t step) {
-    int64_t n = hint(npanels, 1 << 20), per = ITEM_FLOPS / (step * TILE_N * hint(kall, 64)) + 1;
-    int64_t items = per < n ? (n + per - 1) / per : 1;
-    return ir_dim_is_const(npanels, NULL) ? (n + items - 1) / items : per;
+/* Grid items among which the panels of a group of rows are divided, with at most *per in each: enough work to be worth handing
+ * out, and as many as two or four cores share evenly. */
+static D panel_items(emit *e, D npanels, D kall, int64_t step, int64_t *per) {
+    int64_t n, items;
+    *per = ITEM_FLOPS / (step * TILE_N * hint(kall, 64)) + 1;
+    if (!ir_dim_is_const(npanels, &n) || n < 1) return ir_dim_ceildiv(e->c, npanels, *per);
+    items = (n + *per - 1) / *per;
+    if (items > 2) items = round_up(items, 4);
+    if (items > n) items = n;
+    *per = (n + items - 1) / items;
+    return sched_num(e, items);
 }
 
-static k_value *clip(emit *e, k_value *lo, int64_t n, D size) { return k_2(&e->b, K_MIN, k_add(&e->b, lo, k_i64(&e->b, n)), sched_dim(e, size)); }
+/* Where part i begins, if n things are cut in `parts` that differ by one at most. */
+static k_value *part_at(emit *e, k_value *i, D n, D parts) {
+    if (n == parts) return i;
+    k_value *all = k_mul(&e->b, i, sched_dim(e, n));
+    return ir_dim_is(parts, 1) ? all : k_2(&e->b, K_DIV, all, sched_dim(e, parts));
+}
 
 /* Once the copies are made: they come before the scratch among the kernel's buffers. */
 static void start(emit *e, tiles *t, plan *p) {
@@ -482,7 +498,7 @@ void sched_tiles(emit *e, tiles *t) {
     plan p = plan_of(e, t);
     sched_tiles_copies(e, t, &p.A, &p.B);
     D rows = all_rows(e, t);
-    p.group = group_tiles(e, rows, p.kall);
+    p.group = group_tiles(e, rows, p.kall, sched_size(e, t->nloop));
     start(e, t, &p);
     find_late(e, &p);
     D npanels = sched_tiles_panels(e, t), batch = sched_num(e, 1);
@@ -490,17 +506,17 @@ void sched_tiles(emit *e, tiles *t) {
         if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, sched_size(e, l));
     if (t->packed || t->run_time) p.fetch = fetch_rate(p.group, rows);
     D ntiles = ir_dim_ceildiv(e->c, rows, sched_tile_rows(e)), groups = ir_dim_ceildiv(e->c, ntiles, p.group);
-    int64_t step = step_cost(e, rows, p.group), per = item_panels(npanels, p.kall, step);
-    D pgroups = ir_dim_ceildiv(e->c, npanels, per);
+    int64_t step = step_cost(e, rows, p.group), per;
+    D pgroups = panel_items(e, npanels, p.kall, step, &per);
     e->launch->grid = ir_dim_mul(e->c, batch, ir_dim_mul(e->c, groups, pgroups));
     e->launch->cost = ir_dim_mul(e->c, p.kall, sched_num(e, step * per));
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
     k_value *pg = sched_split(e, &g, pgroups), *group = sched_split(e, &g, groups);
     open_batch(e, t, g);
     at_batch(e, &p);
-    k_value *plo = k_mul(b, pg, k_i64(b, per)), *phi = clip(e, plo, per, npanels);
-    p.tlo = k_mul(b, group, k_i64(b, p.group));
-    k_value *thi = clip(e, p.tlo, p.group, ntiles);
+    k_value *one = k_i64(b, 1), *plo = part_at(e, pg, npanels, pgroups), *phi = part_at(e, k_add(b, pg, one), npanels, pgroups);
+    p.tlo = part_at(e, group, ntiles, groups);
+    k_value *thi = part_at(e, k_add(b, group, one), ntiles, groups);
     if (!t->linear || !p.known) make_table(e, &p, thi);
     k_value *panel = k_var(k_for(b, KL_SERIAL, 0, plo, phi, 1));
     panel_tiles(e, &p, panel, thi);

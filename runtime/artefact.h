@@ -15,7 +15,7 @@
 #include "runtime/value.h"
 
 #define RT_ARTEFACT_MAGIC UINT64_C(0x3154524143544a) /* "JTCART1" in memory */
-enum { RT_ABI_VERSION = 4 };
+enum { RT_ABI_VERSION = 5 };
 
 typedef uint32_t rt_text_ref;
 
@@ -258,11 +258,11 @@ struct rt_run {
  * that return int32_t give 0, or a positive code after raising, which the caller returns at once. */
 struct rt_services {
     uint64_t size; /* sizeof(rt_services) of the runtime */
-    /* Calls fn on [0, grain), [grain, 2 grain) ... up to n, in any order and on any thread; always these
-     * pieces, whatever the number of workers.  A call from within a body runs on that body's thread and
+    /* Calls fn on `pieces` runs of about the same length, which make up [0, n), in any order and on any thread; always
+     * these pieces, whatever the number of workers.  A call from within a body runs on that body's thread and
      * worker.  Returns the code of the lowest piece that failed, else 0; pieces above a failed one may be
      * left out. */
-    int32_t (*parallel_for)(rt_run *r, int64_t n, int64_t grain, rt_body_fn *fn, void *arg);
+    int32_t (*parallel_for)(rt_run *r, int64_t n, int64_t pieces, rt_body_fn *fn, void *arg);
     /* Memory whose size is known only now; from the context's free list, aligned to 64.  NULL: raised. */
     void *(*block_new)(rt_run *r, int64_t bytes);
     void (*block_free)(rt_run *r, void *block);

@@ -31,7 +31,7 @@ enum {
 };
 
 typedef struct rt_job {
-    int64_t n, grain, pieces;
+    int64_t n, pieces;
     rt_pool_fn *fn;
     void *arg;
 } rt_job;
@@ -79,9 +79,11 @@ static void relax(void) {
 
 /* ---- pieces */
 
+/* Where piece number i begins: i * n / pieces, without overflow. */
+static int64_t begin_of(const rt_job *j, int64_t i) { return j->n / j->pieces * i + j->n % j->pieces * i / j->pieces; }
+
 static int32_t run_piece(const rt_job *j, int64_t piece, int64_t worker) {
-    int64_t begin = piece * j->grain;
-    return j->fn(j->arg, begin, j->n - begin < j->grain ? j->n : begin + j->grain, worker);
+    return j->fn(j->arg, begin_of(j, piece), begin_of(j, piece + 1), worker);
 }
 
 static int32_t run_serially(const rt_job *j, int64_t worker) {
@@ -197,10 +199,9 @@ static void cut_shares(rt_pool *p) {
 
 static void run_task(void *arg, int64_t i) { take_pieces(arg, i); }
 
-int32_t rt_pool_run(rt_pool *p, int64_t n, int64_t grain, rt_pool_fn *fn, void *arg) {
+int32_t rt_pool_run(rt_pool *p, int64_t n, int64_t pieces, rt_pool_fn *fn, void *arg) {
     if (n <= 0) return 0;
-    if (grain <= 0) grain = 1;
-    rt_job job = {n, grain, n / grain + (n % grain != 0), fn, arg};
+    rt_job job = {n, pieces < 1 ? 1 : pieces < n ? pieces : n, fn, arg};
     if (!p) return run_serially(&job, 0);
     if (inside.pool == p) return run_serially(&job, inside.worker);
     int idle = 0;

@@ -1,7 +1,7 @@
 /* pool.h: fork-join threads.
  *
- * rt_pool_run cuts [0, n) into pieces of `grain` items: always the same pieces, however many workers there
- * are, so that what is computed never depends on the number of threads.  Pieces are handed out one by one, to each worker
+ * rt_pool_run cuts [0, n) into pieces whose lengths differ by one at most: always the same pieces, however many workers
+ * there are, so that what is computed never depends on the number of threads.  Pieces are handed out one by one, to each worker
  * from its own part of the range first; the caller takes part.  Threads without work spin for some ten microseconds and then sleep;
  * a sleeping thread is never waited for.  A pool belongs to its creator; runs from two threads at once are
  * allowed (the second one runs on its own thread alone). */
@@ -25,8 +25,8 @@ rt_pool *rt_pool_wrap(int workers, rt_parallel_fn *parallel,
 void rt_pool_free(rt_pool *p);         /* takes NULL; no run may be going on */
 int rt_pool_workers(const rt_pool *p); /* 1 for NULL */
 
-/* Returns the code of the lowest piece that failed, or 0.  Pieces above a failed one may be left out.  p
+/* pieces: at most n and 2^31.  Returns the code of the lowest piece that failed, or 0.  Pieces above a failed one may be left out.  p
  * NULL: on the calling thread.  Called from within a piece it runs there, with that piece's worker number. */
-int32_t rt_pool_run(rt_pool *p, int64_t n, int64_t grain, rt_pool_fn *fn, void *arg);
+int32_t rt_pool_run(rt_pool *p, int64_t n, int64_t pieces, rt_pool_fn *fn, void *arg);
 
 #endif

@@ -26,8 +26,8 @@ static int32_t store(rt_run *r, rt_value v, rt_value *out) {
 
 /* ---- loops and memory */
 
-static int32_t parallel_for(rt_run *r, int64_t n, int64_t grain, rt_body_fn *fn, void *arg) {
-    return rt_pool_run(session_of(r)->pool, n, grain, fn, arg);
+static int32_t parallel_for(rt_run *r, int64_t n, int64_t pieces, rt_body_fn *fn, void *arg) {
+    return rt_pool_run(session_of(r)->pool, n, pieces, fn, arg);
 }
 
 static void unlink_live(jitc_session *s, rt_block *b) {

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 typedef struct sums {
-    int64_t grain, *piece; /* one sum per piece */
+    int64_t n, pieces, *piece; /* one sum per piece */
     _Atomic int busy[64];  /* is a piece running with this worker number */
-    _Atomic int clashes;
+    _Atomic int clashes, uneven;
     rt_pool *pool;
     int64_t fail_from;
 } sums;
@@ -20,18 +20,21 @@ static int32_t add_up(void *arg, int64_t begin, int64_t end, int64_t worker) {
     if (atomic_exchange(&s->busy[worker], 1)) s->clashes++;
     int64_t sum = 0;
     for (int64_t i = begin; i < end; i++) sum += i * i;
-    s->piece[begin / s->grain] = sum;
+    int64_t number = (begin * s->pieces + s->n - 1) / s->n, least = s->n / s->pieces;
+    s->piece[number] = sum;
+    if (end - begin < least || end - begin > least + 1) s->uneven++;
     atomic_store(&s->busy[worker], 0);
-    return begin >= s->fail_from ? (int32_t)(begin / s->grain) + 1 : 0;
+    return begin >= s->fail_from ? (int32_t)number + 1 : 0;
 }
 
-static void check_sums(rt_pool *p, int64_t n, int64_t grain) {
-    int64_t pieces = (n + grain - 1) / grain, total = 0;
-    sums s = {.grain = grain, .piece = rt_calloc((size_t)pieces, 8), .pool = p, .fail_from = INT64_MAX};
-    cr_assert_eq(rt_pool_run(p, n, grain, add_up, &s), 0);
+static void check_sums(rt_pool *p, int64_t n, int64_t pieces) {
+    int64_t total = 0;
+    sums s = {.n = n, .pieces = pieces, .piece = rt_calloc((size_t)pieces, 8), .pool = p, .fail_from = INT64_MAX};
+    cr_assert_eq(rt_pool_run(p, n, pieces, add_up, &s), 0);
     for (int64_t i = 0; i < pieces; i++) total += s.piece[i];
     cr_assert_eq(total, (n - 1) * n / 2 * (2 * n - 1) / 3);
     cr_assert_eq(s.clashes, 0);
+    cr_assert_eq(s.uneven, 0);
     rt_free(s.piece);
 }
 
@@ -39,7 +42,7 @@ Test(pool, all_items_once_for_any_number_of_workers) {
     for (int workers = 1; workers <= 5; workers++) {
         rt_pool *p = rt_pool_new(workers);
         cr_assert_eq(rt_pool_workers(p), workers);
-        for (int i = 0; i < 200; i++) check_sums(p, 1 + i * 3, 1 + i % 7);
+        for (int i = 0; i < 200; i++) check_sums(p, 1 + i * 3, 1 + i % 7 * i / 3);
         usleep(20000); /* all asleep */
         check_sums(p, 1000, 10);
         rt_pool_free(p);
@@ -60,9 +63,9 @@ Test(pool, sleeping_threads_are_left_alone_until_it_pays) {
     rt_pool *p = rt_pool_new(2);
     _Atomic bool came = false;
     usleep(200000); /* asleep */
-    cr_assert_eq(rt_pool_run(p, 2, 1, others, &came), 0);
+    cr_assert_eq(rt_pool_run(p, 2, 2, others, &came), 0);
     cr_assert(!came);
-    for (int i = 0; i < 20 && !came; i++) cr_assert_eq(rt_pool_run(p, 8, 1, others, &came), 0);
+    for (int i = 0; i < 20 && !came; i++) cr_assert_eq(rt_pool_run(p, 8, 8, others, &came), 0);
     cr_assert(came);
     rt_pool_free(p);
 }
@@ -71,8 +74,8 @@ Test(pool, lowest_failure_wins) {
     rt_pool *p = rt_pool_new(4);
     for (int round = 0; round < 100; round++) {
         int64_t piece[100] = {0};
-        sums s = {.grain = 1, .piece = piece, .fail_from = 37};
-        cr_assert_eq(rt_pool_run(p, 100, 1, add_up, &s), 38);
+        sums s = {.n = 100, .pieces = 100, .piece = piece, .fail_from = 37};
+        cr_assert_eq(rt_pool_run(p, 100, 100, add_up, &s), 38);
         for (int64_t i = 0; i < 37; i++) cr_assert_eq(piece[i], i * i);
     }
     rt_pool_free(p);
@@ -81,9 +84,9 @@ Test(pool, lowest_failure_wins) {
 static int32_t nest(void *arg, int64_t begin, int64_t end, int64_t worker) {
     sums *s = arg;
     int64_t inner[4];
-    sums t = {.grain = 5, .piece = inner, .fail_from = INT64_MAX};
+    sums t = {.n = 20, .pieces = 4, .piece = inner, .fail_from = INT64_MAX};
     (void)end, (void)worker;
-    if (rt_pool_run(s->pool, 20, 5, add_up, &t)) return 1;
+    if (rt_pool_run(s->pool, 20, 4, add_up, &t)) return 1;
     s->piece[begin] = inner[0] + inner[1] + inner[2] + inner[3];
     return 0;
 }
@@ -91,8 +94,8 @@ static int32_t nest(void *arg, int64_t begin, int64_t end, int64_t worker) {
 Test(pool, nested_calls_run_on_the_same_thread) {
     rt_pool *p = rt_pool_new(3);
     int64_t piece[50] = {0};
-    sums s = {.grain = 1, .piece = piece, .pool = p};
-    cr_assert_eq(rt_pool_run(p, 50, 1, nest, &s), 0);
+    sums s = {.piece = piece, .pool = p};
+    cr_assert_eq(rt_pool_run(p, 50, 50, nest, &s), 0);
     for (int i = 0; i < 50; i++) cr_assert_eq(piece[i], 2470);
     rt_pool_free(p);
 }

@@ -114,7 +114,7 @@ static int32_t forward_rows(void *arg, int64_t begin, int64_t end, int64_t worke
 }
 static int32_t forward(rt_run *r) {
     if (r->profile) r->services->mark(r, 0);
-    return r->services->parallel_for(r, r->symbols[0], 4, forward_rows, r);
+    return r->services->parallel_for(r, r->symbols[0], (r->symbols[0] + 3) / 4, forward_rows, r);
 }
 static int32_t forward_i64(rt_run *r) {
     memcpy(r->out_data[0], r->in_data[0], (size_t)r->symbols[0] * 8);
@@ -167,7 +167,7 @@ static int32_t fail_body(void *arg, int64_t begin, int64_t end, int64_t worker) 
 static int32_t fail(rt_run *r) {
     int64_t limit = r->in[0].i;
     if (!r->services->str(r, "left behind", 11, &r->slots[0]) && !r->services->block_new(r, 10)) return 1;
-    int32_t code = r->services->parallel_for(r, 7, 1, fail_body, &limit);
+    int32_t code = r->services->parallel_for(r, 7, 7, fail_body, &limit);
     return code ? r->services->raise(r, code - 1) : 0;
 }
 static int32_t identity(rt_run *r) {
