@@ -97,7 +97,9 @@ typedef struct tiles {
     int a, b;              /* operands (factors of the product) */
     nest_access aa, ba;    /* their addresses by index variable: in the copies where they are on */
     tile_copy copy[2];     /* of A, of B: at most one is on */
+    int column;            /* index variable of the columns */
     int nloop, mloop;      /* loops of columns and rows; mloop -1: one row */
+    bool across;           /* the result lies along the rows */
     bool linear;           /* A's address is the row times the row loop's coefficient */
     bool packed, run_time; /* B lies in panels of TILE_N columns: a param; packed by a kernel before */
     int bin;               /* packed param: input number of the node; else -1 */

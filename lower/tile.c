@@ -1,7 +1,9 @@
 /* tile.c: plans contractions on register tiles: which factor is A and which is B, what has to be copied or packed first,
  * and in which order k counts.
  *
- * Columns are the output's contiguous loop, in panels of TILE_N; B is the factor that moves along them.  Rows are the last
+ * Columns are the output's contiguous loop, in panels of TILE_N; B is the factor that moves along them.  But where B would be
+ * an image or another operand of which panels had to be made, and A a param, they change their parts, and tiles are
+ * stored across (a convolution whose result is in row-major order).  Rows are the last
  * loop over which B does not move: index variables that only A tells apart are merged into it, since A's address may be a
  * table of rows (a convolution's pixels).  Params as B are packed in panels [N / TILE_N][K][TILE_N] here; other operands
  * whose columns are not contiguous by a kernel before.  A factor with a guard that is nothing but bounds (padding) is read
@@ -176,14 +178,37 @@ static bool stays(const emit *e, int operand_) {
     return false;
 }
 
+static void swap(sched_factor *a, sched_factor *b) {
+    sched_factor x = *a;
+    *a = *b;
+    *b = x;
+}
+
+/* The result lies along b, of which panels would have to be made (of an image: each element once for every tap): the variable
+ * along which a param a may be B instead; -1: none. */
+static int across_var(const emit *e, const sched_factor *a, const sched_factor *b, int n) {
+    const comp *k = e->f->k;
+    int column = -1;
+    if (e->f->nrows || a->guarded || !ir_is_param(operand(e, a->load->i)) || ir_is_param(operand(e, b->load->i))) return -1;
+    if (!b->guarded && ir_dim_is(b->access->coef[n], 1)) return -1;
+    for (int p = 0; p < k->ndims; p++) {
+        int v = e->t.order[p];
+        if (a->access->coef[v] && !b->access->coef[v] && !ir_dim_is(k->dims[v], 1)) column = v;
+    }
+    return column;
+}
+
 static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
     int n = column_var(e);
     if (n < 0 || !!a->access->coef[n] == !!b->access->coef[n]) return false;
-    if (a->access->coef[n]) {
-        sched_factor x = *a;
-        *a = *b;
-        *b = x;
+    if (a->access->coef[n]) swap(a, b);
+    int column = across_var(e, a, b, n);
+    t->across = column >= 0;
+    if (t->across) {
+        swap(a, b);
+        n = column;
     }
+    t->column = n;
     t->a = a->load->i;
     t->b = b->load->i;
     t->aa = *a->access;
@@ -272,16 +297,17 @@ nest_access *sched_access(emit *e, const ir_expr *load) { return &e->t.accesses.
 /* Merges the row variables as far as all but A allows, and finds the loops of rows and columns. */
 static void make_loops(emit *e, tiles *t, const sched_factor *a, const sched_factor *b) {
     const comp *k = e->f->k;
-    uint32_t rows = row_vars(e, &t->ba, column_var(e));
+    uint32_t rows = row_vars(e, &t->ba, t->column);
     *sched_access(e, a->load) = t->aa; /* what is copied lies as the copy does */
     *sched_access(e, b->load) = t->ba;
     e->t.pinned = 0;
     for (int i = 0; i < k->nout; i++) e->t.pinned |= nest_pins(&e->t, k->out[i]);
     nest_merge(&e->t, a->access, rows);
-    t->nloop = e->t.nouter - 1;
     t->mloop = -1;
-    for (int l = 0; l < t->nloop; l++)
-        if (rows >> e->t.loops.at[l].last & 1) t->mloop = l;
+    for (int l = 0; l < e->t.nouter; l++) {
+        if (e->t.loops.at[l].vars >> t->column & 1) t->nloop = l;
+        else if (rows >> e->t.loops.at[l].last & 1) t->mloop = l;
+    }
     t->linear = t->mloop < 0 || is_linear(e, t);
 }
 
@@ -365,7 +391,7 @@ static bool pack_param(emit *e, tiles *t) {
     if (!from) return false;
     counter batch = {0}, reduce = {0}, column = {0};
     int bytes = rt_dtypes[from->dtype].bytes;
-    for (int l = 0; l < t->nloop; l++)
+    for (int l = 0; l < e->t.nouter; l++)
         if (sched_tiles_batch(e, t, l)) counter_add(&batch, sched_size(e, l), nest_coef(&e->t, &t->ba, l));
     for (int i = 0; i < t->nr; i++) counter_add(&reduce, var_size(e->f->k, t->rvar[i]), t->ba.coef[t->rvar[i]]);
     counter_add(&column, sched_size(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));

@@ -99,7 +99,7 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
 
 static D panel_elements(emit *e, const tiles *t) {
     D n = ir_dim_mul(e->c, ir_dim_mul(e->c, sched_tiles_panels(e, t), sched_tiles_k(e, t)), sched_num(e, TILE_N));
-    for (int l = 0; l < t->nloop; l++)
+    for (int l = 0; l < e->t.nouter; l++)
         if (sched_tiles_batch(e, t, l)) n = ir_dim_mul(e->c, n, sched_size(e, l));
     return n;
 }
@@ -141,7 +141,7 @@ static void pack_kernel(emit *e, const tiles *t) {
     k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, e->scratch, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
                                  : sched_buffer(&x, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
     k_buffer *out = sched_buffer(&x, LB_SCRATCH, panels_number(e, t), v->type->dtype, elements, "panels");
-    for (int l = 0; l < t->nloop; l++)
+    for (int l = 0; l < e->t.nouter; l++)
         if (sched_tiles_batch(e, t, l)) items = ir_dim_mul(e->c, items, sched_size(e, l));
     for (int i = 0; i < t->nr - 1; i++) items = ir_dim_mul(e->c, items, k->rdims[t->rvar[i] - k->ndims]);
     bool transposed = t->nr && t->ba.coef[t->rvar[t->nr - 1]] && ir_dim_is(t->ba.coef[t->rvar[t->nr - 1]], 1);
@@ -151,7 +151,7 @@ static void pack_kernel(emit *e, const tiles *t) {
     k_value *at = t->ba.rest ? sched_value(&x, k_memo_new(b->k), t->ba.rest) : k_i64(b, 0);
     for (int i = t->nr - 2; i >= 0; i--) at = move(&x, at, sched_split(&x, &g, k->rdims[t->rvar[i] - k->ndims]), t->ba.coef[t->rvar[i]]);
     k_value *first = k_mul(b, sched_split(&x, &g, sched_tiles_panels(e, t)), k_i64(b, TILE_N));
-    for (int l = t->nloop - 1; l >= 0; l--)
+    for (int l = e->t.nouter - 1; l >= 0; l--)
         if (sched_tiles_batch(e, t, l)) at = move(&x, at, sched_split(&x, &g, sched_size(e, l)), nest_coef(&e->t, &t->ba, l));
     (transposed ? pack_transposed : pack_rows)(&x, t, in, out, at, first, item);
     k_end(b, 0, NULL);

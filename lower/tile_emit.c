@@ -32,8 +32,9 @@ static int64_t hint(D d, int64_t otherwise) {
 typedef struct plan {
     const tiles *t;
     k_buffer *A, *B, *acc, *rows; /* rows: A's address of each row of the group, NULL: linear */
+    k_buffer *turned;             /* across: rows of a panel as columns */
     k_value *a0, *b0;             /* addresses for the batch */
-    k_value *M, *N, *tlo;         /* tlo: first tile of the group */
+    k_value *M, *N, *tlo, *first; /* tlo: first tile of the group; across: its first row */
     D kall;
     bool known;                   /* the number of rows is */
     int inside;                   /* segments that the micro-kernel runs through: 1 or 2 */
@@ -42,7 +43,8 @@ typedef struct plan {
     const nest_access *late[MAX_LATE]; /* see find_late */
     int fetch;                    /* elements of the next panel to ask for per k, 0: none */
     bool narrow;                  /* the last panel has at most NARROW columns */
-    bool blocked;                 /* the first segment runs outside of the tiles: each tile of the group has its own acc */
+    bool blocked;                 /* the first segment runs outside of the tiles */
+    bool together;                /* each tile of the group has its own acc */
 } plan;
 
 static bool outer_only(const emit *e, const tiles *t, int l) { return l < e->t.nouter && l != t->nloop && l != t->mloop; }
@@ -205,6 +207,7 @@ static k_value *columns_left(emit *e, const plan *p, k_value *first) { return wh
 
 static k_value *acc_of(emit *e, const plan *p, const tile *x) {
     k_builder *b = &e->b;
+    if (p->t->across) return k_mul(b, k_sub(b, x->row, p->first), k_i64(b, TILE_N));
     return p->blocked ? k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, sched_tile_rows(e) * TILE_N)) : k_i64(b, 0);
 }
 
@@ -234,7 +237,7 @@ static void ask_for_rows(emit *e, k_buffer *of, k_value *at, D step) {
 static void ask_for_late(emit *e, const plan *p, const tile *x, k_value *first) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
-    if (t->mloop < 0) return;
+    if (t->mloop < 0 || t->across) return;
     e->var[t->mloop] = x->row;
     e->var[t->nloop] = first;
     for (int i = 0; i < p->nlate; i++) {
@@ -289,6 +292,23 @@ static void finish(emit *e, plan *p, const tile *x, k_value *panel) {
     k_end(b, 0, NULL);
 }
 
+/* The epilogue along the rows [p->first, end): as many rows as a panel has columns are turned at a time. */
+static void finish_across(emit *e, plan *p, k_value *end, k_value *panel) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N)), *left = columns_left(e, p, first), *wide = k_i64(b, TILE_N);
+    k_value *row = k_var(k_for(b, KL_SERIAL, 0, p->first, end, TILE_N)), *rows = k_2(b, K_MIN, k_sub(b, end, row), wide);
+    k_value *from = k_mul(b, k_sub(b, row, p->first), wide);
+    k_transpose(b, p->turned, k_i64(b, 0), wide, p->acc, from, wide, TILE_N, wide, rows);
+    k_value *j = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), left ? k_2(b, K_MIN, left, wide) : wide, 1));
+    e->var[t->nloop] = k_add(b, first, j);
+    k_value *i = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), rows, 1));
+    e->var[t->mloop] = k_add(b, row, i);
+    e->param[0] = k_load(b, p->turned, k_add(b, k_mul(b, j, wide), i));
+    sched_store_outs(e, k_memo_new(b->k));
+    for (int n = 0; n < 3; n++) k_end(b, 0, NULL);
+}
+
 static D all_rows(emit *e, const tiles *t) { return t->mloop >= 0 ? sched_size(e, t->mloop) : sched_num(e, 1); }
 
 static int64_t known_rows(emit *e, const tiles *t) {
@@ -336,7 +356,7 @@ static tile open_tiles(emit *e, const plan *p, k_value *thi) { return tile_at(e,
 static void panel_tiles(emit *e, plan *p, k_value *panel, k_value *thi) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
-    if (t->nseg > p->inside && p->blocked) zero_acc(e, p, p->group * sched_tile_rows(e) * TILE_N);
+    if (t->nseg > p->inside && p->together) zero_acc(e, p, p->group * sched_tile_rows(e) * TILE_N);
     if (p->blocked) {
         k_value *block = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, t->seg[0].size), 1));
         tile x = open_tiles(e, p, thi);
@@ -345,10 +365,11 @@ static void panel_tiles(emit *e, plan *p, k_value *panel, k_value *thi) {
         k_end(b, 0, NULL);
     }
     tile x = open_tiles(e, p, thi);
-    if (!p->blocked && t->nseg > p->inside) zero_acc(e, p, sched_tile_rows(e) * TILE_N);
+    if (!p->together && t->nseg > p->inside) zero_acc(e, p, sched_tile_rows(e) * TILE_N);
     if (!p->blocked) compute(e, p, &x, panel, NULL);
-    finish(e, p, &x, panel);
+    if (!t->across) finish(e, p, &x, panel);
     k_end(b, 0, NULL);
+    if (t->across) finish_across(e, p, sched_tiles_row(e, all_rows(e, t), thi), panel);
 }
 
 /* Cuts a long k of one segment in equal blocks. */
@@ -394,7 +415,7 @@ static void make_table(emit *e, plan *p, k_value *thi) {
 
 /* Sets the variables of the outer loops from g. */
 static void open_batch(emit *e, const tiles *t, k_value *g) {
-    for (int l = t->nloop - 1; l >= 0; l--)
+    for (int l = e->t.nouter - 1; l >= 0; l--)
         if (outer_only(e, t, l)) e->var[l] = sched_split(e, &g, sched_size(e, l));
 }
 
@@ -402,7 +423,7 @@ static void open_batch(emit *e, const tiles *t, k_value *g) {
 static k_value *batch_number(emit *e, const tiles *t) {
     k_builder *b = &e->b;
     k_value *batch = k_i64(b, 0), *stride = k_i64(b, 1);
-    for (int l = t->nloop - 1; l >= 0; l--) {
+    for (int l = e->t.nouter - 1; l >= 0; l--) {
         if (!sched_tiles_batch(e, t, l)) continue;
         batch = k_add(b, batch, k_mul(b, e->var[l], stride));
         stride = k_mul(b, stride, sched_dim(e, sched_size(e, l)));
@@ -461,7 +482,9 @@ static k_value *part_at(emit *e, k_value *i, D n, D parts) {
 static void start(emit *e, tiles *t, plan *p) {
     int64_t columns;
     p->blocked = t->mloop >= 0 && cut_blocks(e, t);
-    p->acc = k_scratch(e->b.k, KS_LOCAL, DT_F32, (p->blocked ? p->group : 1) * sched_tile_rows(e) * TILE_N, "acc");
+    p->together = p->blocked || t->across;
+    p->acc = k_scratch(e->b.k, KS_LOCAL, DT_F32, (p->together ? p->group : 1) * sched_tile_rows(e) * TILE_N, "acc");
+    if (t->across) p->turned = k_scratch(e->b.k, KS_LOCAL, DT_F32, TILE_N * TILE_N, "turned");
     p->narrow = ir_dim_is_const(sched_size(e, t->nloop), &columns) && columns % TILE_N && columns % TILE_N <= NARROW;
     p->M = sched_dim(e, all_rows(e, t));
     p->N = sched_dim(e, sched_size(e, t->nloop));
@@ -502,7 +525,7 @@ void sched_tiles(emit *e, tiles *t) {
     start(e, t, &p);
     find_late(e, &p);
     D npanels = sched_tiles_panels(e, t), batch = sched_num(e, 1);
-    for (int l = 0; l < t->nloop; l++)
+    for (int l = 0; l < e->t.nouter; l++)
         if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, sched_size(e, l));
     if (t->packed || t->run_time) p.fetch = fetch_rate(p.group, rows);
     D ntiles = ir_dim_ceildiv(e->c, rows, sched_tile_rows(e)), groups = ir_dim_ceildiv(e->c, ntiles, p.group);
@@ -516,6 +539,7 @@ void sched_tiles(emit *e, tiles *t) {
     at_batch(e, &p);
     k_value *one = k_i64(b, 1), *plo = part_at(e, pg, npanels, pgroups), *phi = part_at(e, k_add(b, pg, one), npanels, pgroups);
     p.tlo = part_at(e, group, ntiles, groups);
+    p.first = t->across ? first_row(e, &p, p.tlo) : NULL;
     k_value *thi = part_at(e, k_add(b, group, one), ntiles, groups);
     if (!t->linear || !p.known) make_table(e, &p, thi);
     k_value *panel = k_var(k_for(b, KL_SERIAL, 0, plo, phi, 1));
