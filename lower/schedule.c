@@ -30,6 +30,7 @@ static const ir_expr *to_loops(emit *e, const ir_expr *x);
 
 static const ir_expr *flat_load(emit *e, const ir_expr *x) {
     const nest_access *a = nest_find(&e->t, x);
+    if (e->placed == x->i + 1) return ir_x_load(&e->x, x->i, x->dtype, 1, (const ir_expr *[]){ir_x_int(&e->x, DT_I64, 0)});
     const ir_expr *at = a->rest ? to_loops(e, a->rest) : ir_x_int(&e->x, DT_I64, 0);
     for (int l = 0; l < e->t.loops.n; l++) {
         const ir_dim *k = nest_coef(&e->t, a, l);

@@ -15,6 +15,7 @@ enum {
     ITEM_FLOPS = 1 << 19,
     READ_COST = 12,          /* of a step of k in a panel, in flops per column */
     BLOCK_K = 1024,
+    WIDE_K = 512,            /* steps of k in a block of B that is made f32: it stays in the first cache */
     MAX_LATE = 2,            /* operands of the epilogue that are asked for early */
     NARROW = TILE_N / 2
 };
@@ -42,6 +43,8 @@ typedef struct plan {
     int fetch;                    /* elements of the next panel to ask for per k, 0: none */
     bool narrow;                  /* the last panel has at most NARROW columns */
     bool blocked;                 /* the first segment runs outside of the tiles: each tile of the group has its own acc */
+    k_buffer *wide;               /* a block of f32 values of B: takes its place; NULL: there is none */
+    k_value *steps;               /* of k in that block */
 } plan;
 
 static bool outer_only(const emit *e, const tiles *t, int l) { return l < e->t.nouter && l != t->nloop && l != t->mloop; }
@@ -121,26 +124,28 @@ typedef struct place { k_value *a, *table, *bk, *acc, *ahead; int width; } place
 static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
-    const tile_segment *s = &t->seg[t->nseg - 1], *outer = p->inside > 1 ? s - 1 : NULL;
-    int64_t ak = s->a ? hint(s->a, 0) : 0, bk = s->b ? hint(s->b, 0) : 0;
+    const tile_segment *s = &t->seg[t->nseg - 1], *outer = p->inside > 1 && !p->steps ? s - 1 : NULL;
+    int64_t ak = s->a ? hint(s->a, 0) : 0, bk = p->steps ? TILE_N : s->b ? hint(s->b, 0) : 0;
     if (ak != 1) ak = 0; /* other steps are rare: one kernel for all of them */
     if (bk != TILE_N) bk = 0;
-    shape of = {rows, at.width, p->A->dtype, p->B->dtype, ak, bk, p->rows != NULL, outer != NULL, t->nseg > p->inside, cols != NULL, p->fetch};
+    k_buffer *B = p->steps ? p->wide : p->B;
+    bool more = p->steps || t->nseg > p->inside;
+    shape of = {rows, at.width, p->A->dtype, B->dtype, ak, bk, p->rows != NULL, outer != NULL, more, cols != NULL, p->steps ? 0 : p->fetch};
     k_kernel *k = micro_kernel(e, of);
     k_value *scalars[10];
     int n = 0;
-    scalars[n++] = sched_dim(e, s->size);
+    scalars[n++] = p->steps ? p->steps : sched_dim(e, s->size);
     if (!ak) scalars[n++] = dim_or_zero(e, s->a);
     if (!bk) scalars[n++] = dim_or_zero(e, s->b);
     if (!p->rows) scalars[n++] = t->mloop >= 0 ? dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop)) : k_i64(b, 0);
     if (cols) scalars[n++] = cols;
-    if (p->fetch) scalars[n++] = at.ahead;
+    if (of.fetch) scalars[n++] = at.ahead;
     if (outer) {
         scalars[n++] = sched_dim(e, outer->size);
         scalars[n++] = dim_or_zero(e, outer->a);
         scalars[n++] = dim_or_zero(e, outer->b);
     }
-    k_call(b, k, (k_buffer *[]){p->acc, p->A, p->B, p->rows}, (k_value *[]){at.acc, at.a, at.bk, at.table}, scalars);
+    k_call(b, k, (k_buffer *[]){p->acc, p->A, B, p->rows}, (k_value *[]){at.acc, at.a, at.bk, at.table}, scalars);
 }
 
 static void call_height(emit *e, plan *p, const heights *h, place at, k_value *cols) {
@@ -331,10 +336,92 @@ static tile tile_at(emit *e, const plan *p, k_value *i) {
 
 static tile open_tiles(emit *e, const plan *p, k_value *thi) { return tile_at(e, p, k_var(k_for(&e->b, KL_SERIAL, 0, p->tlo, thi, 1))); }
 
+/* ---- B in f32, a block of k at a time */
+
+void sched_tiles_count(emit *e, const tiles *t, k_value *k) {
+    const comp *c = e->f->k;
+    k_value *at[NEST_MAX] = {NULL};
+    for (int i = t->nr - 1; i >= 0; i--) at[t->rvar[i]] = i ? sched_split(e, &k, c->rdims[t->rvar[i] - c->ndims]) : k;
+    for (int l = e->t.nouter; l < e->t.loops.n; l++) {
+        k_value *sum = NULL;
+        for (int v = c->ndims; v < c->ndims + c->nrdims; v++) { /* as nest.c counts: the last one fastest */
+            if (!(e->t.loops.at[l].vars >> v & 1) || !at[v]) continue;
+            sum = sum ? k_add(&e->b, k_mul(&e->b, sum, sched_dim(e, c->rdims[v - c->ndims])), at[v]) : at[v];
+        }
+        e->var[l] = sum;
+    }
+}
+
+/* wide[i * TILE_N + j] = B's element in column `first` + j at step k + i, for i < p->steps. */
+static void widen(emit *e, plan *p, k_value *first, k_value *k) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    k_value *left = columns_left(e, p, first), *all = k_i64(b, TILE_N);
+    k_value *panel = k_add(b, p->b0, k_mul(b, first, sched_dim(e, p->kall)));
+    k_value *i = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), p->steps, 1)), *step = k_add(b, k, i);
+    sched_tiles_count(e, t, step);
+    k_value *j = k_var(k_for(b, KL_VECTOR, TILE_N, k_i64(b, 0), left ? k_2(b, K_MIN, left, all) : all, 1));
+    e->var[t->nloop] = k_add(b, first, j);
+    if (e->placed) e->base[t->b] = k_add(b, k_add(b, panel, k_mul(b, step, all)), j);
+    k_store(b, p->wide, k_add(b, k_mul(b, i, all), j), sched_value(e, k_memo_new(b->k), e->elem[0]->args[t->factor]));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+    for (int l = e->t.nouter; l < e->t.loops.n; l++) e->var[l] = NULL;
+}
+
+static void wide_tiles(emit *e, plan *p, k_value *panel, k_value *thi, k_value *a, k_value *k) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N));
+    widen(e, p, first, k);
+    tile x = open_tiles(e, p, thi);
+    place at = {a, NULL, k_i64(b, 0), acc_of(e, p, &x), NULL, TILE_N};
+    if (p->rows) at.table = k_mul(b, k_sub(b, x.number, p->tlo), k_i64(b, sched_tile_rows(e)));
+    else if (t->mloop >= 0) at.a = k_add(b, a, k_mul(b, x.row, dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop))));
+    call_height(e, p, &x.h, at, NULL);
+    k_end(b, 0, NULL);
+}
+
+/* Steps of a block: equal blocks where the size is known. */
+static int64_t wide_steps(D size) {
+    int64_t n;
+    if (!ir_dim_is_const(size, &n)) return WIDE_K;
+    int64_t blocks = (n + WIDE_K - 1) / WIDE_K, each = (n + blocks - 1) / blocks;
+    return (each + 3) / 4 * 4;
+}
+
+/* All sums of the group's tiles over the segments seg[i..]; a: A's address, k: steps before. */
+static void wide_segments(emit *e, plan *p, int i, k_value *panel, k_value *thi, k_value *a, k_value *k) {
+    k_builder *b = &e->b;
+    const tile_segment *s = &p->t->seg[i];
+    bool last = i == p->t->nseg - 1;
+    int64_t block = last ? wide_steps(s->size) : 1;
+    k_value *size = sched_dim(e, s->size), *r = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), size, block));
+    a = k_add(b, a, k_mul(b, r, dim_or_zero(e, s->a)));
+    if (last) {
+        bool whole = ir_dim_is_const(s->size, NULL) && hint(s->size, 0) % block == 0;
+        p->steps = whole ? k_i64(b, block) : k_2(b, K_MIN, k_sub(b, size, r), k_i64(b, block));
+        wide_tiles(e, p, panel, thi, a, k_add(b, k, r));
+        p->steps = NULL;
+    } else {
+        k = k_mul(b, k_add(b, k, r), sched_dim(e, p->t->seg[i + 1].size));
+        wide_segments(e, p, i + 1, panel, thi, a, k);
+    }
+    k_end(b, 0, NULL);
+}
+
 /* All tiles of the group in one panel. */
 static void panel_tiles(emit *e, plan *p, k_value *panel, k_value *thi) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
+    if (p->wide) {
+        zero_acc(e, p, p->group * sched_tile_rows(e) * TILE_N);
+        wide_segments(e, p, 0, panel, thi, p->a0, k_i64(b, 0));
+        tile x = open_tiles(e, p, thi);
+        finish(e, p, &x, panel);
+        k_end(b, 0, NULL);
+        return;
+    }
     if (t->nseg > p->inside && p->blocked) zero_acc(e, p, p->group * sched_tile_rows(e) * TILE_N);
     if (p->blocked) {
         k_value *block = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, t->seg[0].size), 1));
@@ -444,7 +531,10 @@ static k_value *clip(emit *e, k_value *lo, int64_t n, D size) { return k_2(&e->b
 /* Once the copies are made: they come before the scratch among the kernel's buffers. */
 static void start(emit *e, tiles *t, plan *p) {
     int64_t columns;
-    p->blocked = t->mloop >= 0 && cut_blocks(e, t);
+    p->blocked = t->wide || (t->mloop >= 0 && cut_blocks(e, t));
+    if (t->wide) p->wide = k_scratch(e->b.k, KS_LOCAL, DT_F32, WIDE_K * TILE_N, "wide");
+    if (t->wide && e->placed) e->in[t->b] = p->B;
+    if (t->wide && !e->base) e->base = RT_ARRAY(&e->c->arena, k_value *, e->f->operands.n + 1);
     p->acc = k_scratch(e->b.k, KS_LOCAL, DT_F32, (p->blocked ? p->group : 1) * sched_tile_rows(e) * TILE_N, "acc");
     p->narrow = ir_dim_is_const(sched_size(e, t->nloop), &columns) && columns % TILE_N && columns % TILE_N <= NARROW;
     p->M = sched_dim(e, all_rows(e, t));
