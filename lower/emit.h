@@ -29,7 +29,7 @@ typedef struct emit {
     bool *unused;                       /* by operand: read through another buffer, gets no argument */
     bool stream;                        /* results are written around the caches */
     k_value **base, *out_base;          /* by operand, and of the results: added to every address; NULL: 0 */
-    int placed;                         /* operand + 1 whose address is its base, whatever the index; 0: none */
+    int placed;                         /* operand + 1 that moves over the last loop, and whose address is its base; 0: none */
     int scratch;                        /* number of the group's first scratch buffer that is free */
 } emit;
 
@@ -45,6 +45,7 @@ void sched_rewrite(emit *e);                /* the expressions from index variab
 const ir_dim *sched_stage(emit *e, k_value *lo, k_value *hi);
 k_value *sched_dim(emit *e, const ir_dim *d);
 k_value *sched_value(emit *e, k_memo *memo, const ir_expr *x);
+void sched_outside(emit *e, const ir_expr *x); /* computes, and leaves in e->memo, the parts of x that the variables set decide */
 k_value *sched_out_address(emit *e);
 void sched_store_outs(emit *e, k_memo *memo);
 /* A further kernel of the group, before the main one: its own emit (nest and expressions shared). */
@@ -112,8 +113,11 @@ typedef struct tiles {
     tile_segment seg[NEST_MAX]; /* the same, merged; the last one is the contract's */
 } tiles;
 bool sched_tiles_plan(emit *e, tiles *t);
+/* Of what lies in B's place in memory. */
+static inline rt_dtype sched_tiles_b(const emit *e, const tiles *t) {
+    return t->copy[1].on ? t->copy[1].dtype : e->f->operands.at[t->b]->type->dtype;
+}
 void sched_tiles(emit *e, tiles *t); /* may cut its segments */
-void sched_tiles_count(emit *e, const tiles *t, k_value *k); /* sets the variables of the reduce loops for step k, as t counts */
 /* As a stage: all columns of the rows of tiles [tlo, thi), at most 16 of them; A and B as sched_tiles_copies gave them. */
 void sched_tiles_stage(emit *e, tiles *t, k_buffer *A, k_buffer *B, k_value *tlo, k_value *thi);
 /* The first row of tile number i of `rows` rows; for the number behind the last one, `rows`. */

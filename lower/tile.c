@@ -238,7 +238,11 @@ static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
     t->aa = *a->access;
     t->ba = *b->access;
     if ((a->guarded && b->guarded) || a->computed) return false;
-    if (b->guarded) return sched_copy_plan(e, b->load, false, -1, &t->copy[1], &t->ba) && t->ba.coef[n];
+    if (b->guarded) {
+        if (!sched_copy_plan(e, b->load, false, -1, &t->copy[1], &t->ba)) return false;
+        t->copy[1].dtype = DT_F32;
+        return t->ba.coef[n];
+    }
     uint32_t rows = row_vars(e, b, &t->ba, n);
     if (!ir_dim_is(t->ba.coef[n], 1) && few_rows(e->f->k, rows) && stays(e, t->b)) return false;
     return copy_a(e, a, rows, n, t) || !a->guarded;
@@ -444,7 +448,7 @@ static bool has_empty_loop(const emit *e) {
 static bool wants_wide(const emit *e, const tiles *t) {
     int64_t rows = 1;
     bool one = t->mloop < 0 || (ir_dim_is_const(sched_size(e, t->mloop), &rows) && rows <= sched_tile_rows(e));
-    bool other = t->computed || (operand(e, t->b)->type->dtype != DT_F32 && !one);
+    bool other = t->computed || (sched_tiles_b(e, t) != DT_F32 && !one);
     return other && !e->f->nrows && t->a != t->b && !sched_used_elsewhere(e, t->b);
 }
 

@@ -138,9 +138,10 @@ static void pack_kernel(emit *e, const tiles *t) {
     const comp *k = e->f->k;
     ir_value *v = e->f->operands.at[t->b];
     D elements = panel_elements(e, t), items = sched_tiles_panels(e, t);
-    k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, e->scratch, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
-                                 : sched_buffer(&x, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
-    k_buffer *out = sched_buffer(&x, LB_SCRATCH, panels_number(e, t), v->type->dtype, elements, "panels");
+    rt_dtype dtype = sched_tiles_b(e, t);
+    k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, e->scratch, dtype, sched_copy_elements(e, &t->copy[1]), "padded")
+                                 : sched_buffer(&x, LB_IN, sched_input(e->kernel, v), dtype, NULL, "in");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, panels_number(e, t), dtype, elements, "panels");
     for (int l = 0; l < t->nloop; l++)
         if (sched_tiles_batch(e, t, l)) items = ir_dim_mul(e->c, items, sched_size(e, l));
     for (int i = 0; i < t->nr - 1; i++) items = ir_dim_mul(e->c, items, k->rdims[t->rvar[i] - k->ndims]);
@@ -159,7 +160,7 @@ static void pack_kernel(emit *e, const tiles *t) {
 }
 
 void sched_tiles_copies(emit *e, const tiles *t, k_buffer **A, k_buffer **B) {
-    rt_dtype b = e->f->operands.at[t->b]->type->dtype;
+    rt_dtype b = sched_tiles_b(e, t);
     *A = e->in[t->a];
     *B = e->in[t->b];
     if (t->copy[0].on) {

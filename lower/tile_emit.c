@@ -15,9 +15,12 @@ enum {
     ITEM_FLOPS = 1 << 19,
     READ_COST = 12,          /* of a step of k in a panel, in flops per column */
     BLOCK_K = 1024,
-    WIDE_K = 512,            /* steps of k in a block of B that is made f32: it stays in the first cache */
+    WIDE_K = 256,            /* steps of k in a block of B that is made f32: it stays in the first cache */
     MAX_LATE = 2,            /* operands of the epilogue that are asked for early */
-    NARROW = TILE_N / 2
+    NARROW = TILE_N / 2,
+    LINE = 64,               /* bytes of a cache line */
+    DIRECT_STEPS = 4,        /* of k in one iteration where B's elements are computed in the loop */
+    DIRECT_SUMS = 4 * K_MAX_TILE
 };
 
 typedef const ir_dim *D;
@@ -45,6 +48,7 @@ typedef struct plan {
     bool blocked;                 /* the first segment runs outside of the tiles: each tile of the group has its own acc */
     k_buffer *wide;               /* a block of f32 values of B: takes its place; NULL: there is none */
     k_value *steps;               /* of k in that block */
+    bool direct;                  /* one tile of rows computes B's elements where it uses them */
 } plan;
 
 static bool outer_only(const emit *e, const tiles *t, int l) { return l < e->t.nouter && l != t->nloop && l != t->mloop; }
@@ -338,7 +342,8 @@ static tile open_tiles(emit *e, const plan *p, k_value *thi) { return tile_at(e,
 
 /* ---- B in f32, a block of k at a time */
 
-void sched_tiles_count(emit *e, const tiles *t, k_value *k) {
+/* Sets the variables of the reduce loops for step k, as t counts. */
+static void count_to(emit *e, const tiles *t, k_value *k) {
     const comp *c = e->f->k;
     k_value *at[NEST_MAX] = {NULL};
     for (int i = t->nr - 1; i >= 0; i--) at[t->rvar[i]] = i ? sched_split(e, &k, c->rdims[t->rvar[i] - c->ndims]) : k;
@@ -352,21 +357,51 @@ void sched_tiles_count(emit *e, const tiles *t, k_value *k) {
     }
 }
 
+static k_value *panel_address(emit *e, const plan *p, k_value *first) {
+    return k_add(&e->b, p->b0, k_mul(&e->b, first, sched_dim(e, p->kall)));
+}
+
+/* Opens the columns of the panel as one vector, with what B's elements take from the column alone. */
+static k_value *open_columns(emit *e, const plan *p, k_value *first) {
+    k_builder *b = &e->b;
+    k_value *left = columns_left(e, p, first), *all = k_i64(b, TILE_N);
+    k_value *j = k_var(k_for(b, KL_VECTOR, TILE_N, k_i64(b, 0), left ? k_2(b, K_MIN, left, all) : all, 1));
+    e->var[p->t->nloop] = k_add(b, first, j);
+    e->memo = k_memo_new(b->k);
+    sched_outside(e, e->elem[0]->args[p->t->factor]);
+    return j;
+}
+
+/* B's element in the column j at step k. */
+static k_value *b_value(emit *e, const plan *p, k_value *panel, k_value *j, k_value *k) {
+    k_builder *b = &e->b;
+    count_to(e, p->t, k);
+    if (e->placed) e->base[p->t->b] = k_add(b, k_add(b, panel, k_mul(b, k, k_i64(b, TILE_N))), j);
+    k_value *x = sched_value(e, k_memo_under(e->memo), e->elem[0]->args[p->t->factor]);
+    for (int l = e->t.nouter; l < e->t.loops.n; l++) e->var[l] = NULL;
+    return x;
+}
+
 /* wide[i * TILE_N + j] = B's element in column `first` + j at step k + i, for i < p->steps. */
 static void widen(emit *e, plan *p, k_value *first, k_value *k) {
     k_builder *b = &e->b;
-    const tiles *t = p->t;
-    k_value *left = columns_left(e, p, first), *all = k_i64(b, TILE_N);
-    k_value *panel = k_add(b, p->b0, k_mul(b, first, sched_dim(e, p->kall)));
-    k_value *i = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), p->steps, 1)), *step = k_add(b, k, i);
-    sched_tiles_count(e, t, step);
-    k_value *j = k_var(k_for(b, KL_VECTOR, TILE_N, k_i64(b, 0), left ? k_2(b, K_MIN, left, all) : all, 1));
-    e->var[t->nloop] = k_add(b, first, j);
-    if (e->placed) e->base[t->b] = k_add(b, k_add(b, panel, k_mul(b, step, all)), j);
-    k_store(b, p->wide, k_add(b, k_mul(b, i, all), j), sched_value(e, k_memo_new(b->k), e->elem[0]->args[t->factor]));
+    k_memo *memo = e->memo;
+    k_value *panel = panel_address(e, p, first), *j = open_columns(e, p, first);
+    k_value *i = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), p->steps, 1));
+    k_store(b, p->wide, k_add(b, k_mul(b, i, k_i64(b, TILE_N)), j), b_value(e, p, panel, j, k_add(b, k, i)));
     k_end(b, 0, NULL);
     k_end(b, 0, NULL);
-    for (int l = e->t.nouter; l < e->t.loops.n; l++) e->var[l] = NULL;
+    e->memo = memo;
+}
+
+/* A tile's share of asking for the panel's next block. */
+static void ask_for_block(emit *e, const plan *p, const tile *x, k_value *at) {
+    k_builder *b = &e->b;
+    int64_t line = LINE / rt_dtypes[p->B->dtype].bytes, tiles = tile_count(e, hint(all_rows(e, p->t), INT32_MAX));
+    int64_t most = tiles < p->group ? tiles : p->group, share = (WIDE_K * TILE_N / line + most - 1) / most * line;
+    k_value *from = k_add(b, at, k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, share)));
+    k_prefetch(b, p->B, k_var(k_for(b, KL_SERIAL, 0, from, k_add(b, from, k_i64(b, share)), line)));
+    k_end(b, 0, NULL);
 }
 
 static void wide_tiles(emit *e, plan *p, k_value *panel, k_value *thi, k_value *a, k_value *k) {
@@ -378,6 +413,7 @@ static void wide_tiles(emit *e, plan *p, k_value *panel, k_value *thi, k_value *
     place at = {a, NULL, k_i64(b, 0), acc_of(e, p, &x), NULL, TILE_N};
     if (p->rows) at.table = k_mul(b, k_sub(b, x.number, p->tlo), k_i64(b, sched_tile_rows(e)));
     else if (t->mloop >= 0) at.a = k_add(b, a, k_mul(b, x.row, dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop))));
+    if (e->placed) ask_for_block(e, p, &x, k_add(b, panel_address(e, p, first), k_mul(b, k_add(b, k, p->steps), k_i64(b, TILE_N))));
     call_height(e, p, &x.h, at, NULL);
     k_end(b, 0, NULL);
 }
@@ -410,10 +446,65 @@ static void wide_segments(emit *e, plan *p, int i, k_value *panel, k_value *thi,
     k_end(b, 0, NULL);
 }
 
+/* ---- B's elements computed where they are used */
+
+typedef struct direct { plan *p; k_value *panel, *j, *at[K_MAX_TILE], *sum[DIRECT_SUMS]; int rows, chains; } direct;
+
+/* sum[chain] += A(:, k) * B(k, j). */
+static void direct_step(emit *e, direct *d, int chain, k_value *k) {
+    k_builder *b = &e->b;
+    k_value *x = b_value(e, d->p, d->panel, d->j, k), *step = k_mul(b, k, dim_or_zero(e, d->p->t->seg[0].a));
+    for (int i = 0; i < d->rows; i++) {
+        k_value *a = k_cast(b, k_load(b, d->p->A, k_add(b, d->at[i], step)), DT_F32), **sum = &d->sum[chain * d->rows + i];
+        *sum = k_3(b, K_FMA, a, x, *sum);
+    }
+}
+
+/* Steps [lo, hi), `unroll` of them in one iteration, for the first `chains` sums of each element. */
+static void direct_loop(emit *e, direct *d, k_value *lo, k_value *hi, int unroll, int chains) {
+    k_builder *b = &e->b;
+    int n = chains * d->rows;
+    k_inst *f = k_for(b, KL_SERIAL, 0, lo, hi, unroll);
+    for (int i = 0; i < n; i++) d->sum[i] = k_carry(b, f, d->sum[i]);
+    for (int u = 0; u < unroll; u++) direct_step(e, d, u % chains, k_add(b, k_var(f), k_i64(b, u)));
+    k_end(b, n, d->sum);
+    memcpy(d->sum, f->out, (size_t)n * sizeof *d->sum);
+}
+
+/* acc = the sums of a tile of so many rows. */
+static void direct_tile(emit *e, plan *p, const tile *x, int rows, k_value *panel) {
+    k_builder *b = &e->b;
+    k_memo *memo = e->memo;
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N)), *K = sched_dim(e, p->t->seg[0].size);
+    direct d = {.p = p, .panel = panel_address(e, p, first), .rows = rows, .chains = chains((shape){.rows = rows, .width = TILE_N})};
+    for (int i = 0; i < rows; i++) {
+        k_value *nth = k_i64(b, i);
+        if (p->rows) d.at[i] = k_add(b, p->a0, k_load(b, p->rows, k_add(b, k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, sched_tile_rows(e))), nth)));
+        else d.at[i] = p->t->mloop < 0 ? p->a0 : k_add(b, p->a0, k_mul(b, k_add(b, x->row, nth), dim_or_zero(e, nest_coef(&e->t, &p->t->aa, p->t->mloop))));
+    }
+    d.j = open_columns(e, p, first);
+    for (int i = 0; i < rows * d.chains; i++) d.sum[i] = k_float(b, DT_F32, 0);
+    k_value *whole = k_sub(b, K, k_2(b, K_REM, K, k_i64(b, DIRECT_STEPS)));
+    direct_loop(e, &d, k_i64(b, 0), whole, DIRECT_STEPS, d.chains);
+    direct_loop(e, &d, whole, K, 1, 1);
+    for (int n = d.chains / 2; n > 0; n /= 2)
+        for (int i = 0; i < n * rows; i++) d.sum[i] = k_add(b, d.sum[i], d.sum[i + n * rows]);
+    for (int i = 0; i < rows; i++) k_store(b, p->acc, k_add(b, k_i64(b, i * TILE_N), d.j), d.sum[i]);
+    k_end(b, 0, NULL);
+    e->memo = memo;
+}
+
 /* All tiles of the group in one panel. */
 static void panel_tiles(emit *e, plan *p, k_value *panel, k_value *thi) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
+    if (p->direct) {
+        tile x = open_tiles(e, p, thi);
+        direct_tile(e, p, &x, x.h.rows[0], panel);
+        finish(e, p, &x, panel);
+        k_end(b, 0, NULL);
+        return;
+    }
     if (p->wide) {
         zero_acc(e, p, p->group * sched_tile_rows(e) * TILE_N);
         wide_segments(e, p, 0, panel, thi, p->a0, k_i64(b, 0));
@@ -532,7 +623,9 @@ static k_value *clip(emit *e, k_value *lo, int64_t n, D size) { return k_2(&e->b
 static void start(emit *e, tiles *t, plan *p) {
     int64_t columns;
     p->blocked = t->wide || (t->mloop >= 0 && cut_blocks(e, t));
-    if (t->wide) p->wide = k_scratch(e->b.k, KS_LOCAL, DT_F32, WIDE_K * TILE_N, "wide");
+    p->direct = t->wide && t->nseg == 1 && (t->mloop < 0 || hint(all_rows(e, t), INT32_MAX) <= sched_tile_rows(e));
+    p->blocked = p->blocked && !p->direct;
+    if (t->wide && !p->direct) p->wide = k_scratch(e->b.k, KS_LOCAL, DT_F32, WIDE_K * TILE_N, "wide");
     if (t->wide && e->placed) e->in[t->b] = p->B;
     if (t->wide && !e->base) e->base = RT_ARRAY(&e->c->arena, k_value *, e->f->operands.n + 1);
     p->acc = k_scratch(e->b.k, KS_LOCAL, DT_F32, (p->blocked ? p->group : 1) * sched_tile_rows(e) * TILE_N, "acc");
