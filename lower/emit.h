@@ -29,6 +29,7 @@ typedef struct emit {
     bool *unused;                       /* by operand: read through another buffer, gets no argument */
     bool stream;                        /* results are written around the caches */
     k_value **base, *out_base;          /* by operand, and of the results: added to every address; NULL: 0 */
+    int placed;                         /* operand + 1 that moves over the last loop, and whose address is its base; 0: none */
     int scratch;                        /* number of the group's first scratch buffer that is free */
 } emit;
 
@@ -44,6 +45,7 @@ void sched_rewrite(emit *e);                /* the expressions from index variab
 const ir_dim *sched_stage(emit *e, k_value *lo, k_value *hi);
 k_value *sched_dim(emit *e, const ir_dim *d);
 k_value *sched_value(emit *e, k_memo *memo, const ir_expr *x);
+void sched_outside(emit *e, const ir_expr *x); /* computes, and leaves in e->memo, the parts of x that the variables set decide */
 k_value *sched_out_address(emit *e);
 void sched_store_outs(emit *e, k_memo *memo);
 /* A further kernel of the group, before the main one: its own emit (nest and expressions shared). */
@@ -71,10 +73,12 @@ typedef struct tile_copy {
     uint8_t order[RT_MAX_RANK]; /* dims from the slowest to the fastest */
     const ir_dim *size[RT_MAX_RANK];
     int64_t shift[RT_MAX_RANK];
+    rt_dtype dtype;             /* of the copy */
 } tile_copy;
 
-/* A factor of a product: a load, perhaps cast, perhaps guarded by its bounds (padding). */
-typedef struct sched_factor { const ir_expr *load; bool guarded; const nest_access *access; } sched_factor;
+/* A factor of a product: a load, perhaps cast, perhaps guarded by its bounds (padding).  computed (tile.c): an expression over
+ * this load and others that move over less (scales). */
+typedef struct sched_factor { const ir_expr *load, *value; bool guarded, computed; const nest_access *access; } sched_factor;
 typedef struct sched_line { int64_t coef[NEST_MAX], c; } sched_line; /* an index that is a sum of variables times constants */
 bool sched_line_of(const ir_expr *x, sched_line *out);
 bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f); /* f32, f16 or bf16 */
@@ -101,6 +105,9 @@ typedef struct tiles {
     int nloop, mloop;      /* loops of columns and rows; mloop -1: one row */
     bool across;           /* the result lies along the rows */
     bool linear;           /* A's address is the row times the row loop's coefficient */
+    int factor;            /* which argument of the product B is */
+    bool computed;         /* B's elements are an expression of what its operand holds */
+    bool wide;             /* where many rows share a panel, f32 values of a block of it are made first (tile_emit.c) */
     bool packed, run_time; /* B lies in panels of TILE_N columns: a param; packed by a kernel before */
     int bin;               /* packed param: input number of the node; else -1 */
     int nr, rvar[NEST_MAX];/* reduce variables in the order in which k counts */
@@ -108,6 +115,10 @@ typedef struct tiles {
     tile_segment seg[NEST_MAX]; /* the same, merged; the last one is the contract's */
 } tiles;
 bool sched_tiles_plan(emit *e, tiles *t);
+/* Of what lies in B's place in memory. */
+static inline rt_dtype sched_tiles_b(const emit *e, const tiles *t) {
+    return t->copy[1].on ? t->copy[1].dtype : e->f->operands.at[t->b]->type->dtype;
+}
 void sched_tiles(emit *e, tiles *t); /* may cut its segments */
 /* As a stage: all columns of the rows of tiles [tlo, thi), at most 16 of them; A and B as sched_tiles_copies gave them. */
 void sched_tiles_stage(emit *e, tiles *t, k_buffer *A, k_buffer *B, k_value *tlo, k_value *thi);

@@ -4,7 +4,7 @@
  * Greedy, backwards: when a node is met, all its users are in groups already.  It joins the group of its users if that
  * is one group, in the same block, and if computing it there is right and not wasteful:
  *   - a map node joins as a producer: its expression is inlined at every load.  Not into contractions or writes unless it only
- *     moves elements; not where computing it again and again costs more than to store and load it (a value per row that every
+ *     moves elements, or is a factor that params hold in much fewer bytes (weights with scales); not where computing it again and again costs more than to store and load it (a value per row that every
  *     element of a column reads), nor an expensive one at many different indexes.  A node with index checks only where every
  *     reader up to the root reads at the output index, so that a check is never done where a guard forbids the load.
  *   - a reduction or contraction joins as the anchor of a group of maps that has none yet, checks no index, has the same dims
@@ -22,7 +22,8 @@ enum {
     LAUNCH = 1024,    /* primitives: what a kernel of its own costs */
     LIKELY = 64,      /* a size that is not known */
     MAX_MEMBERS = 96, /* of a group: bounds the size of one kernel */
-    MAX_SITES = 12    /* different indexes at which one node is computed in a group */
+    MAX_SITES = 12,   /* different indexes at which one node is computed in a group */
+    MIN_STEPS = 32    /* of a product one of whose factors is computed: fewer are no work for tiles */
 };
 
 /* How a comprehension loads one of its operands. */
@@ -47,6 +48,7 @@ typedef struct info {
     double work;  /* primitives in all, with those of the maps that it is made of */
     uint32_t vars[RT_MAX_RANK]; /* by dim of its result: the group's loop variables on which the index depends that it is needed at */
     int sites;    /* different indexes at which the root needs it, at most */
+    int64_t source; /* bytes of the params that a map is made of; -1: not of params alone, or checks an index */
     reads *reads; /* by operand; NULL: not asked yet */
     ir_node *next; /* member of the same group, in the order of the block */
 } info;
@@ -111,6 +113,26 @@ static double work_of(const fuse *f, const ir_node *n, const info *x) {
     return work;
 }
 
+static int64_t bytes_of(const ir_type *t) {
+    int64_t n = t->kind == T_TENSOR ? rt_dtypes[t->dtype].bytes : -1, d;
+    for (int i = 0; n >= 0 && i < t->rank; i++)
+        if (!ir_dim_is_const(t->dims[i], &d) || !rt_mul_i64(n, d, &n)) return -1;
+    return n;
+}
+
+static int64_t source_of(const fuse *f, const ir_node *n, const info *x) {
+    int64_t sum = 0;
+    if (n->nout != 1 || x->k->checks.n) return -1;
+    for (int i = 0; i < x->a.operands.n; i++) {
+        const ir_value *v = x->a.operands.at[i];
+        bool map = v->def && v->def->block == n->block && f->at[v->def->id].kind == CK_MAP;
+        int64_t bytes = ir_is_param(v) ? bytes_of(v->type) : map ? f->at[v->def->id].source : -1;
+        if (bytes < 0 || sum > INT64_MAX - bytes) return -1;
+        sum += bytes;
+    }
+    return sum ? sum : -1;
+}
+
 static bool regular(const ir_expr *e) {
     if (e->op > X_LOAD || (e->op < K_COUNT && e->op != K_ADD && e->op != K_SUB && e->op != K_MUL && e->op != K_FLOORDIV && e->op != K_MOD)) return false;
     for (int i = 0; i < e->n; i++)
@@ -136,6 +158,7 @@ static bool describe(fuse *f, ir_node *n) {
     unsigned char *seen = RT_ARRAY(&f->m->c->arena, unsigned char, x->k->x.n + 1);
     for (int i = 0; i < x->k->nout; i++) x->weight += weight_of(seen, x->k->out[i]);
     x->work = work_of(f, n, x);
+    x->source = source_of(f, n, x);
     return true;
 }
 
@@ -286,6 +309,30 @@ static bool cheap_again(fuse *f, const ir_node *n, const comp *loops, const uint
     return often <= once || f->at[n->id].work * (often / once - 1) <= LAUNCH + 2 * once + often;
 }
 
+static bool over_columns(const comp *k, const ir_expr *x) {
+    while (x->op == K_CAST) x = x->args[0];
+    for (int i = 0; i < x->n; i++)
+        if (x->op == X_LOAD && x->args[i]->op == X_INDEX && x->args[i]->i == k->ndims - 1) return true;
+    return false;
+}
+
+/* A product of matrices: tiles compute the factor that moves over the columns once for many rows. */
+static bool for_tiles(const comp *k) {
+    if (!k->contract || k->nrdims != 1 || k->state_dtype[0] != DT_F32 || likely(k->rdims[0]) < MIN_STEPS) return false;
+    return k->elem[0]->op == K_MUL && over_columns(k, k->elem[0]->args[0]) != over_columns(k, k->elem[0]->args[1]);
+}
+
+/* Is n, needed at these variables, (a part of) the columns' factor, which params hold in at most half of its bytes? */
+static bool restored(const fuse *f, const ir_node *n, const info *user, const uint32_t *vars) {
+    const info *p = &f->at[n->id];
+    const comp *loops = f->groups[user->group].loops;
+    uint32_t all = 0;
+    if (p->source < 0 || !for_tiles(loops)) return false;
+    if (user->strict && !user->bare) return true;
+    for (int d = 0; d < RT_MAX_RANK; d++) all |= vars[d];
+    return all >> (loops->ndims - 1) & 1 && p->source <= bytes_of(n->out[0]->type) / 2;
+}
+
 static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     info *p = &f->at[n->id], *c = &f->at[user->id];
     joining *j = env;
@@ -294,7 +341,7 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     for (int d = 0; d < n->out[0]->type->rank; d++) j->vars[d] |= group_vars(c, r.vars[d]);
     if (c->kind == CK_WRITE || c->kind == CK_CONTRACT || c->strict) {
         j->strict = true;
-        return (c->kind == CK_WRITE ? p->bare : p->regular) && r.affine && !is_base(c, n);
+        return r.affine && !is_base(c, n) && ((c->kind == CK_WRITE ? p->bare : p->regular) || restored(f, n, c, j->vars));
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
     j->sites += c->sites * r.n;

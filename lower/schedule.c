@@ -30,6 +30,7 @@ static const ir_expr *to_loops(emit *e, const ir_expr *x);
 
 static const ir_expr *flat_load(emit *e, const ir_expr *x) {
     const nest_access *a = nest_find(&e->t, x);
+    if (e->placed == x->i + 1) return ir_x_load(&e->x, x->i, x->dtype, 1, (const ir_expr *[]){ir_x_index(&e->x, e->t.loops.n - 1)});
     const ir_expr *at = a->rest ? to_loops(e, a->rest) : ir_x_int(&e->x, DT_I64, 0);
     for (int l = 0; l < e->t.loops.n; l++) {
         const ir_dim *k = nest_coef(&e->t, a, l);
@@ -119,7 +120,7 @@ static k_value *leaf(void *env, k_builder *b, const ir_expr *x, int n, k_value *
     case X_PARAM: return e->param[x->i];
     default: break;
     }
-    k_value *at = e->base && e->base[x->i] ? k_add(b, index[0], e->base[x->i]) : index[0];
+    k_value *base = e->base ? e->base[x->i] : NULL, *at = !base ? index[0] : e->placed == x->i + 1 ? base : k_add(b, index[0], base);
     return mask ? k_load_if(b, e->in[x->i], at, mask, NULL) : k_load(b, e->in[x->i], at);
 }
 
@@ -190,6 +191,12 @@ static bool runs(const emit *e) {
         if (low < 1) return false; /* with no iteration nothing may be loaded or raised */
     }
     return true;
+}
+
+void sched_outside(emit *e, const ir_expr *x) {
+    int n = e->x.n + 1;
+    outside h = {e, RT_ARRAY(&e->c->arena, uint32_t, n), RT_ARRAY(&e->c->arena, unsigned char, n)};
+    if (runs(e)) outside_parts(&h, x);
 }
 
 static void compute_outside(emit *e) {

@@ -221,6 +221,7 @@ bool sched_stencil_plan(emit *e, stencil *s) {
     int c = e->t.loops.at[e->t.nouter - 1].last;
     const ir_expr *const *factor = k->elem[0]->args;
     if (!sched_factor_of(e, factor[0], &image) || !sched_factor_of(e, factor[1], &weight)) return false;
+    if (image.guarded && image.load->dtype != DT_F32) return false;
     if (sched_in_results(e, image.load) || sched_in_results(e, weight.load)) return false;
     s->image = image.load->i;
     s->weight = weight.load->i;

@@ -7,8 +7,9 @@
  * loop over which B does not move: index variables that only A tells apart are merged into it, since A's address may be a
  * table of rows (a convolution's pixels).  Params as B are packed in panels [N / TILE_N][K][TILE_N] here; other operands
  * whose columns are not contiguous by a kernel before.  A factor with a guard that is nothing but bounds (padding) is read
- * from a zero-padded copy; so is A where k is not its contiguous dim.  k counts so that A is read in order.  One row times
- * what lies in rows is no tile: it runs fastest in the order of memory (schedule.c). */
+ * from a zero-padded copy; so is A where k is not its contiguous dim, or to be f32 before many panels read it.  k counts so that A is read in order.  One row times
+ * what lies in rows is no tile: it runs fastest in the order of memory (schedule.c).  A param as B may be read through an
+ * expression (a cast, scales, a zero point): what is packed are its elements as they are. */
 #include "lower/emit.h"
 
 enum { MIN_COPY_ROWS = 4, MIN_COPY_COLUMNS = 32, MIN_PACK_ROWS = 4 };
@@ -77,7 +78,7 @@ bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_cop
         for (int v = 0; v < k->ndims + k->nrdims; v++)
             if (at[d].coef[v] < 0) return false;
     }
-    *out = (tile_copy){.on = true, .load = load};
+    *out = (tile_copy){.on = true, .load = load, .dtype = operand(e, load->i)->type->dtype};
     *a = (nest_access){.load = load};
     copy_order(e, load, at, rows, last, out->order);
     D stride = sched_num(e, 1);
@@ -99,18 +100,48 @@ bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_cop
 /* ---- factors and roles */
 
 bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f) {
-    *f = (sched_factor){.load = x};
-    if (x->op == K_SELECT) {
-        if (x->args[2]->op != X_CONST || x->args[2]->f != 0 || !only_bounds(x->args[0], x->args[1])) return false;
-        f->guarded = true;
-        f->load = x->args[1];
-        if (f->load->op != X_LOAD || f->load->dtype != DT_F32) return false;
-    }
+    bool guarded = x->op == K_SELECT;
+    *f = (sched_factor){.load = guarded ? x->args[1] : x, .value = x, .guarded = guarded};
     while (f->load->op == K_CAST && !lower_rounds(f->load)) f->load = f->load->args[0];
+    if (guarded && (x->args[2]->op != X_CONST || x->args[2]->f != 0 || !only_bounds(x->args[0], f->load))) return false;
     if (f->load->op != X_LOAD || rt_dtypes[f->load->dtype].kind != 'F' || f->load->dtype == DT_F64) return false;
     f->access = nest_find(&e->t, f->load);
     return f->guarded || !f->access->rest_uses;
 }
+
+/* The loads that a factor is computed from: `main` is that of the largest operand. */
+typedef struct parts { const emit *e; const ir_expr *main; unsigned char *seen; int64_t most; bool twice; } parts;
+
+static int64_t elements_of(const ir_type *t) {
+    int64_t n = 1, d;
+    for (int i = 0; i < t->rank; i++) n = ir_dim_is_const(t->dims[i], &d) ? n * d : 0;
+    return n;
+}
+
+static void find_parts(parts *p, const ir_expr *x) {
+    if (p->seen[x->id]) return;
+    p->seen[x->id] = 1;
+    if (x->op != X_LOAD) {
+        for (int i = 0; i < x->n; i++) find_parts(p, x->args[i]);
+        return;
+    }
+    int64_t n = elements_of(operand(p->e, x->i)->type);
+    if (n < p->most) return;
+    p->twice = n == p->most;
+    p->most = n;
+    p->main = x;
+}
+
+/* An expression over params, the largest of which is read at one place. */
+static bool computed_factor(const emit *e, const ir_expr *x, sched_factor *f) {
+    parts p = {.e = e, .seen = RT_ARRAY(&e->c->arena, unsigned char, e->f->k->x.n + 1)};
+    find_parts(&p, x);
+    if (!p.main || p.twice || !ir_is_param(operand(e, p.main->i))) return false;
+    *f = (sched_factor){.load = p.main, .value = x, .computed = true, .access = nest_find(&e->t, p.main)};
+    return f->access && !f->access->rest_uses;
+}
+
+static bool factor_of(const emit *e, const ir_expr *x, sched_factor *f) { return sched_factor_of(e, x, f) || computed_factor(e, x, f); }
 
 /* The output's fastest index variable; -1: none. */
 static int column_var(const emit *e) {
@@ -152,10 +183,19 @@ static bool wants_order(const emit *e, const nest_access *a, uint32_t rows, int 
     return !ordered && many && at_least(k->dims[column], MIN_COPY_COLUMNS);
 }
 
-static uint32_t row_vars(const emit *e, const nest_access *b, int column) {
-    uint32_t rows = 0;
+/* The variables over which the loads of an expression move, by bit. */
+static uint32_t moved_over(const emit *e, unsigned char *seen, const ir_expr *x) {
+    uint32_t u = x->op == X_INDEX ? 1u << x->i : 0;
+    if (seen[x->id]) return 0;
+    seen[x->id] = 1;
+    for (int i = 0; i < x->n; i++) u |= moved_over(e, seen, x->args[i]);
+    return u;
+}
+
+static uint32_t row_vars(const emit *e, const sched_factor *f, const nest_access *b, int column) {
+    uint32_t rows = 0, moved = f->computed ? moved_over(e, RT_ARRAY(&e->c->arena, unsigned char, e->f->k->x.n + 1), f->value) : 0;
     for (int v = 0; v < e->f->k->ndims; v++)
-        if (v != column && !b->coef[v]) rows |= 1u << v;
+        if (v != column && !b->coef[v] && !(moved >> v & 1)) rows |= 1u << v;
     return rows;
 }
 
@@ -189,13 +229,24 @@ static void swap(sched_factor *a, sched_factor *b) {
 static int across_var(const emit *e, const sched_factor *a, const sched_factor *b, int n) {
     const comp *k = e->f->k;
     int column = -1;
-    if (e->f->nrows || a->guarded || !ir_is_param(operand(e, a->load->i)) || ir_is_param(operand(e, b->load->i))) return -1;
+    const ir_value *weights = operand(e, a->load->i);
+    if (e->f->nrows || a->guarded || a->computed || b->computed || weights->type->dtype != DT_F32) return -1;
+    if (!ir_is_param(weights) || ir_is_param(operand(e, b->load->i))) return -1;
     if (!b->guarded && ir_dim_is(b->access->coef[n], 1)) return -1;
     for (int p = 0; p < k->ndims; p++) {
         int v = e->t.order[p];
         if (a->access->coef[v] && !b->access->coef[v] && !ir_dim_is(k->dims[v], 1)) column = v;
     }
     return column;
+}
+
+/* Plans the copy of A, if there is to be one. */
+static bool copy_a(emit *e, const sched_factor *a, uint32_t rows, int column, tiles *t) {
+    bool narrow = operand(e, t->a)->type->dtype != DT_F32, sorted = a->guarded || wants_order(e, &t->aa, rows, column);
+    if (narrow ? e->f->nrows || !(sorted || at_least(e->f->k->dims[column], MIN_COPY_COLUMNS)) : !sorted) return false;
+    if (!sched_copy_plan(e, a->load, sorted, -1, &t->copy[0], &t->aa)) return false;
+    t->copy[0].dtype = DT_F32;
+    return true;
 }
 
 static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
@@ -213,13 +264,15 @@ static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
     t->b = b->load->i;
     t->aa = *a->access;
     t->ba = *b->access;
-    if (a->guarded && b->guarded) return false;
-    if (b->guarded) return sched_copy_plan(e, b->load, false, -1, &t->copy[1], &t->ba) && t->ba.coef[n];
-    uint32_t rows = row_vars(e, &t->ba, n);
+    if ((a->guarded && b->guarded) || a->computed) return false;
+    if (b->guarded) {
+        if (!sched_copy_plan(e, b->load, false, -1, &t->copy[1], &t->ba)) return false;
+        t->copy[1].dtype = DT_F32;
+        return t->ba.coef[n];
+    }
+    uint32_t rows = row_vars(e, b, &t->ba, n);
     if (!ir_dim_is(t->ba.coef[n], 1) && few_rows(e->f->k, rows) && stays(e, t->b)) return false;
-    if (!a->guarded && !wants_order(e, &t->aa, rows, n)) return true;
-    bool ok = operand(e, t->a)->type->dtype == DT_F32 && sched_copy_plan(e, a->load, true, -1, &t->copy[0], &t->aa);
-    return ok || !a->guarded;
+    return copy_a(e, a, rows, n, t) || !a->guarded;
 }
 
 /* ---- loops */
@@ -254,7 +307,7 @@ static int64_t hint(D d) {
 
 /* In panels k counts in order; else the longest segment is the contract's. */
 static void make_segments(emit *e, tiles *t) {
-    bool panels = t->packed || t->run_time;
+    bool panels = t->packed || t->run_time || t->wide;
     for (int i = 0; i < t->nr; i++) {
         int v = t->rvar[i];
         tile_segment s = {var_size(e->f->k, v), t->aa.coef[v], panels ? NULL : t->ba.coef[v]};
@@ -297,11 +350,12 @@ nest_access *sched_access(emit *e, const ir_expr *load) { return &e->t.accesses.
 /* Merges the row variables as far as all but A allows, and finds the loops of rows and columns. */
 static void make_loops(emit *e, tiles *t, const sched_factor *a, const sched_factor *b) {
     const comp *k = e->f->k;
-    uint32_t rows = row_vars(e, &t->ba, t->column);
+    uint32_t rows = row_vars(e, b, &t->ba, t->column);
     *sched_access(e, a->load) = t->aa; /* what is copied lies as the copy does */
     *sched_access(e, b->load) = t->ba;
     e->t.pinned = 0;
     for (int i = 0; i < k->nout; i++) e->t.pinned |= nest_pins(&e->t, k->out[i]);
+    if (b->computed) e->t.pinned |= nest_pins(&e->t, b->value);
     nest_merge(&e->t, a->access, rows);
     t->mloop = -1;
     for (int l = 0; l < e->t.nouter; l++) {
@@ -418,18 +472,31 @@ static bool has_empty_loop(const emit *e) {
     return false;
 }
 
+/* Is B to be made f32 a block at a time?  A single tile of rows reads each element once: the micro-kernel does it. */
+static bool wants_wide(const emit *e, const tiles *t) {
+    int64_t rows = 1;
+    bool one = t->mloop < 0 || (ir_dim_is_const(sched_size(e, t->mloop), &rows) && rows <= sched_tile_rows(e));
+    bool other = t->computed || (sched_tiles_b(e, t) != DT_F32 && !one);
+    return other && !e->f->nrows && t->a != t->b && !sched_used_elsewhere(e, t->b);
+}
+
 bool sched_tiles_plan(emit *e, tiles *t) {
     const comp *k = e->f->k;
     sched_factor a, b;
     *t = (tiles){.bin = -1};
     if (k->checks.n || k->nstate != 1 || k->state_dtype[0] != DT_F32 || k->elem[0]->op != K_MUL) return false;
     if (k->init[0]->op != X_CONST || k->init[0]->f != 0 || has_empty_loop(e)) return false;
-    if (e->t.loops.n == e->t.nouter || !sched_factor_of(e, k->elem[0]->args[0], &a) || !sched_factor_of(e, k->elem[0]->args[1], &b)) return false;
+    if (e->t.loops.n == e->t.nouter || !factor_of(e, k->elem[0]->args[0], &a) || !factor_of(e, k->elem[0]->args[1], &b)) return false;
     if (sched_in_results(e, a.load) || sched_in_results(e, b.load) || !choose_roles(e, &a, &b, t)) return false;
     make_loops(e, t, &a, &b);
     order_reduction(e, t);
     if (packable(e, t)) t->packed = pack_param(e, t);
-    t->run_time = !t->packed && !ir_dim_is(nest_coef(&e->t, &t->ba, t->nloop), 1);
+    t->run_time = !t->packed && !b.computed && !ir_dim_is(nest_coef(&e->t, &t->ba, t->nloop), 1);
+    t->factor = b.value == k->elem[0]->args[1];
+    t->computed = b.computed;
+    t->wide = wants_wide(e, t);
+    if (t->computed && !t->wide) return false;
+    if (t->wide && (t->packed || t->run_time)) e->placed = t->b + 1;
     if (t->mloop < 0 && !t->packed && !t->run_time && !t->copy[0].on && !t->copy[1].on) return false;
     make_segments(e, t);
     if (t->packed || t->copy[1].on) e->unused[t->b] = t->a != t->b && !sched_used_elsewhere(e, t->b);

@@ -1,4 +1,4 @@
-/* tile_copy.c: what runs before a contraction on tiles: the zero-padded copy of a factor, and the packing of B in panels
+/* tile_copy.c: what runs before a contraction on tiles: the zero-padded or wider copy of a factor, and the packing of B in panels
  * [batch][N / TILE_N][K][TILE_N] where it is no param. */
 #include "lower/emit.h"
 
@@ -67,7 +67,7 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     nest_strides(e->c, v->type->rank, c->size, &order, copy_stride);
     run r = choose_run(e, c, v->type, stride, copy_stride);
     k_buffer *in = sched_buffer(&x, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
-    k_buffer *out = sched_buffer(&x, LB_SCRATCH, e->scratch, v->type->dtype, sched_copy_elements(e, c), "padded");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, e->scratch, c->dtype, sched_copy_elements(e, c), "padded");
     for (int d = 0; d < v->type->rank; d++)
         if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, c->size[d]);
     x.launch->grid = rows;
@@ -89,7 +89,7 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
         ok = ok ? k_2(b, K_AND, ok, here) : here;
     }
     k_value *at = move(&x, from, p, r.step);
-    k_store(b, out, move(&x, to, j, r.copy_step), ok ? k_load_if(b, in, at, ok, NULL) : k_load(b, in, at));
+    k_store(b, out, move(&x, to, j, r.copy_step), k_cast(b, ok ? k_load_if(b, in, at, ok, NULL) : k_load(b, in, at), c->dtype));
     k_end(b, 0, NULL);
     k_end(b, 0, NULL);
     RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
@@ -138,9 +138,10 @@ static void pack_kernel(emit *e, const tiles *t) {
     const comp *k = e->f->k;
     ir_value *v = e->f->operands.at[t->b];
     D elements = panel_elements(e, t), items = sched_tiles_panels(e, t);
-    k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, e->scratch, v->type->dtype, sched_copy_elements(e, &t->copy[1]), "padded")
-                                 : sched_buffer(&x, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
-    k_buffer *out = sched_buffer(&x, LB_SCRATCH, panels_number(e, t), v->type->dtype, elements, "panels");
+    rt_dtype dtype = sched_tiles_b(e, t);
+    k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, e->scratch, dtype, sched_copy_elements(e, &t->copy[1]), "padded")
+                                 : sched_buffer(&x, LB_IN, sched_input(e->kernel, v), dtype, NULL, "in");
+    k_buffer *out = sched_buffer(&x, LB_SCRATCH, panels_number(e, t), dtype, elements, "panels");
     for (int l = 0; l < e->t.nouter; l++)
         if (sched_tiles_batch(e, t, l)) items = ir_dim_mul(e->c, items, sched_size(e, l));
     for (int i = 0; i < t->nr - 1; i++) items = ir_dim_mul(e->c, items, k->rdims[t->rvar[i] - k->ndims]);
@@ -159,12 +160,12 @@ static void pack_kernel(emit *e, const tiles *t) {
 }
 
 void sched_tiles_copies(emit *e, const tiles *t, k_buffer **A, k_buffer **B) {
-    rt_dtype a = e->f->operands.at[t->a]->type->dtype, b = e->f->operands.at[t->b]->type->dtype;
+    rt_dtype b = sched_tiles_b(e, t);
     *A = e->in[t->a];
     *B = e->in[t->b];
     if (t->copy[0].on) {
         sched_copy_kernel(e, t->a, &t->copy[0]);
-        *A = sched_buffer(e, LB_SCRATCH, e->scratch, a, sched_copy_elements(e, &t->copy[0]), "padded");
+        *A = sched_buffer(e, LB_SCRATCH, e->scratch, t->copy[0].dtype, sched_copy_elements(e, &t->copy[0]), "padded");
     }
     if (t->copy[1].on) sched_copy_kernel(e, t->b, &t->copy[1]);
     if (t->packed) *B = sched_buffer(e, LB_IN, t->bin, b, NULL, "panels");

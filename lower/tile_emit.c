@@ -16,8 +16,12 @@ enum {
     ITEM_FLOPS = 1 << 19,
     READ_COST = 12,          /* of a step of k in a panel, in flops per column */
     BLOCK_K = 1024,
+    WIDE_K = 256,            /* steps of k in a block of B that is made f32: it stays in the first cache */
     MAX_LATE = 2,            /* operands of the epilogue that are asked for early */
-    NARROW = TILE_N / 2
+    NARROW = TILE_N / 2,
+    LINE = 64,               /* bytes of a cache line */
+    DIRECT_STEPS = 4,        /* of k in one iteration where B's elements are computed in the loop */
+    DIRECT_SUMS = 4 * K_MAX_TILE
 };
 
 typedef const ir_dim *D;
@@ -45,6 +49,9 @@ typedef struct plan {
     bool narrow;                  /* the last panel has at most NARROW columns */
     bool blocked;                 /* the first segment runs outside of the tiles */
     bool together;                /* each tile of the group has its own acc */
+    k_buffer *wide;               /* a block of f32 values of B: takes its place; NULL: there is none */
+    k_value *steps;               /* of k in that block */
+    bool direct;                  /* one tile of rows computes B's elements where it uses them */
 } plan;
 
 static bool outer_only(const emit *e, const tiles *t, int l) { return l < e->t.nouter && l != t->nloop && l != t->mloop; }
@@ -124,26 +131,28 @@ typedef struct place { k_value *a, *table, *bk, *acc, *ahead; int width; } place
 static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
-    const tile_segment *s = &t->seg[t->nseg - 1], *outer = p->inside > 1 ? s - 1 : NULL;
-    int64_t ak = s->a ? hint(s->a, 0) : 0, bk = s->b ? hint(s->b, 0) : 0;
+    const tile_segment *s = &t->seg[t->nseg - 1], *outer = p->inside > 1 && !p->steps ? s - 1 : NULL;
+    int64_t ak = s->a ? hint(s->a, 0) : 0, bk = p->steps ? TILE_N : s->b ? hint(s->b, 0) : 0;
     if (ak != 1) ak = 0; /* other steps are rare: one kernel for all of them */
     if (bk != TILE_N) bk = 0;
-    shape of = {rows, at.width, p->A->dtype, p->B->dtype, ak, bk, p->rows != NULL, outer != NULL, t->nseg > p->inside, cols != NULL, p->fetch};
+    k_buffer *B = p->steps ? p->wide : p->B;
+    bool more = p->steps || t->nseg > p->inside;
+    shape of = {rows, at.width, p->A->dtype, B->dtype, ak, bk, p->rows != NULL, outer != NULL, more, cols != NULL, p->steps ? 0 : p->fetch};
     k_kernel *k = micro_kernel(e, of);
     k_value *scalars[10];
     int n = 0;
-    scalars[n++] = sched_dim(e, s->size);
+    scalars[n++] = p->steps ? p->steps : sched_dim(e, s->size);
     if (!ak) scalars[n++] = dim_or_zero(e, s->a);
     if (!bk) scalars[n++] = dim_or_zero(e, s->b);
     if (!p->rows) scalars[n++] = t->mloop >= 0 ? dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop)) : k_i64(b, 0);
     if (cols) scalars[n++] = cols;
-    if (p->fetch) scalars[n++] = at.ahead;
+    if (of.fetch) scalars[n++] = at.ahead;
     if (outer) {
         scalars[n++] = sched_dim(e, outer->size);
         scalars[n++] = dim_or_zero(e, outer->a);
         scalars[n++] = dim_or_zero(e, outer->b);
     }
-    k_call(b, k, (k_buffer *[]){p->acc, p->A, p->B, p->rows}, (k_value *[]){at.acc, at.a, at.bk, at.table}, scalars);
+    k_call(b, k, (k_buffer *[]){p->acc, p->A, B, p->rows}, (k_value *[]){at.acc, at.a, at.bk, at.table}, scalars);
 }
 
 static void call_height(emit *e, plan *p, const heights *h, place at, k_value *cols) {
@@ -352,10 +361,179 @@ static tile tile_at(emit *e, const plan *p, k_value *i) {
 
 static tile open_tiles(emit *e, const plan *p, k_value *thi) { return tile_at(e, p, k_var(k_for(&e->b, KL_SERIAL, 0, p->tlo, thi, 1))); }
 
+/* ---- B in f32, a block of k at a time */
+
+/* Sets the variables of the reduce loops for step k, as t counts. */
+static void count_to(emit *e, const tiles *t, k_value *k) {
+    const comp *c = e->f->k;
+    k_value *at[NEST_MAX] = {NULL};
+    for (int i = t->nr - 1; i >= 0; i--) at[t->rvar[i]] = i ? sched_split(e, &k, c->rdims[t->rvar[i] - c->ndims]) : k;
+    for (int l = e->t.nouter; l < e->t.loops.n; l++) {
+        k_value *sum = NULL;
+        for (int v = c->ndims; v < c->ndims + c->nrdims; v++) { /* as nest.c counts: the last one fastest */
+            if (!(e->t.loops.at[l].vars >> v & 1) || !at[v]) continue;
+            sum = sum ? k_add(&e->b, k_mul(&e->b, sum, sched_dim(e, c->rdims[v - c->ndims])), at[v]) : at[v];
+        }
+        e->var[l] = sum;
+    }
+}
+
+static k_value *panel_address(emit *e, const plan *p, k_value *first) {
+    return k_add(&e->b, p->b0, k_mul(&e->b, first, sched_dim(e, p->kall)));
+}
+
+/* Opens the columns of the panel as one vector, with what B's elements take from the column alone. */
+static k_value *open_columns(emit *e, const plan *p, k_value *first) {
+    k_builder *b = &e->b;
+    k_value *left = columns_left(e, p, first), *all = k_i64(b, TILE_N);
+    k_value *j = k_var(k_for(b, KL_VECTOR, TILE_N, k_i64(b, 0), left ? k_2(b, K_MIN, left, all) : all, 1));
+    e->var[p->t->nloop] = k_add(b, first, j);
+    e->memo = k_memo_new(b->k);
+    sched_outside(e, e->elem[0]->args[p->t->factor]);
+    return j;
+}
+
+/* B's element in the column j at step k. */
+static k_value *b_value(emit *e, const plan *p, k_value *panel, k_value *j, k_value *k) {
+    k_builder *b = &e->b;
+    count_to(e, p->t, k);
+    if (e->placed) e->base[p->t->b] = k_add(b, k_add(b, panel, k_mul(b, k, k_i64(b, TILE_N))), j);
+    k_value *x = sched_value(e, k_memo_under(e->memo), e->elem[0]->args[p->t->factor]);
+    for (int l = e->t.nouter; l < e->t.loops.n; l++) e->var[l] = NULL;
+    return x;
+}
+
+/* wide[i * TILE_N + j] = B's element in column `first` + j at step k + i, for i < p->steps. */
+static void widen(emit *e, plan *p, k_value *first, k_value *k) {
+    k_builder *b = &e->b;
+    k_memo *memo = e->memo;
+    k_value *panel = panel_address(e, p, first), *j = open_columns(e, p, first);
+    k_value *i = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), p->steps, 1));
+    k_store(b, p->wide, k_add(b, k_mul(b, i, k_i64(b, TILE_N)), j), b_value(e, p, panel, j, k_add(b, k, i)));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+    e->memo = memo;
+}
+
+/* A tile's share of asking for the panel's next block. */
+static void ask_for_block(emit *e, const plan *p, const tile *x, k_value *at) {
+    k_builder *b = &e->b;
+    int64_t line = LINE / rt_dtypes[p->B->dtype].bytes, tiles = tile_count(e, hint(all_rows(e, p->t), INT32_MAX));
+    int64_t most = tiles < p->group ? tiles : p->group, share = (WIDE_K * TILE_N / line + most - 1) / most * line;
+    k_value *from = k_add(b, at, k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, share)));
+    k_prefetch(b, p->B, k_var(k_for(b, KL_SERIAL, 0, from, k_add(b, from, k_i64(b, share)), line)));
+    k_end(b, 0, NULL);
+}
+
+static void wide_tiles(emit *e, plan *p, k_value *panel, k_value *thi, k_value *a, k_value *k) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N));
+    widen(e, p, first, k);
+    tile x = open_tiles(e, p, thi);
+    place at = {a, NULL, k_i64(b, 0), acc_of(e, p, &x), NULL, TILE_N};
+    if (p->rows) at.table = k_mul(b, k_sub(b, x.number, p->tlo), k_i64(b, sched_tile_rows(e)));
+    else if (t->mloop >= 0) at.a = k_add(b, a, k_mul(b, x.row, dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop))));
+    if (e->placed) ask_for_block(e, p, &x, k_add(b, panel_address(e, p, first), k_mul(b, k_add(b, k, p->steps), k_i64(b, TILE_N))));
+    call_height(e, p, &x.h, at, NULL);
+    k_end(b, 0, NULL);
+}
+
+/* Steps of a block: equal blocks where the size is known. */
+static int64_t wide_steps(D size) {
+    int64_t n;
+    if (!ir_dim_is_const(size, &n)) return WIDE_K;
+    int64_t blocks = (n + WIDE_K - 1) / WIDE_K, each = (n + blocks - 1) / blocks;
+    return (each + 3) / 4 * 4;
+}
+
+/* All sums of the group's tiles over the segments seg[i..]; a: A's address, k: steps before. */
+static void wide_segments(emit *e, plan *p, int i, k_value *panel, k_value *thi, k_value *a, k_value *k) {
+    k_builder *b = &e->b;
+    const tile_segment *s = &p->t->seg[i];
+    bool last = i == p->t->nseg - 1;
+    int64_t block = last ? wide_steps(s->size) : 1;
+    k_value *size = sched_dim(e, s->size), *r = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), size, block));
+    a = k_add(b, a, k_mul(b, r, dim_or_zero(e, s->a)));
+    if (last) {
+        bool whole = ir_dim_is_const(s->size, NULL) && hint(s->size, 0) % block == 0;
+        p->steps = whole ? k_i64(b, block) : k_2(b, K_MIN, k_sub(b, size, r), k_i64(b, block));
+        wide_tiles(e, p, panel, thi, a, k_add(b, k, r));
+        p->steps = NULL;
+    } else {
+        k = k_mul(b, k_add(b, k, r), sched_dim(e, p->t->seg[i + 1].size));
+        wide_segments(e, p, i + 1, panel, thi, a, k);
+    }
+    k_end(b, 0, NULL);
+}
+
+/* ---- B's elements computed where they are used */
+
+typedef struct direct { plan *p; k_value *panel, *j, *at[K_MAX_TILE], *sum[DIRECT_SUMS]; int rows, chains; } direct;
+
+/* sum[chain] += A(:, k) * B(k, j). */
+static void direct_step(emit *e, direct *d, int chain, k_value *k) {
+    k_builder *b = &e->b;
+    k_value *x = b_value(e, d->p, d->panel, d->j, k), *step = k_mul(b, k, dim_or_zero(e, d->p->t->seg[0].a));
+    for (int i = 0; i < d->rows; i++) {
+        k_value *a = k_cast(b, k_load(b, d->p->A, k_add(b, d->at[i], step)), DT_F32), **sum = &d->sum[chain * d->rows + i];
+        *sum = k_3(b, K_FMA, a, x, *sum);
+    }
+}
+
+/* Steps [lo, hi), `unroll` of them in one iteration, for the first `chains` sums of each element. */
+static void direct_loop(emit *e, direct *d, k_value *lo, k_value *hi, int unroll, int chains) {
+    k_builder *b = &e->b;
+    int n = chains * d->rows;
+    k_inst *f = k_for(b, KL_SERIAL, 0, lo, hi, unroll);
+    for (int i = 0; i < n; i++) d->sum[i] = k_carry(b, f, d->sum[i]);
+    for (int u = 0; u < unroll; u++) direct_step(e, d, u % chains, k_add(b, k_var(f), k_i64(b, u)));
+    k_end(b, n, d->sum);
+    memcpy(d->sum, f->out, (size_t)n * sizeof *d->sum);
+}
+
+/* acc = the sums of a tile of so many rows. */
+static void direct_tile(emit *e, plan *p, const tile *x, int rows, k_value *panel) {
+    k_builder *b = &e->b;
+    k_memo *memo = e->memo;
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N)), *K = sched_dim(e, p->t->seg[0].size);
+    direct d = {.p = p, .panel = panel_address(e, p, first), .rows = rows, .chains = chains((shape){.rows = rows, .width = TILE_N})};
+    for (int i = 0; i < rows; i++) {
+        k_value *nth = k_i64(b, i);
+        if (p->rows) d.at[i] = k_add(b, p->a0, k_load(b, p->rows, k_add(b, k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, sched_tile_rows(e))), nth)));
+        else d.at[i] = p->t->mloop < 0 ? p->a0 : k_add(b, p->a0, k_mul(b, k_add(b, x->row, nth), dim_or_zero(e, nest_coef(&e->t, &p->t->aa, p->t->mloop))));
+    }
+    d.j = open_columns(e, p, first);
+    for (int i = 0; i < rows * d.chains; i++) d.sum[i] = k_float(b, DT_F32, 0);
+    k_value *whole = k_sub(b, K, k_2(b, K_REM, K, k_i64(b, DIRECT_STEPS)));
+    direct_loop(e, &d, k_i64(b, 0), whole, DIRECT_STEPS, d.chains);
+    direct_loop(e, &d, whole, K, 1, 1);
+    for (int n = d.chains / 2; n > 0; n /= 2)
+        for (int i = 0; i < n * rows; i++) d.sum[i] = k_add(b, d.sum[i], d.sum[i + n * rows]);
+    for (int i = 0; i < rows; i++) k_store(b, p->acc, k_add(b, k_i64(b, i * TILE_N), d.j), d.sum[i]);
+    k_end(b, 0, NULL);
+    e->memo = memo;
+}
+
 /* All tiles of the group in one panel. */
 static void panel_tiles(emit *e, plan *p, k_value *panel, k_value *thi) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
+    if (p->direct) {
+        tile x = open_tiles(e, p, thi);
+        direct_tile(e, p, &x, x.h.rows[0], panel);
+        finish(e, p, &x, panel);
+        k_end(b, 0, NULL);
+        return;
+    }
+    if (p->wide) {
+        zero_acc(e, p, p->group * sched_tile_rows(e) * TILE_N);
+        wide_segments(e, p, 0, panel, thi, p->a0, k_i64(b, 0));
+        tile x = open_tiles(e, p, thi);
+        finish(e, p, &x, panel);
+        k_end(b, 0, NULL);
+        return;
+    }
     if (t->nseg > p->inside && p->together) zero_acc(e, p, p->group * sched_tile_rows(e) * TILE_N);
     if (p->blocked) {
         k_value *block = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, t->seg[0].size), 1));
@@ -481,8 +659,13 @@ static k_value *part_at(emit *e, k_value *i, D n, D parts) {
 /* Once the copies are made: they come before the scratch among the kernel's buffers. */
 static void start(emit *e, tiles *t, plan *p) {
     int64_t columns;
-    p->blocked = t->mloop >= 0 && cut_blocks(e, t);
+    p->blocked = t->wide || (t->mloop >= 0 && cut_blocks(e, t));
+    p->direct = t->wide && t->nseg == 1 && (t->mloop < 0 || hint(all_rows(e, t), INT32_MAX) <= sched_tile_rows(e));
+    p->blocked = p->blocked && !p->direct;
     p->together = p->blocked || t->across;
+    if (t->wide && !p->direct) p->wide = k_scratch(e->b.k, KS_LOCAL, DT_F32, WIDE_K * TILE_N, "wide");
+    if (t->wide && e->placed) e->in[t->b] = p->B;
+    if (t->wide && !e->base) e->base = RT_ARRAY(&e->c->arena, k_value *, e->f->operands.n + 1);
     p->acc = k_scratch(e->b.k, KS_LOCAL, DT_F32, (p->together ? p->group : 1) * sched_tile_rows(e) * TILE_N, "acc");
     if (t->across) p->turned = k_scratch(e->b.k, KS_LOCAL, DT_F32, TILE_N * TILE_N, "turned");
     p->narrow = ir_dim_is_const(sched_size(e, t->nloop), &columns) && columns % TILE_N && columns % TILE_N <= NARROW;
