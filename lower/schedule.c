@@ -14,7 +14,7 @@
  * every reduction depends on sizes alone, never on threads. */
 #include "lower/stage.h"
 
-enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 4, LIGHT = 40 /* expressions */, ROW_LANES = 16 };
+enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 4, LIGHT = 40 /* expressions */, ROW_LANES = 16, SHORT = 4 };
 /* Results of a map that are written around the caches, as large as a last-level cache: nobody would find them there. */
 static const int64_t STREAM_BYTES = 32 << 20;
 
@@ -721,9 +721,20 @@ static void share_kernel(lower_launch *l, ir_context *c, rt_map *shared) {
     rt_text_free(&t);
 }
 
+/* A map whose last loop is short and gathers runs along the loop before: results that are put together place by place. */
+static void turn_short_loop(emit *e) {
+    int l = e->t.nouter - 1;
+    int64_t n;
+    if (l < 1 || !ir_dim_is_const(e->t.loops.at[l].size, &n) || n > SHORT || !large(e->t.loops.at[l - 1].size) || !gathers(e, l)) return;
+    nest_loop last = e->t.loops.at[l];
+    e->t.loops.at[l] = e->t.loops.at[l - 1];
+    e->t.loops.at[l - 1] = last;
+}
+
 static void build_nest(emit *e) {
     nest_build(e->c, e->f, e->kernel->out[0], &e->t);
     nest_rebase(&e->t);
+    if (lower_comp_kind(e->f->k) == CK_MAP) turn_short_loop(e);
 }
 
 static bool schedule_one(ir_module *m, ir_node *kernel, lower_kernel *info, rt_map *shared) {
