@@ -1,7 +1,7 @@
-/* winograd.c: 3x3 convolutions of step 1 by Winograd's algorithms F(2x2, 3x3) and F(4x4, 3x3) (Lavin and Gray, "Fast algorithms
- * for convolutional neural networks", 2016): a tile of (m + 2) x (m + 2) pixels and the window are transformed, multiplied point
- * by point (36 products of matrices [tiles, IC] x [IC, OC] for m = 4, 16 for m = 2) and transformed back to m x m results: 36
- * multiplications instead of 144, or 16 instead of 36.
+/* winograd.c: 3x3 and 5x5 convolutions of step 1 by Winograd's algorithms F(2x2, 3x3), F(4x4, 3x3) and F(2x2, 5x5) (Lavin and
+ * Gray, "Fast algorithms for convolutional neural networks", 2016): a tile of (m + r - 1) x (m + r - 1) pixels and the window of
+ * r x r are transformed, multiplied point by point (36 products of matrices [tiles, IC] x [IC, OC], or 16 for m = 2, r = 3)
+ * and transformed back to m x m results: 36 multiplications instead of 144 (r = 5: of 100), or 16 instead of 36.
  *
  * The pass marks the convolutions that it suits, by conv_cost.h (`--skip winograd` leaves it out: results differ from the
  * direct sum by about twice its own error).  A marked kernel becomes: transform of the image, products on register tiles,
@@ -10,13 +10,14 @@
 #include "lower/conv_cost.h"
 #include "lower/emit.h"
 
-enum { MAX_TILE = 4, MAX_POINTS = MAX_TILE + 2, MAX_ALL = MAX_POINTS * MAX_POINTS, LANES = TILE_N };
+enum { MAX_TILE = 4, MAX_WINDOW = 5, MAX_POINTS = 6, MAX_ALL = MAX_POINTS * MAX_POINTS, LANES = TILE_N };
 enum { GROUP = 16 /* tiles of rows that share a panel */, ITEM_FLOPS = 1 << 20, BLOCK_BYTES = 1 << 20, MAX_BLOCKS = 16, PATCH = 15 << 10 /* elements of a tile at the edge */ };
 
 typedef const ir_dim *D;
 
-/* m: results of a tile in each direction; matrices row by row: image [m + 2][m + 2], window [m + 2][3], result [m][m + 2]. */
-struct winograd_form { const char *name; int m; const double *image, *window, *result; };
+/* m: results of a tile in each direction, r: taps of the window; matrices row by row, for n = m + r - 1 points: image [n][n],
+ * window [n][r], result [m][n]. */
+struct winograd_form { const char *name; int m, r; const double *image, *window, *result; };
 
 /* Interpolation at 0, 3/4, -3/4, 3/2, -3/2 and infinity: about as exact as the direct sum, where the customary 0, 1, -1, 2, -2
  * loses two bits more (measured on random images; Barabasz et al., "Error analysis and improving the accuracy of Winograd
@@ -34,12 +35,23 @@ static const double result4[4 * 6] = {1, 1, 1, 1, 1, 0,
                                       0, 3. / 4, -3. / 4, 3. / 2, -3. / 2, 0,
                                       0, 9. / 16, 9. / 16, 9. / 4, 9. / 4, 0,
                                       0, 27. / 64, -27. / 64, 27. / 8, -27. / 8, 1};
+/* At the same points: the same matrix for the image. */
+static const double window5[6 * 5] = {64. / 81, 0, 0, 0, 0,
+                                      128. / 243, 128. / 243 * 3 / 4, 128. / 243 * 9 / 16, 128. / 243 * 27 / 64, 128. / 243 * 81 / 256,
+                                      128. / 243, -128. / 243 * 3 / 4, 128. / 243 * 9 / 16, -128. / 243 * 27 / 64, 128. / 243 * 81 / 256,
+                                      32. / 243, 32. / 243 * 3 / 2, 32. / 243 * 9 / 4, 32. / 243 * 27 / 8, 32. / 243 * 81 / 16,
+                                      32. / 243, -32. / 243 * 3 / 2, 32. / 243 * 9 / 4, -32. / 243 * 27 / 8, 32. / 243 * 81 / 16,
+                                      0, 0, 0, 0, 1};
+static const double result5[2 * 6] = {1, 1, 1, 1, 1, 0,
+                                      0, 3. / 4, -3. / 4, 3. / 2, -3. / 2, 1};
 /* At 0, 1, -1 and infinity. */
 static const double image2[4 * 4] = {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, -1, 0, 1};
 static const double window2[4 * 3] = {1, 0, 0, .5, .5, .5, .5, -.5, .5, 0, 0, 1};
 static const double result2[2 * 4] = {1, 1, 1, 0, 0, 1, -1, 1};
 
-static const winograd_form forms[] = {{"winograd", 4, image4, window4, result4}, {"winograd2", 2, image2, window2, result2}};
+static const winograd_form forms[] = {{"winograd", 4, 3, image4, window4, result4},
+                                       {"winograd2", 2, 3, image2, window2, result2},
+                                       {"winograd5", 2, 5, image4, window5, result5}};
 
 /* ---- does it suit */
 
@@ -71,7 +83,7 @@ static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
         if (!is_index(w->args[d], weight_vars[d])) return false;
     bool image_ok = (is_index(x->args[0], 0) || ir_dim_is(k->dims[0], 1)) && is_index(x->args[1], 4) &&
                     slides(x->args[2], 2, 5) && slides(x->args[3], 3, 6);
-    if (!image_ok || !ir_dim_is(k->rdims[1], 3) || !ir_dim_is(k->rdims[2], 3)) return false;
+    if (!image_ok || k->rdims[1] != k->rdims[2]) return false;
     bool known =
         ir_dim_is_const(k->dims[2], NULL) && ir_dim_is_const(k->dims[3], NULL) && ir_dim_is_const(k->rdims[0], NULL);
     bool whole = ir_dim_is_const(k->dims[1], NULL) && ir_dim_is(ir_dim_mod(e->c, k->dims[1], sched_num(e, LANES)), 0);
@@ -87,9 +99,12 @@ static const winograd_form *cheapest(const comp *k) {
     ir_dim_is_const(k->dims[2], &s.h);
     ir_dim_is_const(k->dims[3], &s.w);
     const winograd_form *best = NULL;
-    double least = conv_cost(&conv_costs_measured, &s, 0), cost;
+    double least = 0, cost;
     for (size_t i = 0; i < RT_COUNT(forms); i++) {
-        if ((cost = conv_cost(&conv_costs_measured, &s, forms[i].m)) >= least) continue;
+        int r = forms[i].r;
+        if (!ir_dim_is(k->rdims[1], r)) continue;
+        if (!best) least = conv_cost(&conv_costs_measured, &s, 0, r);
+        if ((cost = conv_cost(&conv_costs_measured, &s, forms[i].m, r)) >= least) continue;
         best = &forms[i];
         least = cost;
     }
@@ -137,7 +152,7 @@ static bool reads_in_place(emit *e, const ir_value *image, const tile_copy *c) {
 /* As many tiles at a time as leave the points of image and result in the second cache, while reading the weights again
  * for each block costs less memory traffic than that saves. */
 static void choose_blocks(emit *e, winograd *w) {
-    int64_t tiles = 0, ic = 0, oc = 0, m = w->form->m + 2;
+    int64_t tiles = 0, ic = 0, oc = 0, m = w->form->m + w->form->r - 1;
     for (int i = 0; i < e->f->operands.n; i++)
         if (e->f->operands.at[i]->type->kind != T_TENSOR) return; /* scalars are for the main kernel */
     ir_dim_is_const(w->tiles, &tiles);
@@ -170,9 +185,9 @@ bool sched_winograd_plan(emit *e, winograd *w) {
     w->blocks = 1;
     if (ir_dim_is_const(w->tiles, NULL)) choose_blocks(e, w);
     else w->slots = ir_dim_mul(e->c, ir_dim_ceildiv(e->c, w->tiles, sched_tile_rows(e)), sched_num(e, sched_tile_rows(e)));
-    w->copy.size[2] = ir_dim_add(e->c, ir_dim_mul(e->c, w->th, sched_num(e, m)),
-                                 sched_num(e, 2)); /* whole tiles: zeros behind the image */
-    w->copy.size[3] = ir_dim_add(e->c, ir_dim_mul(e->c, w->tw, sched_num(e, m)), sched_num(e, 2));
+    D more = sched_num(e, w->form->r - 1);
+    w->copy.size[2] = ir_dim_add(e->c, ir_dim_mul(e->c, w->th, sched_num(e, m)), more); /* whole tiles: zeros behind the image */
+    w->copy.size[3] = ir_dim_add(e->c, ir_dim_mul(e->c, w->tw, sched_num(e, m)), more);
     e->unused[w->weight] = true;
     e->unused[w->image] = !sched_used_elsewhere(e, w->image);
     e->t.pinned = UINT32_MAX; /* one loop for each variable */
@@ -242,16 +257,16 @@ static void transform(k_builder *b, int rows, int n, const double *m, k_value **
     for (int i = 0; i < rows; i++) line(b, rows, n, m, half + i * n, 1, out + i * rows, 1);
 }
 
-static int points(const winograd *w) { return w->form->m + 2; }
+static int points(const winograd *w) { return w->form->m + w->form->r - 1; }
 static int all_points(const winograd *w) { return points(w) * points(w); }
 
 /* ---- weights */
 
 /* Grid over panels of LANES output channels and input channels: U[point][panel][ic][LANES] from
- * w[panel][ic][3][3][LANES]. A point begins LANES elements behind the end of the one before: at a power of two apart,
+ * w[panel][ic][r][r][LANES]. A point begins LANES elements behind the end of the one before: at a power of two apart,
  * all would meet in one set of the cache. */
 static k_kernel *window_kernel(emit *e, const winograd *w, int64_t rows) {
-    int n = points(w);
+    int n = points(w), r = w->form->r, taps = r * r;
     const char *name = ir_fmt(e->c, "%s_windows_%lld", w->form->name, (long long)rows);
     k_kernel *k = rt_map_get(e->shared, name);
     if (k) return k;
@@ -259,11 +274,11 @@ static k_kernel *window_kernel(emit *e, const winograd *w, int64_t rows) {
     k_buffer *in = k_arg(k, DT_F32, "in"), *out = k_arg(k, DT_F32, "out");
     k_builder b = k_build(k);
     k_value *g = k_var(k_for(&b, KL_GRID, 0, k_i64(&b, 0), k_i64(&b, rows), 1));
-    k_value *j = k_var(k_for(&b, KL_VECTOR, 0, k_i64(&b, 0), k_i64(&b, LANES), 1)), *x[9], *u[MAX_ALL], *half[MAX_ALL];
-    k_value *from = k_muladd_const(&b, g, 9 * LANES, j), *to = k_muladd_const(&b, g, LANES, j);
-    for (int i = 0; i < 9; i++) x[i] = k_load(&b, in, k_add(&b, from, k_i64(&b, i * LANES)));
-    for (int q = 0; q < 3; q++) line(&b, n, 3, w->form->window, x + q, 3, half + q, 3);
-    for (int i = 0; i < n; i++) line(&b, n, 3, w->form->window, half + i * 3, 1, u + i * n, 1);
+    k_value *j = k_var(k_for(&b, KL_VECTOR, 0, k_i64(&b, 0), k_i64(&b, LANES), 1)), *x[MAX_WINDOW * MAX_WINDOW], *u[MAX_ALL], *half[MAX_ALL];
+    k_value *from = k_muladd_const(&b, g, taps * LANES, j), *to = k_muladd_const(&b, g, LANES, j);
+    for (int i = 0; i < taps; i++) x[i] = k_load(&b, in, k_add(&b, from, k_i64(&b, i * LANES)));
+    for (int q = 0; q < r; q++) line(&b, n, r, w->form->window, x + q, r, half + q, r);
+    for (int i = 0; i < n; i++) line(&b, n, r, w->form->window, half + i * r, 1, u + i * n, 1);
     for (int i = 0; i < n * n; i++) k_store(&b, out, k_add(&b, to, k_i64(&b, i * (rows + 1) * LANES)), u[i]);
     k_end(&b, 0, NULL);
     k_end(&b, 0, NULL);
@@ -271,17 +286,18 @@ static k_kernel *window_kernel(emit *e, const winograd *w, int64_t rows) {
     return k;
 }
 
-/* Weights [oc][ic][3][3] as [panel][ic][3][3][LANES], a tensor of the module that the transform reads at load. */
+/* Weights [oc][ic][r][r] as [panel][ic][r][r][LANES], a tensor of the module that the transform reads at load. */
 static const char *packed_weights(emit *e, const winograd *w, int64_t ic, int64_t oc) {
     const char *name = ir_fmt(e->c, "windows(%s)", e->f->operands.at[w->weight]->def->sym);
+    int64_t taps = w->form->r * w->form->r;
     if (rt_map_get(&e->m->tensors, name)) return ir_intern(e->c, name);
     rt_tensor *from = sched_param_data(e, w->weight),
-              *to = rt_tensor_new(DT_F32, 4, (int64_t[]){oc / LANES, ic, 9, LANES});
+              *to = rt_tensor_new(DT_F32, 4, (int64_t[]){oc / LANES, ic, taps, LANES});
     if (from && to) {
         const float *x = (const float *)from->storage->data + from->offset;
         float *y = to->storage->data;
         for (int64_t o = 0; o < oc; o++)
-            for (int64_t i = 0; i < ic * 9; i++) y[(o / LANES * ic * 9 + i) * LANES + o % LANES] = x[o * ic * 9 + i];
+            for (int64_t i = 0; i < ic * taps; i++) y[(o / LANES * ic * taps + i) * LANES + o % LANES] = x[o * ic * taps + i];
     }
     rt_tensor_release(from);
     ir_tensor_data *d = RT_NEW(&e->c->arena, ir_tensor_data);
