@@ -154,6 +154,7 @@ typedef struct winograd_form winograd_form;
 typedef struct winograd {
     const winograd_form *form;
     int image, weight;            /* operands */
+    int height;                   /* that dim; the next one is the width.  Behind the channels there may be a dim of planes */
     bool direct;                  /* the image is read where it lies; else from a copy */
     tile_copy copy;
     nest_access at;

@@ -68,24 +68,24 @@ static bool slides(const ir_expr *x, int i, int r) {
 }
 
 /* Is it [n, oc, h, w] = sum over ic, i, j of x[n, ic, h + i - p, w + j - p] * w[oc, ic, i, j], of known sizes but n,
- * and channels that fill panels? */
+ * and channels that fill panels?  With three dims: of each plane, by windows of one plane. */
 static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
     const comp *k = e->f->k;
-    if (!k->contract || k->ndims != 4 || k->nrdims != 3 || k->checks.n || k->state_dtype[0] != DT_F32 ||
+    int rank = k->ndims, h = rank - 2;
+    if (!k->contract || (rank != 4 && rank != 5) || k->nrdims != rank - 1 || k->checks.n || k->state_dtype[0] != DT_F32 ||
         k->elem[0]->op != K_MUL)
         return false;
     if (!sched_factor_of(e, k->elem[0]->args[0], image) || !sched_factor_of(e, k->elem[0]->args[1], weight))
         return false;
     const ir_expr *x = image->load, *w = weight->load;
-    if (x->n != 4 || w->n != 4 || x->dtype != DT_F32 || w->dtype != DT_F32 || weight->guarded) return false;
-    const int weight_vars[4] = {1, 4, 5, 6};
-    for (int d = 0; d < 4; d++)
-        if (!is_index(w->args[d], weight_vars[d])) return false;
-    bool image_ok = (is_index(x->args[0], 0) || ir_dim_is(k->dims[0], 1)) && is_index(x->args[1], 4) &&
-                    slides(x->args[2], 2, 5) && slides(x->args[3], 3, 6);
-    if (!image_ok || k->rdims[1] != k->rdims[2]) return false;
-    bool known =
-        ir_dim_is_const(k->dims[2], NULL) && ir_dim_is_const(k->dims[3], NULL) && ir_dim_is_const(k->rdims[0], NULL);
+    if (x->n != rank || w->n != rank || x->dtype != DT_F32 || w->dtype != DT_F32 || weight->guarded) return false;
+    if (!is_index(w->args[0], 1) || !is_index(x->args[1], rank)) return false;
+    for (int d = 1; d < rank; d++)
+        if (!is_index(w->args[d], rank + d - 1) || (d > 1 && !slides(x->args[d], d, rank + d - 1))) return false;
+    const ir_type *planes = e->f->operands.at[x->i]->type;
+    if (rank == 5 && (!ir_dim_is(k->rdims[1], 1) || planes->dims[2] != k->dims[2] || !ir_dim_is_const(k->dims[2], NULL))) return false;
+    if (!(is_index(x->args[0], 0) || ir_dim_is(k->dims[0], 1)) || k->rdims[h - 1] != k->rdims[h]) return false;
+    bool known = ir_dim_is_const(k->dims[h], NULL) && ir_dim_is_const(k->dims[h + 1], NULL) && ir_dim_is_const(k->rdims[0], NULL);
     bool whole = ir_dim_is_const(k->dims[1], NULL) && ir_dim_is(ir_dim_mod(e->c, k->dims[1], sched_num(e, LANES)), 0);
     return known && whole && x->i != w->i && ir_is_param(e->f->operands.at[w->i]) && !sched_used_elsewhere(e, w->i);
 }
@@ -96,13 +96,16 @@ static const winograd_form *cheapest(const comp *k) {
     ir_dim_is_const(k->dims[0], &s.n);
     ir_dim_is_const(k->dims[1], &s.oc);
     ir_dim_is_const(k->rdims[0], &s.ic);
-    ir_dim_is_const(k->dims[2], &s.h);
-    ir_dim_is_const(k->dims[3], &s.w);
+    ir_dim_is_const(k->dims[k->ndims - 2], &s.h);
+    ir_dim_is_const(k->dims[k->ndims - 1], &s.w);
+    int64_t planes = 1;
+    if (k->ndims > 4) ir_dim_is_const(k->dims[2], &planes);
+    s.n *= planes;
     const winograd_form *best = NULL;
     double least = 0, cost;
     for (size_t i = 0; i < RT_COUNT(forms); i++) {
         int r = forms[i].r;
-        if (!ir_dim_is(k->rdims[1], r)) continue;
+        if (!ir_dim_is(k->rdims[k->nrdims - 1], r)) continue;
         if (!best) least = conv_cost(&conv_costs_measured, &s, 0, r);
         if ((cost = conv_cost(&conv_costs_measured, &s, forms[i].m, r)) >= least) continue;
         best = &forms[i];
@@ -116,8 +119,8 @@ static bool is_kernel(const ir_node *n) { return n->op->cls == OP_STRUCT && n->o
 static int mark(ir_module *m, ir_node *kernel) {
     fused f;
     sched_factor image, weight;
-    if (kernel->out[0]->type->rank != 4 || kernel->blocks[0]->results.n != 1) return 0;
-    if (!lower_fused(m, kernel, &f) || f.k->ndims != 4 || lower_comp_kind(f.k) != CK_CONTRACT) return 0;
+    if (kernel->out[0]->type->rank < 4 || kernel->blocks[0]->results.n != 1) return 0;
+    if (!lower_fused(m, kernel, &f) || f.k->ndims != kernel->out[0]->type->rank || lower_comp_kind(f.k) != CK_CONTRACT) return 0;
     emit e = {.c = m->c, .f = &f, .m = m, .kernel = kernel};
     nest_build(m->c, &f, kernel->out[0], &e.t);
     const winograd_form *form = suits(&e, &image, &weight) ? cheapest(f.k) : NULL;
@@ -145,7 +148,7 @@ int lower_winograd(ir_module *m) {
 /* Are the channels of a pixel neighbours in memory, and is index 0 of the image its first one? */
 static bool reads_in_place(emit *e, const ir_value *image, const tile_copy *c) {
     D stride[RT_MAX_RANK];
-    nest_strides(e->c, 4, image->type->dims, image->layout, stride);
+    nest_strides(e->c, image->type->rank, image->type->dims, image->layout, stride);
     return ir_dim_is(stride[1], 1) && !c->shift[0] && !c->shift[1];
 }
 
@@ -179,15 +182,18 @@ bool sched_winograd_plan(emit *e, winograd *w) {
     w->weight = weight.load->i;
     w->direct = reads_in_place(e, e->f->operands.at[w->image], &w->copy);
     int m = w->form->m;
-    w->th = ir_dim_ceildiv(e->c, k->dims[2], m);
-    w->tw = ir_dim_ceildiv(e->c, k->dims[3], m);
-    w->tiles = w->slots = ir_dim_mul(e->c, k->dims[0], ir_dim_mul(e->c, w->th, w->tw));
+    w->height = k->ndims - 2;
+    w->th = ir_dim_ceildiv(e->c, k->dims[w->height], m);
+    w->tw = ir_dim_ceildiv(e->c, k->dims[w->height + 1], m);
+    w->tiles = ir_dim_mul(e->c, k->dims[0], ir_dim_mul(e->c, w->th, w->tw));
+    if (w->height > 2) w->tiles = ir_dim_mul(e->c, w->tiles, k->dims[2]);
+    w->slots = w->tiles;
     w->blocks = 1;
     if (ir_dim_is_const(w->tiles, NULL)) choose_blocks(e, w);
     else w->slots = ir_dim_mul(e->c, ir_dim_ceildiv(e->c, w->tiles, sched_tile_rows(e)), sched_num(e, sched_tile_rows(e)));
     D more = sched_num(e, w->form->r - 1);
-    w->copy.size[2] = ir_dim_add(e->c, ir_dim_mul(e->c, w->th, sched_num(e, m)), more); /* whole tiles: zeros behind the image */
-    w->copy.size[3] = ir_dim_add(e->c, ir_dim_mul(e->c, w->tw, sched_num(e, m)), more);
+    w->copy.size[w->height] = ir_dim_add(e->c, ir_dim_mul(e->c, w->th, sched_num(e, m)), more); /* whole tiles: zeros behind the image */
+    w->copy.size[w->height + 1] = ir_dim_add(e->c, ir_dim_mul(e->c, w->tw, sched_num(e, m)), more);
     e->unused[w->weight] = true;
     e->unused[w->image] = !sched_used_elsewhere(e, w->image);
     e->t.pinned = UINT32_MAX; /* one loop for each variable */
@@ -423,6 +429,7 @@ static void edge_tile(emit *x, const winograd *w, int64_t channels, const source
     k_end(b, 0, NULL);
 }
 
+/* n: number of the plane */
 static source source_of(emit *x, const winograd *w, k_value *n, k_value *ty, k_value *tx) {
     k_builder *b = &x->b;
     const tile_copy *c = &w->copy;
@@ -431,16 +438,19 @@ static source source_of(emit *x, const winograd *w, k_value *n, k_value *ty, k_v
     D stride[RT_MAX_RANK];
     ir_layout order;
     memcpy(order.order, c->order, sizeof order.order);
-    nest_strides(x->c, 4, w->direct ? v->type->dims : c->size, w->direct ? v->layout : &order, stride);
-    source s = {.y = k_add(b, k_mul(b, ty, m), k_i64(b, w->direct ? c->shift[2] : 0)),
-                .x = k_add(b, k_mul(b, tx, m), k_i64(b, w->direct ? c->shift[3] : 0))};
+    const D *size = w->direct ? v->type->dims : c->size;
+    int h = w->height;
+    nest_strides(x->c, v->type->rank, size, w->direct ? v->layout : &order, stride);
+    source s = {.y = k_add(b, k_mul(b, ty, m), k_i64(b, w->direct ? c->shift[h] : 0)),
+                .x = k_add(b, k_mul(b, tx, m), k_i64(b, w->direct ? c->shift[h + 1] : 0))};
     s.in = w->direct ? sched_buffer(x, LB_IN, sched_input(x->kernel, x->f->operands.at[w->image]), DT_F32, NULL, "in")
                      : sched_buffer(x, LB_SCRATCH, 0, DT_F32, sched_copy_elements(x, c), "padded");
-    s.plane = k_mul(b, n, sched_dim(x, stride[0]));
-    s.row = sched_dim(x, stride[2]);
-    s.pixel = sched_dim(x, stride[3]);
-    s.height = sched_dim(x, w->direct ? v->type->dims[2] : c->size[2]);
-    s.width = sched_dim(x, w->direct ? v->type->dims[3] : c->size[3]);
+    k_value *plane = h > 2 ? k_mul(b, sched_split(x, &n, size[2]), sched_dim(x, stride[2])) : k_i64(b, 0);
+    s.plane = k_add(b, k_mul(b, n, sched_dim(x, stride[0])), plane);
+    s.row = sched_dim(x, stride[h]);
+    s.pixel = sched_dim(x, stride[h + 1]);
+    s.height = sched_dim(x, size[h]);
+    s.width = sched_dim(x, size[h + 1]);
     return s;
 }
 
@@ -582,16 +592,17 @@ static void finish_result(emit *e, const winograd *w, int i, k_value *value, k_v
     const comp *k = e->f->k;
     int m = w->form->m, r = i / m, s = i % m;
     D mm = sched_num(e, m);
-    bool rows = r && !ir_dim_is(ir_dim_mod(e->c, k->dims[2], mm), 0),
-         columns = s && !ir_dim_is(ir_dim_mod(e->c, k->dims[3], mm), 0);
+    D height = k->dims[w->height], width = k->dims[w->height + 1];
+    bool rows = r && !ir_dim_is(ir_dim_mod(e->c, height, mm), 0), columns = s && !ir_dim_is(ir_dim_mod(e->c, width, mm), 0);
     k_value *ok = NULL;
-    if (rows) ok = k_2(b, K_LT, h[r], sched_dim(e, k->dims[2]));
-    if (columns)
-        ok = ok ? k_2(b, K_AND, ok, k_2(b, K_LT, v[s], sched_dim(e, k->dims[3])))
-                : k_2(b, K_LT, v[s], sched_dim(e, k->dims[3]));
+    if (rows) ok = k_2(b, K_LT, h[r], sched_dim(e, height));
+    if (columns) {
+        k_value *here = k_2(b, K_LT, v[s], sched_dim(e, width));
+        ok = ok ? k_2(b, K_AND, ok, here) : here;
+    }
     if (ok) k_if(b, ok);
-    set_var(e, 2, h[r]);
-    set_var(e, 3, v[s]);
+    set_var(e, w->height, h[r]);
+    set_var(e, w->height + 1, v[s]);
     e->param[0] = value;
     sched_store_outs(e, k_memo_new(b->k));
     if (!ok) return;
@@ -611,6 +622,7 @@ static void result_kernel(emit *e, const winograd *w, int block) {
     k_value *count = w->blocks > 1 ? block_scalar(e, e->launch->grid) : sched_dim(e, w->tiles);
     k_value *slot = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), count, 1)), *g = k_add(b, before, slot);
     k_value *tx = sched_split(e, &g, w->tw), *ty = sched_split(e, &g, w->th), *h[MAX_TILE], *v[MAX_TILE];
+    if (w->height > 2) set_var(e, 2, sched_split(e, &g, e->f->k->dims[2]));
     set_var(e, 0, g);
     for (int i = 0; i < m; i++) {
         h[i] = k_add(b, k_mul(b, ty, k_i64(b, m)), k_i64(b, i));
