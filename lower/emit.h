@@ -154,7 +154,8 @@ typedef struct winograd_form winograd_form;
 typedef struct winograd {
     const winograd_form *form;
     int image, weight;            /* operands */
-    int height;                   /* that dim; the next one is the width.  Behind the channels there may be a dim of planes */
+    int height;                   /* that dim; the next one is the width.  Behind the channels there may be a dim of planes: */
+    int64_t planes;               /* those of the window, each of them with channels of its own for the products */
     bool direct;                  /* the image is read where it lies; else from a copy */
     tile_copy copy;
     nest_access at;

@@ -68,7 +68,7 @@ static bool slides(const ir_expr *x, int i, int r) {
 }
 
 /* Is it [n, oc, h, w] = sum over ic, i, j of x[n, ic, h + i - p, w + j - p] * w[oc, ic, i, j], of known sizes but n,
- * and channels that fill panels?  With three dims: of each plane, by windows of one plane. */
+ * and channels that fill panels?  With three dims the sum is over planes of the window as well. */
 static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
     const comp *k = e->f->k;
     int rank = k->ndims, h = rank - 2;
@@ -83,30 +83,51 @@ static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
     for (int d = 1; d < rank; d++)
         if (!is_index(w->args[d], rank + d - 1) || (d > 1 && !slides(x->args[d], d, rank + d - 1))) return false;
     const ir_type *planes = e->f->operands.at[x->i]->type;
-    if (rank == 5 && (!ir_dim_is(k->rdims[1], 1) || planes->dims[2] != k->dims[2] || !ir_dim_is_const(k->dims[2], NULL))) return false;
+    if (rank == 5 && !(ir_dim_is_const(k->rdims[1], NULL) && ir_dim_is_const(planes->dims[2], NULL) && ir_dim_is_const(k->dims[2], NULL))) return false;
     if (!(is_index(x->args[0], 0) || ir_dim_is(k->dims[0], 1)) || k->rdims[h - 1] != k->rdims[h]) return false;
     bool known = ir_dim_is_const(k->dims[h], NULL) && ir_dim_is_const(k->dims[h + 1], NULL) && ir_dim_is_const(k->rdims[0], NULL);
     bool whole = ir_dim_is_const(k->dims[1], NULL) && ir_dim_is(ir_dim_mod(e->c, k->dims[1], sched_num(e, LANES)), 0);
     return known && whole && x->i != w->i && ir_is_param(e->f->operands.at[w->i]) && !sched_used_elsewhere(e, w->i);
 }
 
+/* Planes of windows inside of the image, which the direct sum leaves out where they are not (tile.c); *all: of any. */
+static int64_t planes_inside(const comp *k, const ir_expr *index, D size, int64_t *all) {
+    int64_t planes, taps, depth, in = 0;
+    sched_line l;
+    *all = 1;
+    if (k->ndims < 5 || !sched_line_of(index, &l)) return 1;
+    ir_dim_is_const(k->dims[2], &planes);
+    ir_dim_is_const(k->rdims[1], &taps);
+    ir_dim_is_const(size, &depth);
+    *all = planes * taps;
+    for (int64_t i = 0; i < *all; i++) {
+        int64_t at = i / taps + i % taps + l.c;
+        in += at >= 0 && at < depth;
+    }
+    return in;
+}
+
 /* The cheapest way by the table; NULL: the direct sum. */
-static const winograd_form *cheapest(const comp *k) {
+static const winograd_form *cheapest(const emit *e, const ir_expr *image) {
+    const comp *k = e->f->k;
     conv_shape s = {.n = 1};
     ir_dim_is_const(k->dims[0], &s.n);
     ir_dim_is_const(k->dims[1], &s.oc);
     ir_dim_is_const(k->rdims[0], &s.ic);
     ir_dim_is_const(k->dims[k->ndims - 2], &s.h);
     ir_dim_is_const(k->dims[k->ndims - 1], &s.w);
-    int64_t planes = 1;
+    int64_t planes = 1, all, in = planes_inside(k, image->args[2], e->f->operands.at[image->i]->type->dims[2], &all);
     if (k->ndims > 4) ir_dim_is_const(k->dims[2], &planes);
+    conv_shape direct = s;
+    direct.n = s.n * in;
     s.n *= planes;
+    s.ic *= all / planes;
     const winograd_form *best = NULL;
     double least = 0, cost;
     for (size_t i = 0; i < RT_COUNT(forms); i++) {
         int r = forms[i].r;
         if (!ir_dim_is(k->rdims[k->nrdims - 1], r)) continue;
-        if (!best) least = conv_cost(&conv_costs_measured, &s, 0, r);
+        if (!best) least = conv_cost(&conv_costs_measured, &direct, 0, r);
         if ((cost = conv_cost(&conv_costs_measured, &s, forms[i].m, r)) >= least) continue;
         best = &forms[i];
         least = cost;
@@ -123,7 +144,7 @@ static int mark(ir_module *m, ir_node *kernel) {
     if (!lower_fused(m, kernel, &f) || f.k->ndims != kernel->out[0]->type->rank || lower_comp_kind(f.k) != CK_CONTRACT) return 0;
     emit e = {.c = m->c, .f = &f, .m = m, .kernel = kernel};
     nest_build(m->c, &f, kernel->out[0], &e.t);
-    const winograd_form *form = suits(&e, &image, &weight) ? cheapest(f.k) : NULL;
+    const winograd_form *form = suits(&e, &image, &weight) ? cheapest(&e, image.load) : NULL;
     if (!form) return 0;
     kernel->sym = form->name;
     return 1;
@@ -173,7 +194,7 @@ static void choose_blocks(emit *e, winograd *w) {
 bool sched_winograd_plan(emit *e, winograd *w) {
     sched_factor image, weight;
     const comp *k = e->f->k;
-    *w = (winograd){.ic = k->rdims[0], .oc = k->dims[1]};
+    *w = (winograd){.ic = k->rdims[0], .oc = k->dims[1], .planes = 1};
     for (size_t i = 0; i < RT_COUNT(forms) && e->kernel->sym; i++)
         if (!strcmp(e->kernel->sym, forms[i].name)) w->form = &forms[i];
     if (!w->form || !suits(e, &image, &weight) || !sched_copy_plan(e, image.load, true, -1, &w->copy, &w->at))
@@ -186,7 +207,11 @@ bool sched_winograd_plan(emit *e, winograd *w) {
     w->th = ir_dim_ceildiv(e->c, k->dims[w->height], m);
     w->tw = ir_dim_ceildiv(e->c, k->dims[w->height + 1], m);
     w->tiles = ir_dim_mul(e->c, k->dims[0], ir_dim_mul(e->c, w->th, w->tw));
-    if (w->height > 2) w->tiles = ir_dim_mul(e->c, w->tiles, k->dims[2]);
+    if (w->height > 2) {
+        ir_dim_is_const(k->rdims[1], &w->planes);
+        w->ic = ir_dim_mul(e->c, w->ic, k->rdims[1]);
+        w->tiles = ir_dim_mul(e->c, w->tiles, k->dims[2]);
+    }
     w->slots = w->tiles;
     w->blocks = 1;
     if (ir_dim_is_const(w->tiles, NULL)) choose_blocks(e, w);
@@ -292,10 +317,10 @@ static k_kernel *window_kernel(emit *e, const winograd *w, int64_t rows) {
     return k;
 }
 
-/* Weights [oc][ic][r][r] as [panel][ic][r][r][LANES], a tensor of the module that the transform reads at load. */
+/* Weights [oc][ic][planes][r][r] as [panel][planes][ic][r][r][LANES], a tensor of the module that the transform reads at load. */
 static const char *packed_weights(emit *e, const winograd *w, int64_t ic, int64_t oc) {
     const char *name = ir_fmt(e->c, "windows(%s)", e->f->operands.at[w->weight]->def->sym);
-    int64_t taps = w->form->r * w->form->r;
+    int64_t taps = w->form->r * w->form->r, planes = w->planes, each = ic / planes;
     if (rt_map_get(&e->m->tensors, name)) return ir_intern(e->c, name);
     rt_tensor *from = sched_param_data(e, w->weight),
               *to = rt_tensor_new(DT_F32, 4, (int64_t[]){oc / LANES, ic, taps, LANES});
@@ -303,7 +328,10 @@ static const char *packed_weights(emit *e, const winograd *w, int64_t ic, int64_
         const float *x = (const float *)from->storage->data + from->offset;
         float *y = to->storage->data;
         for (int64_t o = 0; o < oc; o++)
-            for (int64_t i = 0; i < ic * taps; i++) y[(o / LANES * ic * taps + i) * LANES + o % LANES] = x[o * ic * taps + i];
+            for (int64_t i = 0; i < ic * taps; i++) {
+                int64_t channel = i / taps % each, plane = i / taps / each;
+                y[(o / LANES * ic * taps + i) * LANES + o % LANES] = x[((o * each + channel) * planes + plane) * taps + i % taps];
+            }
     }
     rt_tensor_release(from);
     ir_tensor_data *d = RT_NEW(&e->c->arena, ir_tensor_data);
@@ -392,7 +420,7 @@ static k_value *within(k_builder *b, k_value *lo, int64_t n, k_value *size) {
 /* The image as the transform reads it: where pixel (0, 0) of a tile lies, and what is outside. */
 typedef struct source {
     k_buffer *in;
-    k_value *plane, *y, *x, *row, *pixel, *height, *width;
+    k_value *plane, *y, *x, *row, *pixel, *height, *width, *inside; /* inside: the plane is; NULL: surely */
 } source;
 
 static k_value *address(k_builder *b, const source *s, k_value *y, k_value *x) {
@@ -429,8 +457,8 @@ static void edge_tile(emit *x, const winograd *w, int64_t channels, const source
     k_end(b, 0, NULL);
 }
 
-/* n: number of the plane */
-static source source_of(emit *x, const winograd *w, k_value *n, k_value *ty, k_value *tx) {
+/* n: number of the result's plane; tap: plane of the window */
+static source source_of(emit *x, const winograd *w, k_value *n, k_value *tap, k_value *ty, k_value *tx) {
     k_builder *b = &x->b;
     const tile_copy *c = &w->copy;
     const ir_value *v = x->f->operands.at[w->image];
@@ -445,8 +473,12 @@ static source source_of(emit *x, const winograd *w, k_value *n, k_value *ty, k_v
                 .x = k_add(b, k_mul(b, tx, m), k_i64(b, w->direct ? c->shift[h + 1] : 0))};
     s.in = w->direct ? sched_buffer(x, LB_IN, sched_input(x->kernel, x->f->operands.at[w->image]), DT_F32, NULL, "in")
                      : sched_buffer(x, LB_SCRATCH, 0, DT_F32, sched_copy_elements(x, c), "padded");
-    k_value *plane = h > 2 ? k_mul(b, sched_split(x, &n, size[2]), sched_dim(x, stride[2])) : k_i64(b, 0);
-    s.plane = k_add(b, k_mul(b, n, sched_dim(x, stride[0])), plane);
+    if (h > 2) {
+        k_value *z = k_add(b, k_add(b, sched_split(x, &n, x->f->k->dims[2]), tap), k_i64(b, w->direct ? c->shift[2] : 0));
+        s.plane = k_mul(b, z, sched_dim(x, stride[2]));
+        if (w->direct && (c->shift[2] || c->size[2] != size[2])) s.inside = within(b, z, 1, sched_dim(x, size[2]));
+    }
+    s.plane = k_add(b, k_mul(b, n, sched_dim(x, stride[0])), s.plane ? s.plane : k_i64(b, 0));
     s.row = sched_dim(x, stride[h]);
     s.pixel = sched_dim(x, stride[h + 1]);
     s.height = sched_dim(x, size[h]);
@@ -463,6 +495,14 @@ static k_value *block_scalar(emit *e, D x) {
 
 static D first_tile(emit *e, const winograd *w, int block) { return ir_dim_mul(e->c, sched_num(e, block), w->slots); }
 
+static void no_tile(k_builder *b, const winograd *w, int64_t channels, k_buffer *out, k_value *to, k_value *step) {
+    k_value *p = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), k_i64(b, all_points(w)), 1));
+    k_value *c = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, channels), 1));
+    k_store(b, out, k_add(b, k_add(b, to, k_mul(b, p, step)), c), k_float(b, DT_F32, 0));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
 /* Grid over slots. */
 static void image_kernel(emit *e, const winograd *w, int block) {
     emit x = sched_before(e, "image");
@@ -473,11 +513,14 @@ static void image_kernel(emit *e, const winograd *w, int block) {
     k_value *slot = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, w->slots), 1)), *g = k_add(b, before, slot);
     if (w->slots != w->tiles) g = k_2(b, K_MIN, g, k_sub(b, sched_dim(&x, w->tiles), k_i64(b, 1)));
     k_value *tx = sched_split(&x, &g, w->tw), *ty = sched_split(&x, &g, w->th), *channels = sched_dim(&x, w->ic);
-    source s = source_of(&x, w, g, ty, tx);
+    k_value *tap = w->planes > 1 ? k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), k_i64(b, w->planes), 1)) : k_i64(b, 0);
+    source s = source_of(&x, w, g, tap, ty, tx);
     k_buffer *out = point_buffer(&x, w, S_IMAGE);
-    k_value *to = k_mul(b, slot, channels), *step = sched_dim(&x, point_step(&x, w, w->ic));
     int64_t ic = 0, pixels = s.pixel->i;
     ir_dim_is_const(w->ic, &ic);
+    ic /= w->planes;
+    k_value *to = k_add(b, k_mul(b, slot, channels), k_mul(b, tap, k_i64(b, ic))), *step = sched_dim(&x, point_step(&x, w, w->ic));
+    if (s.inside) k_if(b, s.inside);
     if (w->direct) k_if(b, k_2(b, K_AND, within(b, s.y, points(w), s.height), within(b, s.x, points(w), s.width)));
     k_call(b, image_tile(&x, w, ic, pixels), (k_buffer *[]){s.in, out}, (k_value *[]){address(b, &s, s.y, s.x), to},
            (k_value *[]){s.row, step});
@@ -486,6 +529,12 @@ static void image_kernel(emit *e, const winograd *w, int block) {
         edge_tile(&x, w, ic, &s, out, to, step);
         k_end(b, 0, NULL);
     }
+    if (s.inside) {
+        k_else(b, 0, NULL);
+        no_tile(b, w, ic, out, to, step);
+        k_end(b, 0, NULL);
+    }
+    if (w->planes > 1) k_end(b, 0, NULL);
     k_end(b, 0, NULL);
     RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
 }
