@@ -5,7 +5,8 @@
  * some panels: panels outside, so that one stays in the cache for the whole group, while the group's rows of A stay in the
  * second one; a long k is cut in blocks.  While the group runs through one block of a panel it asks for the next: weights come
  * from far.  A last panel of few columns is computed at half width.  Where A's rows are no arithmetic sequence, a table of the
- * group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
+ * group's rows is made first, and one of the taps that are not all in the padding.  The epilogue (bias, activation,
+ * residual ...) is scalar code on the finished tile; where the result lies along the rows, on those of a group, turned. */
 #include "lower/emit.h"
 
 enum {

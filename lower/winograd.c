@@ -1,7 +1,8 @@
 /* winograd.c: 3x3 and 5x5 convolutions of step 1 by Winograd's algorithms F(2x2, 3x3), F(4x4, 3x3) and F(2x2, 5x5) (Lavin and
  * Gray, "Fast algorithms for convolutional neural networks", 2016): a tile of (m + r - 1) x (m + r - 1) pixels and the window of
  * r x r are transformed, multiplied point by point (36 products of matrices [tiles, IC] x [IC, OC], or 16 for m = 2, r = 3)
- * and transformed back to m x m results: 36 multiplications instead of 144 (r = 5: of 100), or 16 instead of 36.
+ * and transformed back to m x m results: 36 multiplications instead of 144 (r = 5: of 100), or 16 instead of 36.  A window of
+ * several planes (three dims) is one of as many times the channels: the points of its planes stand side by side.
  *
  * The pass marks the convolutions that it suits, by conv_cost.h (`--skip winograd` leaves it out: results differ from the
  * direct sum by about twice its own error).  A marked kernel becomes: transform of the image, products on register tiles,
