@@ -126,7 +126,7 @@ typedef struct times {
 static double misfit(const conv_costs *t, const times *x) {
     double sum = 0;
     for (int i = 0; i < NSHAPES; i++)
-        for (int f = 0; f < FORMS; f++) sum += fabs(log(conv_cost(t, &shapes[i], form_size[f]) * 1e-3 / x->us[i][f]));
+        for (int f = 0; f < FORMS; f++) sum += fabs(log(conv_cost(t, &shapes[i], form_size[f], 3) * 1e-3 / x->us[i][f]));
     return sum;
 }
 
@@ -151,11 +151,11 @@ int main(int argc, char **argv) {
         const conv_shape *s = &shapes[i];
         int best = 0;
         for (int f = 1; f < FORMS; f++)
-            if (conv_cost(t, s, form_size[f]) < conv_cost(t, s, form_size[best])) best = f;
+            if (conv_cost(t, s, form_size[f], 3) < conv_cost(t, s, form_size[best], 3)) best = f;
         printf("%10d %6dx%-6d", (int)s->ic, (int)s->h, (int)s->w);
         for (int f = 0; f < FORMS; f++) {
             x.us[i][f] = measure(s, f, rounds);
-            printf(" %9.1f %9.1f%c", x.us[i][f], conv_cost(t, s, form_size[f]) * 1e-3, f == best ? '*' : ' ');
+            printf(" %9.1f %9.1f%c", x.us[i][f], conv_cost(t, s, form_size[f], 3) * 1e-3, f == best ? '*' : ' ');
             fflush(stdout);
         }
         printf("\n");

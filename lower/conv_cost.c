@@ -21,9 +21,9 @@ static double tiled_rows(double n) {
     return rows < tiles * MIN_ROWS ? (double)(tiles * MIN_ROWS) : n;
 }
 
-double conv_cost(const conv_costs *t, const conv_shape *s, int m) {
-    double n = (double)s->n, ic = (double)s->ic, oc = (double)s->oc, points = (m + 2) * (m + 2);
-    if (!m) return t->direct * 9 * ic * oc * tiled_rows(n * (double)(s->h * s->w));
+double conv_cost(const conv_costs *t, const conv_shape *s, int m, int r) {
+    double n = (double)s->n, ic = (double)s->ic, oc = (double)s->oc, points = (m + r - 1) * (m + r - 1);
+    if (!m) return t->direct * r * r * ic * oc * tiled_rows(n * (double)(s->h * s->w));
     double tiles = n * (double)((s->h + m - 1) / m * ((s->w + m - 1) / m)), elements = points * tiles * (ic + oc);
     double product = t->product * points * tiled_rows(tiles) * (ic + CALL_K) * oc,
            stream = t->stream * 4 * points * ic * oc;

@@ -1,4 +1,4 @@
-/* conv_cost.h: what a 3x3 convolution of step 1 costs, by a table that was measured (conv_cost.def). */
+/* conv_cost.h: what a convolution of step 1 costs, by a table that was measured (conv_cost.def). */
 #ifndef JITC_LOWER_CONV_COST_H
 #define JITC_LOWER_CONV_COST_H
 
@@ -13,7 +13,7 @@ typedef struct conv_costs { /* nanoseconds on one thread */
 #undef COST
 extern const conv_costs conv_costs_measured;
 
-/* Nanoseconds by a table, with weights from memory: of the direct sum (m = 0), or Winograd's F(m x m, 3x3). */
-double conv_cost(const conv_costs *t, const conv_shape *s, int m);
+/* Nanoseconds by a table, with weights from memory: of the direct sum of a window of r x r (m = 0), or Winograd's F(m x m, r x r). */
+double conv_cost(const conv_costs *t, const conv_shape *s, int m, int r);
 
 #endif

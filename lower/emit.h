@@ -95,7 +95,11 @@ rt_tensor *sched_param_data(const emit *e, int operand); /* its elements in row-
 /* A param of these dims that takes the place of operand `operand` among the kernel's inputs; t is taken.  Its input number. */
 int sched_replace_param(emit *e, int operand, rt_tensor *t);
 
-typedef struct tile_segment { const ir_dim *size, *a, *b; } tile_segment; /* a reduce loop: iterations, steps of the factors' addresses (NULL: 0) */
+/* A reduce loop: iterations, steps of the factors' addresses (NULL: 0), its variable if it is one, else -1. */
+typedef struct tile_segment { const ir_dim *size, *a, *b; int var; } tile_segment;
+/* A segment of taps, some of which lie in the padding: those inside are 0 <= step * q + dilation * tap + first < size, for the
+ * row's index variable q. */
+typedef struct tile_taps { int seg, q; int64_t step, dilation, first, size; } tile_taps;
 
 typedef struct tiles {
     int a, b;              /* operands (factors of the product) */
@@ -113,6 +117,8 @@ typedef struct tiles {
     int nr, rvar[NEST_MAX];/* reduce variables in the order in which k counts */
     int nseg;
     tile_segment seg[NEST_MAX]; /* the same, merged; the last one is the contract's */
+    int ntaps;
+    tile_taps taps[RT_MAX_RANK]; /* left out where all of a tile's are in the padding */
 } tiles;
 bool sched_tiles_plan(emit *e, tiles *t);
 /* Of what lies in B's place in memory. */
@@ -159,6 +165,8 @@ typedef struct winograd_form winograd_form;
 typedef struct winograd {
     const winograd_form *form;
     int image, weight;            /* operands */
+    int height;                   /* that dim; the next one is the width.  Behind the channels there may be a dim of planes: */
+    int64_t planes;               /* those of the window, each of them with channels of its own for the products */
     bool direct;                  /* the image is read where it lies; else from a copy */
     tile_copy copy;
     nest_access at;

@@ -13,6 +13,7 @@
 #include "lower/emit.h"
 
 enum { MIN_COPY_ROWS = 4, MIN_COPY_COLUMNS = 32, MIN_PACK_ROWS = 4 };
+static const double WORTH = 0.96; /* of the taps: more of them inside are computed all */
 
 typedef const ir_dim *D;
 
@@ -310,10 +311,11 @@ static void make_segments(emit *e, tiles *t) {
     bool panels = t->packed || t->run_time || t->wide;
     for (int i = 0; i < t->nr; i++) {
         int v = t->rvar[i];
-        tile_segment s = {var_size(e->f->k, v), t->aa.coef[v], panels ? NULL : t->ba.coef[v]};
+        tile_segment s = {var_size(e->f->k, v), t->aa.coef[v], panels ? NULL : t->ba.coef[v], v};
         tile_segment *p = t->nseg ? &t->seg[t->nseg - 1] : NULL;
         if (p && one_run(e, p->a, s.a, s.size) && (panels || one_run(e, p->b, s.b, s.size))) {
             s.size = ir_dim_mul(e->c, s.size, p->size);
+            s.var = -1;
             *p = s;
         } else {
             t->seg[t->nseg++] = s;
@@ -330,6 +332,52 @@ static void make_segments(emit *e, tiles *t) {
         t->seg[i].b = step;
         step = ir_dim_mul(e->c, step, t->seg[i].size);
     }
+}
+
+/* ---- taps in the padding */
+
+/* Index `at` into a dim of the image as a tap of one segment for one row variable; false: it is no such thing. */
+static bool taps_of(const emit *e, const tiles *t, const ir_expr *at, D size, tile_taps *out) {
+    const comp *k = e->f->k;
+    sched_line l;
+    *out = (tile_taps){.seg = -1, .q = -1};
+    if (!sched_line_of(at, &l) || !ir_dim_is_const(size, &out->size)) return false;
+    for (int v = 0; v < k->ndims + k->nrdims; v++) {
+        if (!l.coef[v] || ir_dim_is(var_size(k, v), 1)) continue;
+        if (v < k->ndims ? out->q >= 0 || !(e->t.loops.at[t->mloop].vars >> v & 1) : out->seg >= 0) return false;
+        if (v < k->ndims) out->q = v, out->step = l.coef[v];
+        for (int i = 0; i < t->nseg - 1 && v >= k->ndims; i++)
+            if (t->seg[i].var == v) out->seg = i, out->dilation = l.coef[v];
+        if (v >= k->ndims && out->seg < 0) return false;
+    }
+    out->first = l.c;
+    return out->seg >= 0 && out->q >= 0;
+}
+
+/* Taps inside by all rows and taps; 1 where sizes are not known. */
+static double share_inside(const emit *e, const tiles *t, const tile_taps *x) {
+    int64_t rows, taps, in = 0;
+    if (!ir_dim_is_const(e->f->k->dims[x->q], &rows) || !ir_dim_is_const(t->seg[x->seg].size, &taps)) return 1;
+    for (int64_t q = 0; q < rows; q++)
+        for (int64_t r = 0; r < taps; r++) {
+            int64_t at = q * x->step + r * x->dilation + x->first;
+            in += at >= 0 && at < x->size;
+        }
+    return (double)in / (double)(rows * taps);
+}
+
+static void find_taps(const emit *e, tiles *t) {
+    double inside = 1;
+    const ir_expr *load = t->copy[0].load;
+    if (!t->copy[0].on || t->linear || !ir_dim_is_const(sched_size(e, t->mloop), NULL)) return;
+    for (int d = 0; d < load->n; d++) {
+        tile_taps *x = &t->taps[t->ntaps];
+        if (!taps_of(e, t, load->args[d], operand(e, t->a)->type->dims[d], x)) continue;
+        double share = share_inside(e, t, x);
+        inside *= share;
+        t->ntaps += share < 1;
+    }
+    if (inside > WORTH) t->ntaps = 0;
 }
 
 static bool is_linear(emit *e, const tiles *t) {
@@ -499,6 +547,7 @@ bool sched_tiles_plan(emit *e, tiles *t) {
     if (t->wide && (t->packed || t->run_time)) e->placed = t->b + 1;
     if (t->mloop < 0 && !t->packed && !t->run_time && !t->copy[0].on && !t->copy[1].on) return false;
     make_segments(e, t);
+    find_taps(e, t);
     if (t->packed || t->copy[1].on) e->unused[t->b] = t->a != t->b && !sched_used_elsewhere(e, t->b);
     if (t->copy[0].on) e->unused[t->a] = t->a != t->b && !sched_used_elsewhere(e, t->a);
     return true;

@@ -55,6 +55,58 @@ k_value *sched_split(emit *x, k_value **g, D size) {
 
 static k_value *move(emit *x, k_value *at, k_value *i, D step) { return step ? k_add(&x->b, at, k_mul(&x->b, i, sched_dim(x, step))) : at; }
 
+static void plain_run(emit *x, const run *r, k_buffer *in, k_buffer *out, k_value *from, k_value *to, k_value *ok) {
+    k_builder *b = &x->b;
+    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), sched_dim(x, r->width), 1)), *p = k_add(b, j, k_i64(b, r->shift));
+    if (!same(r->width, r->shift, r->valid)) {
+        k_value *here = inside(b, p, sched_dim(x, r->valid));
+        ok = ok ? k_2(b, K_AND, ok, here) : here;
+    }
+    k_value *at = move(x, from, p, r->step);
+    k_store(b, out, move(x, to, j, r->copy_step), k_cast(b, ok ? k_load_if(b, in, at, ok, NULL) : k_load(b, in, at), out->dtype));
+    k_end(b, 0, NULL);
+}
+
+/* Zeros for elements [lo, hi) of the run in TILE_N of the copy's fastest dim. */
+static void fill(emit *x, k_buffer *out, k_value *to, k_value *lo, k_value *hi, D step) {
+    k_builder *b = &x->b;
+    k_value *j = k_var(k_for(b, KL_SERIAL, 0, lo, hi, 1)), *at = move(x, to, j, step);
+    k_value *i = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1));
+    k_store(b, out, k_add(b, at, i), k_float(b, out->dtype, 0));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
+/* A run of TILE_N indexes of the copy's fastest dim at once, in squares; ok: NULL: it is not in the padding as a whole. */
+static void turned_run(emit *x, const run *r, k_buffer *in, k_buffer *out, k_value *from, k_value *to, D row, k_value *ok) {
+    k_builder *b = &x->b;
+    k_value *zero = k_i64(b, 0), *width = sched_dim(x, r->width), *first = k_i64(b, r->shift < 0 ? -r->shift : 0);
+    k_value *end = k_2(b, K_MIN, width, k_sub(b, sched_dim(x, r->valid), k_i64(b, r->shift)));
+    k_value *lo = k_2(b, K_MIN, first, width), *hi = k_2(b, K_MAX, lo, end);
+    if (ok) k_if(b, ok);
+    fill(x, out, to, zero, lo, r->copy_step);
+    k_value *at = k_add(b, from, k_add(b, lo, k_i64(b, r->shift)));
+    k_transpose(b, out, move(x, to, lo, r->copy_step), sched_dim(x, r->copy_step), in, at, sched_dim(x, row), TILE_N, k_sub(b, hi, lo), k_i64(b, TILE_N));
+    fill(x, out, to, hi, width, r->copy_step);
+    if (!ok) return;
+    k_else(b, 0, NULL);
+    fill(x, out, to, zero, width, r->copy_step);
+    k_end(b, 0, NULL);
+}
+
+/* The dim of which TILE_N indexes are turned at once: the copy's fastest one, where the operand's is another; -1: none. */
+static int turned_dim(const tile_copy *c, const ir_type *t, const run *r) {
+    int d = c->order[t->rank - 1];
+    int64_t n;
+    bool whole = same(c->size[d], c->shift[d], t->dims[d]) && ir_dim_is_const(t->dims[d], &n) && n % TILE_N == 0;
+    return whole && ir_dim_is(r->step, 1) && !(r->dims >> d & 1) && t->dtype == DT_F32 && c->dtype == DT_F32 ? d : -1;
+}
+
+/* Items of the grid for dim d. */
+static D items(emit *e, const tile_copy *c, int d, int turned) {
+    return d == turned ? ir_dim_floordiv(e->c, c->size[d], sched_num(e, TILE_N)) : c->size[d];
+}
+
 /* Grid over all runs of the copy; a run is a vector loop; outside of the operand it is 0. */
 void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     emit x = sched_before(e, "pad");
@@ -68,29 +120,26 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     run r = choose_run(e, c, v->type, stride, copy_stride);
     k_buffer *in = sched_buffer(&x, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
     k_buffer *out = sched_buffer(&x, LB_SCRATCH, e->scratch, c->dtype, sched_copy_elements(e, c), "padded");
+    int turned = turned_dim(c, v->type, &r);
     for (int d = 0; d < v->type->rank; d++)
-        if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, c->size[d]);
+        if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, items(e, c, d, turned));
     x.launch->grid = rows;
-    x.launch->cost = r.width;
+    x.launch->cost = turned < 0 ? r.width : ir_dim_mul(e->c, r.width, sched_num(e, TILE_N / 4));
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *from = k_i64(b, 0), *to = from, *ok = NULL;
     for (int i = v->type->rank - 1; i >= 0; i--) {
         int d = c->order[i];
         if (r.dims >> d & 1) continue;
-        k_value *q = sched_split(&x, &g, c->size[d]), *p = k_add(b, q, k_i64(b, c->shift[d]));
+        k_value *q = sched_split(&x, &g, items(e, c, d, turned));
+        if (d == turned) q = k_mul(b, q, k_i64(b, TILE_N));
+        k_value *p = k_add(b, q, k_i64(b, c->shift[d]));
         from = move(&x, from, p, stride[d]);
         to = move(&x, to, q, copy_stride[d]);
         if (same(c->size[d], c->shift[d], v->type->dims[d])) continue;
         k_value *here = inside(b, p, sched_dim(&x, v->type->dims[d]));
         ok = ok ? k_2(b, K_AND, ok, here) : here;
     }
-    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), sched_dim(&x, r.width), 1)), *p = k_add(b, j, k_i64(b, r.shift));
-    if (!same(r.width, r.shift, r.valid)) {
-        k_value *here = inside(b, p, sched_dim(&x, r.valid));
-        ok = ok ? k_2(b, K_AND, ok, here) : here;
-    }
-    k_value *at = move(&x, from, p, r.step);
-    k_store(b, out, move(&x, to, j, r.copy_step), k_cast(b, ok ? k_load_if(b, in, at, ok, NULL) : k_load(b, in, at), c->dtype));
-    k_end(b, 0, NULL);
+    if (turned < 0) plain_run(&x, &r, in, out, from, to, ok);
+    else turned_run(&x, &r, in, out, from, to, stride[turned], ok);
     k_end(b, 0, NULL);
     RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
 }

@@ -5,7 +5,8 @@
  * some panels: panels outside, so that one stays in the cache for the whole group, while the group's rows of A stay in the
  * second one; a long k is cut in blocks.  While the group runs through one block of a panel it asks for the next: weights come
  * from far.  A last panel of few columns is computed at half width.  Where A's rows are no arithmetic sequence, a table of the
- * group's rows is made first.  The epilogue (bias, activation, residual ...) is scalar code on the finished tile. */
+ * group's rows is made first, and one of the taps that are not all in the padding.  The epilogue (bias, activation,
+ * residual ...) is scalar code on the finished tile; where the result lies along the rows, on those of a group, turned. */
 #include "lower/emit.h"
 
 enum {
@@ -37,6 +38,7 @@ typedef struct plan {
     const tiles *t;
     k_buffer *A, *B, *acc, *rows; /* rows: A's address of each row of the group, NULL: linear */
     k_buffer *turned;             /* across: rows of a panel as columns */
+    k_buffer *bounds;             /* of each tile's taps, first and end of those that are not all in the padding; NULL: none */
     k_value *a0, *b0;             /* addresses for the batch */
     k_value *M, *N, *tlo, *first; /* tlo: first tile of the group; across: its first row */
     D kall;
@@ -125,8 +127,22 @@ static k_kernel *micro_kernel(emit *e, shape s) {
 /* Rows of the tile at hand: rows[0] where is_first, else rows[1] (0: there are none). */
 typedef struct heights { int rows[2]; k_value *is_first; } heights;
 
-/* Where a tile's factors begin, and its sums; width: columns that are computed; table: index of its first row in `rows`. */
-typedef struct place { k_value *a, *table, *bk, *acc, *ahead; int width; } place;
+/* Where a tile's factors begin, and its sums; width: columns that are computed; table: index of its first row in `rows`;
+ * bounds: of its first one. */
+typedef struct place { k_value *a, *table, *bk, *acc, *ahead, *bounds; int width; } place;
+
+/* The iterations of segment i that the tile needs. */
+static void tap_range(emit *e, const plan *p, int i, const place *at, k_value **lo, k_value **hi) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    *lo = k_i64(b, 0);
+    *hi = sched_dim(e, t->seg[i].size);
+    for (int n = 0; n < t->ntaps && p->bounds; n++) {
+        if (t->taps[n].seg != i) continue;
+        *lo = k_load(b, p->bounds, k_add(b, at->bounds, k_i64(b, 2 * n)));
+        *hi = k_load(b, p->bounds, k_add(b, at->bounds, k_i64(b, 2 * n + 1)));
+    }
+}
 
 static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     k_builder *b = &e->b;
@@ -139,8 +155,13 @@ static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     bool more = p->steps || t->nseg > p->inside;
     shape of = {rows, at.width, p->A->dtype, B->dtype, ak, bk, p->rows != NULL, outer != NULL, more, cols != NULL, p->steps ? 0 : p->fetch};
     k_kernel *k = micro_kernel(e, of);
-    k_value *scalars[10];
+    k_value *scalars[10], *lo = NULL, *hi = NULL;
     int n = 0;
+    if (outer) {
+        tap_range(e, p, t->nseg - 2, &at, &lo, &hi);
+        at.a = k_add(b, at.a, k_mul(b, lo, dim_or_zero(e, outer->a)));
+        at.bk = k_add(b, at.bk, k_mul(b, lo, dim_or_zero(e, outer->b)));
+    }
     scalars[n++] = p->steps ? p->steps : sched_dim(e, s->size);
     if (!ak) scalars[n++] = dim_or_zero(e, s->a);
     if (!bk) scalars[n++] = dim_or_zero(e, s->b);
@@ -148,7 +169,7 @@ static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     if (cols) scalars[n++] = cols;
     if (of.fetch) scalars[n++] = at.ahead;
     if (outer) {
-        scalars[n++] = sched_dim(e, outer->size);
+        scalars[n++] = k_sub(b, hi, lo);
         scalars[n++] = dim_or_zero(e, outer->a);
         scalars[n++] = dim_or_zero(e, outer->b);
     }
@@ -173,7 +194,9 @@ static void reduce_from(emit *e, plan *p, int i, const heights *h, place at, k_v
     k_builder *b = &e->b;
     const tile_segment *s = &p->t->seg[i];
     if (i < p->t->nseg - p->inside) {
-        k_value *r = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, s->size), 1));
+        k_value *lo, *hi;
+        tap_range(e, p, i, &at, &lo, &hi);
+        k_value *r = k_var(k_for(b, KL_SERIAL, 0, lo, hi, 1));
         at.a = k_add(b, at.a, k_mul(b, r, dim_or_zero(e, s->a)));
         at.bk = k_add(b, at.bk, k_mul(b, r, dim_or_zero(e, s->b)));
         reduce_from(e, p, i + 1, h, at, left);
@@ -263,7 +286,8 @@ static void compute(emit *e, plan *p, const tile *x, k_value *panel, k_value *bl
     k_builder *b = &e->b;
     const tiles *t = p->t;
     k_value *first = k_mul(b, panel, k_i64(b, TILE_N));
-    place at = {p->a0, NULL, NULL, acc_of(e, p, x)};
+    place at = {.a = p->a0, .acc = acc_of(e, p, x)};
+    if (p->bounds) at.bounds = k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, 2 * t->ntaps));
     if (p->rows) at.table = k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, sched_tile_rows(e)));
     else if (t->mloop >= 0) at.a = k_add(b, p->a0, k_mul(b, x->row, dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop))));
     at.bk = t->packed || t->run_time ? k_add(b, p->b0, k_mul(b, first, sched_dim(e, p->kall))) : k_add(b, p->b0, first);
@@ -431,7 +455,7 @@ static void wide_tiles(emit *e, plan *p, k_value *panel, k_value *thi, k_value *
     k_value *first = k_mul(b, panel, k_i64(b, TILE_N));
     widen(e, p, first, k);
     tile x = open_tiles(e, p, thi);
-    place at = {a, NULL, k_i64(b, 0), acc_of(e, p, &x), NULL, TILE_N};
+    place at = {.a = a, .bk = k_i64(b, 0), .acc = acc_of(e, p, &x), .width = TILE_N};
     if (p->rows) at.table = k_mul(b, k_sub(b, x.number, p->tlo), k_i64(b, sched_tile_rows(e)));
     else if (t->mloop >= 0) at.a = k_add(b, a, k_mul(b, x.row, dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop))));
     if (e->placed) ask_for_block(e, p, &x, k_add(b, panel_address(e, p, first), k_mul(b, k_add(b, k, p->steps), k_i64(b, TILE_N))));
@@ -565,25 +589,63 @@ static bool cut_blocks(emit *e, tiles *t) {
     return true;
 }
 
+/* Indexes of row m: by index variable of the row loop. */
+static void row_indexes(emit *e, const plan *p, k_value *m, k_value **index) {
+    k_builder *b = &e->b;
+    const comp *k = e->f->k;
+    uint32_t vars = e->t.loops.at[p->t->mloop].vars;
+    for (int o = k->ndims - 1; o >= 0; o--) {
+        int v = e->t.order[o];
+        if (!(vars >> v & 1)) continue;
+        vars &= ~(1u << v);
+        k_value *n = sched_dim(e, k->dims[v]);
+        index[v] = vars ? k_2(b, K_REM, m, n) : m;
+        if (vars) m = k_2(b, K_DIV, m, n);
+    }
+}
+
+/* The taps of tile i that lie inside for one of its rows at least: exactly, as far as the rows differ in one index only. */
+static void make_bounds(emit *e, const plan *p, k_value *i) {
+    k_builder *b = &e->b;
+    const tiles *t = p->t;
+    const comp *k = e->f->k;
+    k_value *one = k_i64(b, 1), *zero = k_i64(b, 0), *low[NEST_MAX], *high[NEST_MAX], *same = k_int(b, DT_BOOL, 1);
+    row_indexes(e, p, first_row(e, p, i), low);
+    row_indexes(e, p, k_sub(b, first_row(e, p, k_add(b, i, one)), one), high);
+    for (int o = 0; o < k->ndims; o++) {
+        int v = e->t.order[o];
+        if (!(e->t.loops.at[t->mloop].vars >> v & 1)) continue;
+        k_value *lo = k_select(b, same, low[v], zero), *hi = k_select(b, same, high[v], k_sub(b, sched_dim(e, k->dims[v]), one));
+        same = k_2(b, K_AND, same, k_2(b, K_EQ, low[v], high[v]));
+        for (int n = 0; n < t->ntaps; n++) {
+            const tile_taps *x = &t->taps[n];
+            if (x->q != v) continue;
+            k_value *step = k_i64(b, x->step), *dilation = k_i64(b, x->dilation);
+            k_value *from = k_sub(b, k_i64(b, x->dilation - 1 - x->first), k_mul(b, hi, step));
+            k_value *to = k_sub(b, k_i64(b, x->size - 1 - x->first + x->dilation), k_mul(b, lo, step));
+            k_value *at = k_add(b, k_mul(b, k_sub(b, i, p->tlo), k_i64(b, 2 * t->ntaps)), k_i64(b, 2 * n));
+            k_store(b, p->bounds, at, k_2(b, K_DIV, k_2(b, K_MAX, from, zero), dilation));
+            to = k_2(b, K_DIV, k_2(b, K_MAX, to, zero), dilation);
+            k_store(b, p->bounds, k_add(b, at, one), k_2(b, K_MIN, to, sched_dim(e, t->seg[x->seg].size)));
+        }
+    }
+}
+
 /* A's addresses for the rows of tiles [tlo, thi). */
 static void make_table(emit *e, plan *p, k_value *thi) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
     const comp *k = e->f->k;
     p->rows = k_scratch(b->k, KS_LOCAL, DT_I64, p->group * sched_tile_rows(e), "rows");
+    if (t->ntaps && p->known) p->bounds = k_scratch(b->k, KS_LOCAL, DT_I64, p->group * 2 * t->ntaps, "taps");
     k_value *i = k_var(k_for(b, KL_SERIAL, 0, p->tlo, thi, 1)), *row = first_row(e, p, i);
+    if (p->bounds) make_bounds(e, p, i);
     k_value *to = k_mul(b, k_sub(b, i, p->tlo), k_i64(b, sched_tile_rows(e)));
     k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, sched_tile_rows(e)), 1));
-    k_value *m = k_2(b, K_MIN, k_add(b, row, j), k_sub(b, p->M, k_i64(b, 1))), *at = k_i64(b, 0);
-    uint32_t vars = e->t.loops.at[t->mloop].vars;
-    for (int o = k->ndims - 1; o >= 0; o--) {
-        int v = e->t.order[o];
-        if (!(vars >> v & 1)) continue;
-        vars &= ~(1u << v);
-        k_value *n = sched_dim(e, k->dims[v]), *index = vars ? k_2(b, K_REM, m, n) : m;
-        if (vars) m = k_2(b, K_DIV, m, n);
-        if (t->aa.coef[v]) at = k_add(b, at, k_mul(b, index, sched_dim(e, t->aa.coef[v])));
-    }
+    k_value *m = k_2(b, K_MIN, k_add(b, row, j), k_sub(b, p->M, k_i64(b, 1))), *at = k_i64(b, 0), *index[NEST_MAX] = {NULL};
+    row_indexes(e, p, m, index);
+    for (int v = 0; v < k->ndims; v++)
+        if (index[v] && t->aa.coef[v]) at = k_add(b, at, k_mul(b, index[v], sched_dim(e, t->aa.coef[v])));
     k_store(b, p->rows, k_add(b, to, j), at);
     k_end(b, 0, NULL);
     k_end(b, 0, NULL);

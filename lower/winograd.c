@@ -1,7 +1,8 @@
-/* winograd.c: 3x3 convolutions of step 1 by Winograd's algorithms F(2x2, 3x3) and F(4x4, 3x3) (Lavin and Gray, "Fast algorithms
- * for convolutional neural networks", 2016): a tile of (m + 2) x (m + 2) pixels and the window are transformed, multiplied point
- * by point (36 products of matrices [tiles, IC] x [IC, OC] for m = 4, 16 for m = 2) and transformed back to m x m results: 36
- * multiplications instead of 144, or 16 instead of 36.
+/* winograd.c: 3x3 and 5x5 convolutions of step 1 by Winograd's algorithms F(2x2, 3x3), F(4x4, 3x3) and F(2x2, 5x5) (Lavin and
+ * Gray, "Fast algorithms for convolutional neural networks", 2016): a tile of (m + r - 1) x (m + r - 1) pixels and the window of
+ * r x r are transformed, multiplied point by point (36 products of matrices [tiles, IC] x [IC, OC], or 16 for m = 2, r = 3)
+ * and transformed back to m x m results: 36 multiplications instead of 144 (r = 5: of 100), or 16 instead of 36.  A window of
+ * several planes (three dims) is one of as many times the channels: the points of its planes stand side by side.
  *
  * The pass marks the convolutions that it suits, by conv_cost.h (`--skip winograd` leaves it out: results differ from the
  * direct sum by about twice its own error).  A marked kernel becomes: transform of the image, products on register tiles,
@@ -10,13 +11,14 @@
 #include "lower/conv_cost.h"
 #include "lower/emit.h"
 
-enum { MAX_TILE = 4, MAX_POINTS = MAX_TILE + 2, MAX_ALL = MAX_POINTS * MAX_POINTS, LANES = TILE_N };
+enum { MAX_TILE = 4, MAX_WINDOW = 5, MAX_POINTS = 6, MAX_ALL = MAX_POINTS * MAX_POINTS, LANES = TILE_N };
 enum { GROUP = 16 /* tiles of rows that share a panel */, ITEM_FLOPS = 1 << 20, BLOCK_BYTES = 1 << 20, MAX_BLOCKS = 16, PATCH = 15 << 10 /* elements of a tile at the edge */ };
 
 typedef const ir_dim *D;
 
-/* m: results of a tile in each direction; matrices row by row: image [m + 2][m + 2], window [m + 2][3], result [m][m + 2]. */
-struct winograd_form { const char *name; int m; const double *image, *window, *result; };
+/* m: results of a tile in each direction, r: taps of the window; matrices row by row, for n = m + r - 1 points: image [n][n],
+ * window [n][r], result [m][n]. */
+struct winograd_form { const char *name; int m, r; const double *image, *window, *result; };
 
 /* Interpolation at 0, 3/4, -3/4, 3/2, -3/2 and infinity: about as exact as the direct sum, where the customary 0, 1, -1, 2, -2
  * loses two bits more (measured on random images; Barabasz et al., "Error analysis and improving the accuracy of Winograd
@@ -34,12 +36,23 @@ static const double result4[4 * 6] = {1, 1, 1, 1, 1, 0,
                                       0, 3. / 4, -3. / 4, 3. / 2, -3. / 2, 0,
                                       0, 9. / 16, 9. / 16, 9. / 4, 9. / 4, 0,
                                       0, 27. / 64, -27. / 64, 27. / 8, -27. / 8, 1};
+/* At the same points: the same matrix for the image. */
+static const double window5[6 * 5] = {64. / 81, 0, 0, 0, 0,
+                                      128. / 243, 128. / 243 * 3 / 4, 128. / 243 * 9 / 16, 128. / 243 * 27 / 64, 128. / 243 * 81 / 256,
+                                      128. / 243, -128. / 243 * 3 / 4, 128. / 243 * 9 / 16, -128. / 243 * 27 / 64, 128. / 243 * 81 / 256,
+                                      32. / 243, 32. / 243 * 3 / 2, 32. / 243 * 9 / 4, 32. / 243 * 27 / 8, 32. / 243 * 81 / 16,
+                                      32. / 243, -32. / 243 * 3 / 2, 32. / 243 * 9 / 4, -32. / 243 * 27 / 8, 32. / 243 * 81 / 16,
+                                      0, 0, 0, 0, 1};
+static const double result5[2 * 6] = {1, 1, 1, 1, 1, 0,
+                                      0, 3. / 4, -3. / 4, 3. / 2, -3. / 2, 1};
 /* At 0, 1, -1 and infinity. */
 static const double image2[4 * 4] = {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, -1, 0, 1};
 static const double window2[4 * 3] = {1, 0, 0, .5, .5, .5, .5, -.5, .5, 0, 0, 1};
 static const double result2[2 * 4] = {1, 1, 1, 0, 0, 1, -1, 1};
 
-static const winograd_form forms[] = {{"winograd", 4, image4, window4, result4}, {"winograd2", 2, image2, window2, result2}};
+static const winograd_form forms[] = {{"winograd", 4, 3, image4, window4, result4},
+                                       {"winograd2", 2, 3, image2, window2, result2},
+                                       {"winograd5", 2, 5, image4, window5, result5}};
 
 /* ---- does it suit */
 
@@ -56,40 +69,67 @@ static bool slides(const ir_expr *x, int i, int r) {
 }
 
 /* Is it [n, oc, h, w] = sum over ic, i, j of x[n, ic, h + i - p, w + j - p] * w[oc, ic, i, j], of known sizes but n,
- * and channels that fill panels? */
+ * and channels that fill panels?  With three dims the sum is over planes of the window as well. */
 static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
     const comp *k = e->f->k;
-    if (!k->contract || k->ndims != 4 || k->nrdims != 3 || k->checks.n || k->state_dtype[0] != DT_F32 ||
+    int rank = k->ndims, h = rank - 2;
+    if (!k->contract || (rank != 4 && rank != 5) || k->nrdims != rank - 1 || k->checks.n || k->state_dtype[0] != DT_F32 ||
         k->elem[0]->op != K_MUL)
         return false;
     if (!sched_factor_of(e, k->elem[0]->args[0], image) || !sched_factor_of(e, k->elem[0]->args[1], weight))
         return false;
     const ir_expr *x = image->load, *w = weight->load;
-    if (x->n != 4 || w->n != 4 || x->dtype != DT_F32 || w->dtype != DT_F32 || weight->guarded) return false;
-    const int weight_vars[4] = {1, 4, 5, 6};
-    for (int d = 0; d < 4; d++)
-        if (!is_index(w->args[d], weight_vars[d])) return false;
-    bool image_ok = (is_index(x->args[0], 0) || ir_dim_is(k->dims[0], 1)) && is_index(x->args[1], 4) &&
-                    slides(x->args[2], 2, 5) && slides(x->args[3], 3, 6);
-    if (!image_ok || !ir_dim_is(k->rdims[1], 3) || !ir_dim_is(k->rdims[2], 3)) return false;
-    bool known =
-        ir_dim_is_const(k->dims[2], NULL) && ir_dim_is_const(k->dims[3], NULL) && ir_dim_is_const(k->rdims[0], NULL);
+    if (x->n != rank || w->n != rank || x->dtype != DT_F32 || w->dtype != DT_F32 || weight->guarded) return false;
+    if (!is_index(w->args[0], 1) || !is_index(x->args[1], rank)) return false;
+    for (int d = 1; d < rank; d++)
+        if (!is_index(w->args[d], rank + d - 1) || (d > 1 && !slides(x->args[d], d, rank + d - 1))) return false;
+    const ir_type *planes = e->f->operands.at[x->i]->type;
+    if (rank == 5 && !(ir_dim_is_const(k->rdims[1], NULL) && ir_dim_is_const(planes->dims[2], NULL) && ir_dim_is_const(k->dims[2], NULL))) return false;
+    if (!(is_index(x->args[0], 0) || ir_dim_is(k->dims[0], 1)) || k->rdims[h - 1] != k->rdims[h]) return false;
+    bool known = ir_dim_is_const(k->dims[h], NULL) && ir_dim_is_const(k->dims[h + 1], NULL) && ir_dim_is_const(k->rdims[0], NULL);
     bool whole = ir_dim_is_const(k->dims[1], NULL) && ir_dim_is(ir_dim_mod(e->c, k->dims[1], sched_num(e, LANES)), 0);
     return known && whole && x->i != w->i && ir_is_param(e->f->operands.at[w->i]) && !sched_used_elsewhere(e, w->i);
 }
 
+/* Planes of windows inside of the image, which the direct sum leaves out where they are not (tile.c); *all: of any. */
+static int64_t planes_inside(const comp *k, const ir_expr *index, D size, int64_t *all) {
+    int64_t planes, taps, depth, in = 0;
+    sched_line l;
+    *all = 1;
+    if (k->ndims < 5 || !sched_line_of(index, &l)) return 1;
+    ir_dim_is_const(k->dims[2], &planes);
+    ir_dim_is_const(k->rdims[1], &taps);
+    ir_dim_is_const(size, &depth);
+    *all = planes * taps;
+    for (int64_t i = 0; i < *all; i++) {
+        int64_t at = i / taps + i % taps + l.c;
+        in += at >= 0 && at < depth;
+    }
+    return in;
+}
+
 /* The cheapest way by the table; NULL: the direct sum. */
-static const winograd_form *cheapest(const comp *k) {
+static const winograd_form *cheapest(const emit *e, const ir_expr *image) {
+    const comp *k = e->f->k;
     conv_shape s = {.n = 1};
     ir_dim_is_const(k->dims[0], &s.n);
     ir_dim_is_const(k->dims[1], &s.oc);
     ir_dim_is_const(k->rdims[0], &s.ic);
-    ir_dim_is_const(k->dims[2], &s.h);
-    ir_dim_is_const(k->dims[3], &s.w);
+    ir_dim_is_const(k->dims[k->ndims - 2], &s.h);
+    ir_dim_is_const(k->dims[k->ndims - 1], &s.w);
+    int64_t planes = 1, all, in = planes_inside(k, image->args[2], e->f->operands.at[image->i]->type->dims[2], &all);
+    if (k->ndims > 4) ir_dim_is_const(k->dims[2], &planes);
+    conv_shape direct = s;
+    direct.n = s.n * in;
+    s.n *= planes;
+    s.ic *= all / planes;
     const winograd_form *best = NULL;
-    double least = conv_cost(&conv_costs_measured, &s, 0), cost;
+    double least = 0, cost;
     for (size_t i = 0; i < RT_COUNT(forms); i++) {
-        if ((cost = conv_cost(&conv_costs_measured, &s, forms[i].m)) >= least) continue;
+        int r = forms[i].r;
+        if (!ir_dim_is(k->rdims[k->nrdims - 1], r)) continue;
+        if (!best) least = conv_cost(&conv_costs_measured, &direct, 0, r);
+        if ((cost = conv_cost(&conv_costs_measured, &s, forms[i].m, r)) >= least) continue;
         best = &forms[i];
         least = cost;
     }
@@ -101,11 +141,11 @@ static bool is_kernel(const ir_node *n) { return n->op->cls == OP_STRUCT && n->o
 static int mark(ir_module *m, ir_node *kernel) {
     fused f;
     sched_factor image, weight;
-    if (kernel->out[0]->type->rank != 4 || kernel->blocks[0]->results.n != 1) return 0;
-    if (!lower_fused(m, kernel, &f) || f.k->ndims != 4 || lower_comp_kind(f.k) != CK_CONTRACT) return 0;
+    if (kernel->out[0]->type->rank < 4 || kernel->blocks[0]->results.n != 1) return 0;
+    if (!lower_fused(m, kernel, &f) || f.k->ndims != kernel->out[0]->type->rank || lower_comp_kind(f.k) != CK_CONTRACT) return 0;
     emit e = {.c = m->c, .f = &f, .m = m, .kernel = kernel};
     nest_build(m->c, &f, kernel->out[0], &e.t);
-    const winograd_form *form = suits(&e, &image, &weight) ? cheapest(f.k) : NULL;
+    const winograd_form *form = suits(&e, &image, &weight) ? cheapest(&e, image.load) : NULL;
     if (!form) return 0;
     kernel->sym = form->name;
     return 1;
@@ -130,14 +170,14 @@ int lower_winograd(ir_module *m) {
 /* Are the channels of a pixel neighbours in memory, and is index 0 of the image its first one? */
 static bool reads_in_place(emit *e, const ir_value *image, const tile_copy *c) {
     D stride[RT_MAX_RANK];
-    nest_strides(e->c, 4, image->type->dims, image->layout, stride);
+    nest_strides(e->c, image->type->rank, image->type->dims, image->layout, stride);
     return ir_dim_is(stride[1], 1) && !c->shift[0] && !c->shift[1];
 }
 
 /* As many tiles at a time as leave the points of image and result in the second cache, while reading the weights again
  * for each block costs less memory traffic than that saves. */
 static void choose_blocks(emit *e, winograd *w) {
-    int64_t tiles = 0, ic = 0, oc = 0, m = w->form->m + 2;
+    int64_t tiles = 0, ic = 0, oc = 0, m = w->form->m + w->form->r - 1;
     for (int i = 0; i < e->f->operands.n; i++)
         if (e->f->operands.at[i]->type->kind != T_TENSOR) return; /* scalars are for the main kernel */
     ir_dim_is_const(w->tiles, &tiles);
@@ -155,7 +195,7 @@ static void choose_blocks(emit *e, winograd *w) {
 bool sched_winograd_plan(emit *e, winograd *w) {
     sched_factor image, weight;
     const comp *k = e->f->k;
-    *w = (winograd){.ic = k->rdims[0], .oc = k->dims[1]};
+    *w = (winograd){.ic = k->rdims[0], .oc = k->dims[1], .planes = 1};
     for (size_t i = 0; i < RT_COUNT(forms) && e->kernel->sym; i++)
         if (!strcmp(e->kernel->sym, forms[i].name)) w->form = &forms[i];
     if (!w->form || !suits(e, &image, &weight) || !sched_copy_plan(e, image.load, true, -1, &w->copy, &w->at))
@@ -164,15 +204,22 @@ bool sched_winograd_plan(emit *e, winograd *w) {
     w->weight = weight.load->i;
     w->direct = reads_in_place(e, e->f->operands.at[w->image], &w->copy);
     int m = w->form->m;
-    w->th = ir_dim_ceildiv(e->c, k->dims[2], m);
-    w->tw = ir_dim_ceildiv(e->c, k->dims[3], m);
-    w->tiles = w->slots = ir_dim_mul(e->c, k->dims[0], ir_dim_mul(e->c, w->th, w->tw));
+    w->height = k->ndims - 2;
+    w->th = ir_dim_ceildiv(e->c, k->dims[w->height], m);
+    w->tw = ir_dim_ceildiv(e->c, k->dims[w->height + 1], m);
+    w->tiles = ir_dim_mul(e->c, k->dims[0], ir_dim_mul(e->c, w->th, w->tw));
+    if (w->height > 2) {
+        ir_dim_is_const(k->rdims[1], &w->planes);
+        w->ic = ir_dim_mul(e->c, w->ic, k->rdims[1]);
+        w->tiles = ir_dim_mul(e->c, w->tiles, k->dims[2]);
+    }
+    w->slots = w->tiles;
     w->blocks = 1;
     if (ir_dim_is_const(w->tiles, NULL)) choose_blocks(e, w);
     else w->slots = ir_dim_mul(e->c, ir_dim_ceildiv(e->c, w->tiles, sched_tile_rows(e)), sched_num(e, sched_tile_rows(e)));
-    w->copy.size[2] = ir_dim_add(e->c, ir_dim_mul(e->c, w->th, sched_num(e, m)),
-                                 sched_num(e, 2)); /* whole tiles: zeros behind the image */
-    w->copy.size[3] = ir_dim_add(e->c, ir_dim_mul(e->c, w->tw, sched_num(e, m)), sched_num(e, 2));
+    D more = sched_num(e, w->form->r - 1);
+    w->copy.size[w->height] = ir_dim_add(e->c, ir_dim_mul(e->c, w->th, sched_num(e, m)), more); /* whole tiles: zeros behind the image */
+    w->copy.size[w->height + 1] = ir_dim_add(e->c, ir_dim_mul(e->c, w->tw, sched_num(e, m)), more);
     e->unused[w->weight] = true;
     e->unused[w->image] = !sched_used_elsewhere(e, w->image);
     e->t.pinned = UINT32_MAX; /* one loop for each variable */
@@ -242,16 +289,16 @@ static void transform(k_builder *b, int rows, int n, const double *m, k_value **
     for (int i = 0; i < rows; i++) line(b, rows, n, m, half + i * n, 1, out + i * rows, 1);
 }
 
-static int points(const winograd *w) { return w->form->m + 2; }
+static int points(const winograd *w) { return w->form->m + w->form->r - 1; }
 static int all_points(const winograd *w) { return points(w) * points(w); }
 
 /* ---- weights */
 
 /* Grid over panels of LANES output channels and input channels: U[point][panel][ic][LANES] from
- * w[panel][ic][3][3][LANES]. A point begins LANES elements behind the end of the one before: at a power of two apart,
+ * w[panel][ic][r][r][LANES]. A point begins LANES elements behind the end of the one before: at a power of two apart,
  * all would meet in one set of the cache. */
 static k_kernel *window_kernel(emit *e, const winograd *w, int64_t rows) {
-    int n = points(w);
+    int n = points(w), r = w->form->r, taps = r * r;
     const char *name = ir_fmt(e->c, "%s_windows_%lld", w->form->name, (long long)rows);
     k_kernel *k = rt_map_get(e->shared, name);
     if (k) return k;
@@ -259,11 +306,11 @@ static k_kernel *window_kernel(emit *e, const winograd *w, int64_t rows) {
     k_buffer *in = k_arg(k, DT_F32, "in"), *out = k_arg(k, DT_F32, "out");
     k_builder b = k_build(k);
     k_value *g = k_var(k_for(&b, KL_GRID, 0, k_i64(&b, 0), k_i64(&b, rows), 1));
-    k_value *j = k_var(k_for(&b, KL_VECTOR, 0, k_i64(&b, 0), k_i64(&b, LANES), 1)), *x[9], *u[MAX_ALL], *half[MAX_ALL];
-    k_value *from = k_muladd_const(&b, g, 9 * LANES, j), *to = k_muladd_const(&b, g, LANES, j);
-    for (int i = 0; i < 9; i++) x[i] = k_load(&b, in, k_add(&b, from, k_i64(&b, i * LANES)));
-    for (int q = 0; q < 3; q++) line(&b, n, 3, w->form->window, x + q, 3, half + q, 3);
-    for (int i = 0; i < n; i++) line(&b, n, 3, w->form->window, half + i * 3, 1, u + i * n, 1);
+    k_value *j = k_var(k_for(&b, KL_VECTOR, 0, k_i64(&b, 0), k_i64(&b, LANES), 1)), *x[MAX_WINDOW * MAX_WINDOW], *u[MAX_ALL], *half[MAX_ALL];
+    k_value *from = k_muladd_const(&b, g, taps * LANES, j), *to = k_muladd_const(&b, g, LANES, j);
+    for (int i = 0; i < taps; i++) x[i] = k_load(&b, in, k_add(&b, from, k_i64(&b, i * LANES)));
+    for (int q = 0; q < r; q++) line(&b, n, r, w->form->window, x + q, r, half + q, r);
+    for (int i = 0; i < n; i++) line(&b, n, r, w->form->window, half + i * r, 1, u + i * n, 1);
     for (int i = 0; i < n * n; i++) k_store(&b, out, k_add(&b, to, k_i64(&b, i * (rows + 1) * LANES)), u[i]);
     k_end(&b, 0, NULL);
     k_end(&b, 0, NULL);
@@ -271,17 +318,21 @@ static k_kernel *window_kernel(emit *e, const winograd *w, int64_t rows) {
     return k;
 }
 
-/* Weights [oc][ic][3][3] as [panel][ic][3][3][LANES], a tensor of the module that the transform reads at load. */
+/* Weights [oc][ic][planes][r][r] as [panel][planes][ic][r][r][LANES], a tensor of the module that the transform reads at load. */
 static const char *packed_weights(emit *e, const winograd *w, int64_t ic, int64_t oc) {
     const char *name = ir_fmt(e->c, "windows(%s)", e->f->operands.at[w->weight]->def->sym);
+    int64_t taps = w->form->r * w->form->r, planes = w->planes, each = ic / planes;
     if (rt_map_get(&e->m->tensors, name)) return ir_intern(e->c, name);
     rt_tensor *from = sched_param_data(e, w->weight),
-              *to = rt_tensor_new(DT_F32, 4, (int64_t[]){oc / LANES, ic, 9, LANES});
+              *to = rt_tensor_new(DT_F32, 4, (int64_t[]){oc / LANES, ic, taps, LANES});
     if (from && to) {
         const float *x = (const float *)from->storage->data + from->offset;
         float *y = to->storage->data;
         for (int64_t o = 0; o < oc; o++)
-            for (int64_t i = 0; i < ic * 9; i++) y[(o / LANES * ic * 9 + i) * LANES + o % LANES] = x[o * ic * 9 + i];
+            for (int64_t i = 0; i < ic * taps; i++) {
+                int64_t channel = i / taps % each, plane = i / taps / each;
+                y[(o / LANES * ic * taps + i) * LANES + o % LANES] = x[((o * each + channel) * planes + plane) * taps + i % taps];
+            }
     }
     rt_tensor_release(from);
     ir_tensor_data *d = RT_NEW(&e->c->arena, ir_tensor_data);
@@ -370,7 +421,7 @@ static k_value *within(k_builder *b, k_value *lo, int64_t n, k_value *size) {
 /* The image as the transform reads it: where pixel (0, 0) of a tile lies, and what is outside. */
 typedef struct source {
     k_buffer *in;
-    k_value *plane, *y, *x, *row, *pixel, *height, *width;
+    k_value *plane, *y, *x, *row, *pixel, *height, *width, *inside; /* inside: the plane is; NULL: surely */
 } source;
 
 static k_value *address(k_builder *b, const source *s, k_value *y, k_value *x) {
@@ -407,7 +458,8 @@ static void edge_tile(emit *x, const winograd *w, int64_t channels, const source
     k_end(b, 0, NULL);
 }
 
-static source source_of(emit *x, const winograd *w, k_value *n, k_value *ty, k_value *tx) {
+/* n: number of the result's plane; tap: plane of the window */
+static source source_of(emit *x, const winograd *w, k_value *n, k_value *tap, k_value *ty, k_value *tx) {
     k_builder *b = &x->b;
     const tile_copy *c = &w->copy;
     const ir_value *v = x->f->operands.at[w->image];
@@ -415,16 +467,23 @@ static source source_of(emit *x, const winograd *w, k_value *n, k_value *ty, k_v
     D stride[RT_MAX_RANK];
     ir_layout order;
     memcpy(order.order, c->order, sizeof order.order);
-    nest_strides(x->c, 4, w->direct ? v->type->dims : c->size, w->direct ? v->layout : &order, stride);
-    source s = {.y = k_add(b, k_mul(b, ty, m), k_i64(b, w->direct ? c->shift[2] : 0)),
-                .x = k_add(b, k_mul(b, tx, m), k_i64(b, w->direct ? c->shift[3] : 0))};
+    const D *size = w->direct ? v->type->dims : c->size;
+    int h = w->height;
+    nest_strides(x->c, v->type->rank, size, w->direct ? v->layout : &order, stride);
+    source s = {.y = k_add(b, k_mul(b, ty, m), k_i64(b, w->direct ? c->shift[h] : 0)),
+                .x = k_add(b, k_mul(b, tx, m), k_i64(b, w->direct ? c->shift[h + 1] : 0))};
     s.in = w->direct ? sched_buffer(x, LB_IN, sched_input(x->kernel, x->f->operands.at[w->image]), DT_F32, NULL, "in")
                      : sched_buffer(x, LB_SCRATCH, 0, DT_F32, sched_copy_elements(x, c), "padded");
-    s.plane = k_mul(b, n, sched_dim(x, stride[0]));
-    s.row = sched_dim(x, stride[2]);
-    s.pixel = sched_dim(x, stride[3]);
-    s.height = sched_dim(x, w->direct ? v->type->dims[2] : c->size[2]);
-    s.width = sched_dim(x, w->direct ? v->type->dims[3] : c->size[3]);
+    if (h > 2) {
+        k_value *z = k_add(b, k_add(b, sched_split(x, &n, x->f->k->dims[2]), tap), k_i64(b, w->direct ? c->shift[2] : 0));
+        s.plane = k_mul(b, z, sched_dim(x, stride[2]));
+        if (w->direct && (c->shift[2] || c->size[2] != size[2])) s.inside = within(b, z, 1, sched_dim(x, size[2]));
+    }
+    s.plane = k_add(b, k_mul(b, n, sched_dim(x, stride[0])), s.plane ? s.plane : k_i64(b, 0));
+    s.row = sched_dim(x, stride[h]);
+    s.pixel = sched_dim(x, stride[h + 1]);
+    s.height = sched_dim(x, size[h]);
+    s.width = sched_dim(x, size[h + 1]);
     return s;
 }
 
@@ -437,6 +496,14 @@ static k_value *block_scalar(emit *e, D x) {
 
 static D first_tile(emit *e, const winograd *w, int block) { return ir_dim_mul(e->c, sched_num(e, block), w->slots); }
 
+static void no_tile(k_builder *b, const winograd *w, int64_t channels, k_buffer *out, k_value *to, k_value *step) {
+    k_value *p = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), k_i64(b, all_points(w)), 1));
+    k_value *c = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, channels), 1));
+    k_store(b, out, k_add(b, k_add(b, to, k_mul(b, p, step)), c), k_float(b, DT_F32, 0));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
 /* Grid over slots. */
 static void image_kernel(emit *e, const winograd *w, int block) {
     emit x = sched_before(e, "image");
@@ -447,11 +514,14 @@ static void image_kernel(emit *e, const winograd *w, int block) {
     k_value *slot = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, w->slots), 1)), *g = k_add(b, before, slot);
     if (w->slots != w->tiles) g = k_2(b, K_MIN, g, k_sub(b, sched_dim(&x, w->tiles), k_i64(b, 1)));
     k_value *tx = sched_split(&x, &g, w->tw), *ty = sched_split(&x, &g, w->th), *channels = sched_dim(&x, w->ic);
-    source s = source_of(&x, w, g, ty, tx);
+    k_value *tap = w->planes > 1 ? k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), k_i64(b, w->planes), 1)) : k_i64(b, 0);
+    source s = source_of(&x, w, g, tap, ty, tx);
     k_buffer *out = point_buffer(&x, w, S_IMAGE);
-    k_value *to = k_mul(b, slot, channels), *step = sched_dim(&x, point_step(&x, w, w->ic));
     int64_t ic = 0, pixels = s.pixel->i;
     ir_dim_is_const(w->ic, &ic);
+    ic /= w->planes;
+    k_value *to = k_add(b, k_mul(b, slot, channels), k_mul(b, tap, k_i64(b, ic))), *step = sched_dim(&x, point_step(&x, w, w->ic));
+    if (s.inside) k_if(b, s.inside);
     if (w->direct) k_if(b, k_2(b, K_AND, within(b, s.y, points(w), s.height), within(b, s.x, points(w), s.width)));
     k_call(b, image_tile(&x, w, ic, pixels), (k_buffer *[]){s.in, out}, (k_value *[]){address(b, &s, s.y, s.x), to},
            (k_value *[]){s.row, step});
@@ -460,6 +530,12 @@ static void image_kernel(emit *e, const winograd *w, int block) {
         edge_tile(&x, w, ic, &s, out, to, step);
         k_end(b, 0, NULL);
     }
+    if (s.inside) {
+        k_else(b, 0, NULL);
+        no_tile(b, w, ic, out, to, step);
+        k_end(b, 0, NULL);
+    }
+    if (w->planes > 1) k_end(b, 0, NULL);
     k_end(b, 0, NULL);
     RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
 }
@@ -566,16 +642,17 @@ static void finish_result(emit *e, const winograd *w, int i, k_value *value, k_v
     const comp *k = e->f->k;
     int m = w->form->m, r = i / m, s = i % m;
     D mm = sched_num(e, m);
-    bool rows = r && !ir_dim_is(ir_dim_mod(e->c, k->dims[2], mm), 0),
-         columns = s && !ir_dim_is(ir_dim_mod(e->c, k->dims[3], mm), 0);
+    D height = k->dims[w->height], width = k->dims[w->height + 1];
+    bool rows = r && !ir_dim_is(ir_dim_mod(e->c, height, mm), 0), columns = s && !ir_dim_is(ir_dim_mod(e->c, width, mm), 0);
     k_value *ok = NULL;
-    if (rows) ok = k_2(b, K_LT, h[r], sched_dim(e, k->dims[2]));
-    if (columns)
-        ok = ok ? k_2(b, K_AND, ok, k_2(b, K_LT, v[s], sched_dim(e, k->dims[3])))
-                : k_2(b, K_LT, v[s], sched_dim(e, k->dims[3]));
+    if (rows) ok = k_2(b, K_LT, h[r], sched_dim(e, height));
+    if (columns) {
+        k_value *here = k_2(b, K_LT, v[s], sched_dim(e, width));
+        ok = ok ? k_2(b, K_AND, ok, here) : here;
+    }
     if (ok) k_if(b, ok);
-    set_var(e, 2, h[r]);
-    set_var(e, 3, v[s]);
+    set_var(e, w->height, h[r]);
+    set_var(e, w->height + 1, v[s]);
     e->param[0] = value;
     sched_store_outs(e, k_memo_new(b->k));
     if (!ok) return;
@@ -595,6 +672,7 @@ static void result_kernel(emit *e, const winograd *w, int block) {
     k_value *count = w->blocks > 1 ? block_scalar(e, e->launch->grid) : sched_dim(e, w->tiles);
     k_value *slot = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), count, 1)), *g = k_add(b, before, slot);
     k_value *tx = sched_split(e, &g, w->tw), *ty = sched_split(e, &g, w->th), *h[MAX_TILE], *v[MAX_TILE];
+    if (w->height > 2) set_var(e, 2, sched_split(e, &g, e->f->k->dims[2]));
     set_var(e, 0, g);
     for (int i = 0; i < m; i++) {
         h[i] = k_add(b, k_mul(b, ty, k_i64(b, m)), k_i64(b, i));
