@@ -21,6 +21,7 @@ typedef struct emit {
     const ir_expr **done;
     k_memo *memo;                       /* what does not change in the loops that are not open yet */
     uint32_t cuts;                      /* loops of a map that are cut, by bit */
+    bool interleave;                    /* a map: its last loop is unrolled inside of the vector loop */
     unsigned char *checked;             /* by check: it stands further out */
     ir_module *m;
     ir_node *kernel;

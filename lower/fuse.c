@@ -448,6 +448,18 @@ static bool single_user_here(const ir_node *n) {
     return u && !u->next && u->node && u->node->block == n->block;
 }
 
+/* Does n only put the elements of a concat in another place, which nobody else reads?  (A shuffle of channels.)  The parts
+ * are copied anyway: to where they are wanted. */
+static bool moves_concat(const ir_node *n) {
+    for (const ir_node *p = n->in[0]->def; p && elements(p) == elements(n); p = p->in[0]->def) {
+        if (!single_user_here(p) || p->nout != 1 || p->block != n->block) return false;
+        if (ir_is(p, "cat")) return true;
+        if (p->op->cls != OP_MOVE || !p->nin) return false;
+        n = p;
+    }
+    return false;
+}
+
 /* A write copies its base: not once more in every iteration. */
 static bool writes(ir_module *m, const ir_node *n) {
     lower_node a;
@@ -459,7 +471,7 @@ static void duplicate(ir_module *m, ir_func *f, ir_node *n) {
     lower_node a;
     if (n->nout != 1 || !is_comp_class(n) || single_user_here(n)) return;
     comp *k = lower_node_comp(m->c, n, &a);
-    if (lower_comp_kind(k) != CK_MAP || !only_moves(k->out[0]) || k->checks.n) return;
+    if (lower_comp_kind(k) != CK_MAP || !only_moves(k->out[0]) || k->checks.n || moves_concat(n)) return;
     RT_VEC(ir_use) users = {0};
     for (ir_use *u = n->out[0]->uses; u; u = u->next)
         if (u->node && is_comp_class(u->node) && !(u->node->block != n->block && writes(m, u->node))) RT_PUSH(&m->c->arena, &users, *u);

@@ -167,8 +167,9 @@ static const ir_layout *along_channels(layouter *x, ir_node *kernel) {
     if (!f || f->k->write || !differs(kernel->out[0]->type)) return NULL;
     nest_build(x->m->c, f, kernel->out[0], &t);
     const nest_access *a = leading(&t, false);
+    const ir_dim *few = ir_dim_const(x->m->c, K_MAX_GROUP); /* channels that are put between each other (schedule.c) */
     for (int v = 0; a && v < f->k->ndims; v++) {
-        bool channel = f->dim_of[v] == 1 && ir_dim_is(f->step[v], 1) && ir_dim_is(a->coef[v], 1);
+        bool channel = f->dim_of[v] == 1 && ir_dim_le(x->m->c, f->step[v], few) == IR_YES && ir_dim_is(a->coef[v], 1);
         if (channel && !(a->rest_uses >> v & 1)) return channels_last(x->m->c, kernel->out[0]->type->rank);
     }
     return NULL;
