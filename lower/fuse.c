@@ -333,6 +333,19 @@ static bool restored(const fuse *f, const ir_node *n, const info *user, const ui
     return all >> (loops->ndims - 1) & 1 && p->source <= bytes_of(n->out[0]->type) / 2;
 }
 
+static bool in_groups(const ir_node *n) {
+    const rt_value *groups = ir_is(n, "convolution") ? ir_const_of(n->in[n->nin - 1]) : NULL;
+    return groups && groups->i > 1;
+}
+
+/* Does a map read its operands at sums of its indexes? */
+static bool reads_affine(fuse *f, info *p) {
+    if (!p->reads) scan_all(f, p);
+    for (int i = 0; i < p->a.operands.n; i++)
+        if (!p->reads[i].affine) return false;
+    return true;
+}
+
 static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     info *p = &f->at[n->id], *c = &f->at[user->id];
     joining *j = env;
@@ -341,6 +354,7 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     for (int d = 0; d < n->out[0]->type->rank; d++) j->vars[d] |= group_vars(c, r.vars[d]);
     if (c->kind == CK_WRITE || c->kind == CK_CONTRACT || c->strict) {
         j->strict = true;
+        if (in_groups(user) && !reads_affine(f, p)) return false; /* it wants its channels side by side */
         return r.affine && !is_base(c, n) && ((c->kind == CK_WRITE ? p->bare : p->regular) || restored(f, n, c, j->vars));
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
