@@ -135,7 +135,7 @@ static void safe_columns(const stencil *s, int64_t n, int64_t *lo, int64_t *hi) 
 /* Columns of a tile: as many as registers allow, in tiles of about one size. */
 static int64_t tile_columns(const stencil *s, int64_t n) {
     int most = s->lanes > 8 ? VECTORS * 6 / s->lanes : VECTORS - 1 - s->per_row, limit = s->shared ? 10 : 8;
-    if (s->lanes <= 8) most = most > limit ? limit : most < 4 ? 4 : most;
+    if (s->lanes <= 8) most = most > limit || s->row >= 0 ? limit : most < 4 ? 4 : most;
     int64_t tiles = (n + most - 1) / most;
     return n < 1 ? most : (n + tiles - 1) / tiles;
 }
