@@ -117,9 +117,26 @@ static bool is_number(V v, int64_t x) { return LLVMIsAConstantInt(v) && LLVMCons
 
 static bool is_one(V v) { return is_number(v, 1); }
 
+/* Lanes a few elements apart: adjacent vectors, from the first lane's element to the last one's, whose elements are picked. */
+static V load_sparse(const access *a, int stride) {
+    gen *g = a->g;
+    V at[K_MAX_WIDTH], all = LLVMGetPoison(a->type);
+    for (int k = 0, w = g->w, lane = 0; k < stride; k++) {
+        int first = k < stride - 1 ? k * w : (w - 1) * (stride - 1);
+        V place = LLVMBuildAdd(g->m->b, a->index.v, cg_i64(g->m, first), "");
+        V x = plain_load(g, a->type, gen_address(g, a->buf, place), element_align(a->buf));
+        for (int l = 0; l < w; l++) at[l] = i32_const(g, l);
+        for (; lane < w && lane * stride < first + w; lane++) at[lane] = i32_const(g, w + lane * stride - first);
+        all = LLVMBuildShuffleVector(g->m->b, all, x, LLVMConstVector(at, (unsigned)w), "");
+    }
+    return all;
+}
+
 static V load_strided(const access *a) {
     gen *g = a->g;
     if (is_one(a->index.stride)) return load_contiguous(a);
+    for (int n = 2; n <= K_MAX_GROUP && !a->mask && g->w >= n; n++)
+        if (is_number(a->index.stride, n)) return load_sparse(a, n);
     if (LLVMIsAConstantInt(a->index.stride)) return load_lanes(a);
     BB near = gen_block(g, "adjacent"), far = gen_block(g, "strided"), join = gen_block(g, "loaded");
     V one = LLVMBuildICmp(g->m->b, LLVMIntEQ, a->index.stride, cg_i64(g->m, 1), "");

@@ -1,40 +1,61 @@
 /* cut.c: where the loops of a map are cut, so that a condition on the loop's index is the same throughout a piece: a concat
  * reads one of its parts there, a padded image is either inside or filled, a rolled one moves without a remainder.
  *
- * Expressions are those over loops (emit.h).  A condition counts if it compares one index, plus or minus a size, with a size;
- * a remainder or quotient if the index crosses one multiple of the divisor.  Pieces whose order is not provable are not cut. */
+ * Expressions are those over loops (emit.h).  A loop is cut where a condition compares its index, plus or minus a size, with a
+ * size, and at a multiple of a divisor if its index crosses just one.  In a piece every condition is known that compares sums of
+ * indexes which are all below or all above.  Pieces whose order is not provable are not cut. */
 #include "lower/emit.h"
 
 typedef const ir_dim *D;
-typedef struct line { int64_t coef; D rest; } line; /* coef * index of one loop + rest */
+typedef struct line { int64_t coef[NEST_MAX]; D rest; } line; /* sum of coefficients times indexes of loops, and rest */
 
-static bool line_of(const emit *e, const ir_expr *x, int loop, line *out) {
-    line b;
-    if (x->op == X_INDEX) return *out = (line){1, sched_num(e, 0)}, x->i == loop;
-    if (x->op == X_CONST && x->dtype == DT_I64) return *out = (line){0, sched_num(e, x->k)}, true;
-    if (x->op == X_DIM) return *out = (line){0, x->dim}, true;
-    if ((x->op != K_ADD && x->op != K_SUB) || !line_of(e, x->args[0], loop, out) || !line_of(e, x->args[1], loop, &b)) return false;
-    bool minus = x->op == K_SUB;
-    out->coef += minus ? -b.coef : b.coef;
-    out->rest = minus ? ir_dim_sub(e->c, out->rest, b.rest) : ir_dim_add(e->c, out->rest, b.rest);
+static D scaled(const emit *e, D d, int64_t by) { return ir_dim_mul(e->c, sched_num(e, by), d); }
+
+static void add_line(const emit *e, line *a, const line *b, int64_t by) {
+    for (int l = 0; l < e->t.loops.n; l++) a->coef[l] += by * b->coef[l];
+    a->rest = ir_dim_add(e->c, a->rest, scaled(e, b->rest, by));
+}
+
+static bool line_of(const emit *e, const ir_expr *x, line *out) {
+    line a, b;
+    int64_t k;
+    *out = (line){.rest = sched_num(e, 0)};
+    if (x->op == X_INDEX) return out->coef[x->i] = 1, true;
+    if (x->op == X_CONST && x->dtype == DT_I64) return out->rest = sched_num(e, x->k), true;
+    if (x->op == X_DIM) return out->rest = x->dim, true;
+    if ((x->op != K_ADD && x->op != K_SUB && x->op != K_MUL) || !line_of(e, x->args[0], &a) || !line_of(e, x->args[1], &b)) return false;
+    if (x->op == K_MUL) {
+        bool left = x->args[0]->op == X_CONST || x->args[0]->op == X_DIM;
+        if (!ir_dim_is_const(left ? a.rest : b.rest, &k) || (!left && x->args[1]->op != X_CONST && x->args[1]->op != X_DIM)) return false;
+        add_line(e, out, left ? &b : &a, k);
+        return true;
+    }
+    add_line(e, out, &a, 1);
+    add_line(e, out, &b, x->op == K_SUB ? -1 : 1);
     return true;
 }
 
+/* Does it move by `loop` alone, and by one per step? */
+static bool along(const line *x, int loop) {
+    for (int l = 0; l < NEST_MAX; l++)
+        if (l != loop && x->coef[l]) return false;
+    return x->coef[loop] == 1 || x->coef[loop] == -1;
+}
+
 /* A comparison as one of a line with 0. */
-static bool compares(const emit *e, const ir_expr *x, int loop, line *out) {
+static bool compares(const emit *e, const ir_expr *x, line *out) {
     line b;
     if (x->op != K_LT && x->op != K_LE && x->op != K_GT && x->op != K_GE && x->op != K_EQ) return false;
-    if (x->args[0]->dtype != DT_I64 || !line_of(e, x->args[0], loop, out) || !line_of(e, x->args[1], loop, &b)) return false;
-    out->coef -= b.coef;
-    out->rest = ir_dim_sub(e->c, out->rest, b.rest);
-    return out->coef == 1 || out->coef == -1;
+    if (x->args[0]->dtype != DT_I64 || !line_of(e, x->args[0], out) || !line_of(e, x->args[1], &b)) return false;
+    add_line(e, out, &b, -1);
+    return true;
 }
 
 /* A quotient or remainder of a line by a constant. */
 static bool divides(const emit *e, const ir_expr *x, int loop, line *out, int64_t *by, int64_t *rest) {
     if ((x->op != K_MOD && x->op != K_FLOORDIV) || x->dtype != DT_I64 || x->args[1]->op != X_CONST) return false;
     *by = x->args[1]->k;
-    return *by > 0 && line_of(e, x->args[0], loop, out) && out->coef == 1 && ir_dim_is_const(out->rest, rest);
+    return *by > 0 && line_of(e, x->args[0], out) && along(out, loop) && out->coef[loop] == 1 && ir_dim_is_const(out->rest, rest);
 }
 
 /* ---- where */
@@ -55,9 +76,9 @@ static void find(const emit *e, unsigned char *seen, const ir_expr *x, int loop,
     int64_t by, rest, size;
     if (seen[x->id]) return;
     seen[x->id] = 1;
-    if (compares(e, x, loop, &l)) { /* it changes between index `at` - 1 and `at`: */
-        D zero = l.coef > 0 ? ir_dim_sub(e->c, sched_num(e, 0), l.rest) : l.rest, next = ir_dim_add(e->c, zero, sched_num(e, 1));
-        bool up = (x->op == K_LT || x->op == K_GE) == (l.coef > 0);
+    if (compares(e, x, &l) && along(&l, loop)) { /* it changes between index `at` - 1 and `at`: */
+        D zero = scaled(e, l.rest, -l.coef[loop]), next = ir_dim_add(e->c, zero, sched_num(e, 1));
+        bool up = (x->op == K_LT || x->op == K_GE) == (l.coef[loop] > 0);
         if (up || x->op == K_EQ) add_point(e, cuts, loop, zero);
         if (!up || x->op == K_EQ) add_point(e, cuts, loop, next);
     }
@@ -80,14 +101,24 @@ typedef struct piece { emit *e; int loop; D lo, hi; const ir_expr **done; } piec
 
 static bool below(const piece *p, D a, D b) { return ir_dim_lt(p->e->c, a, b) == IR_YES; }
 
-/* Is the comparison of the line with 0 the same at both ends?  1: true, 0: false, -1: not known. */
+/* The line at its least or its greatest. */
+static D extreme(const piece *p, const line *l, bool greatest) {
+    const emit *e = p->e;
+    D sum = l->rest;
+    for (int i = 0; i < e->t.loops.n; i++) {
+        if (!l->coef[i]) continue;
+        D first = i == p->loop ? p->lo : sched_num(e, 0), last = ir_dim_sub(e->c, i == p->loop ? p->hi : sched_size(e, i), sched_num(e, 1));
+        sum = ir_dim_add(e->c, sum, scaled(e, (l->coef[i] > 0) == greatest ? last : first, l->coef[i]));
+    }
+    return sum;
+}
+
+/* Is the comparison of the line with 0 the same throughout?  1: true, 0: false, -1: not known. */
 static int truth(const piece *p, ir_prim op, const line *l) {
     ir_context *c = p->e->c;
-    D zero = sched_num(p->e, 0), top = ir_dim_sub(c, p->hi, sched_num(p->e, 1)), k = sched_num(p->e, l->coef);
-    D a = ir_dim_add(c, ir_dim_mul(c, k, p->lo), l->rest), b = ir_dim_add(c, ir_dim_mul(c, k, top), l->rest);
-    bool less = below(p, a, zero) && below(p, b, zero), more = below(p, zero, a) && below(p, zero, b);
-    bool none_less = ir_dim_le(c, zero, a) == IR_YES && ir_dim_le(c, zero, b) == IR_YES;
-    bool none_more = ir_dim_le(c, a, zero) == IR_YES && ir_dim_le(c, b, zero) == IR_YES;
+    D zero = sched_num(p->e, 0), least = extreme(p, l, false), most = extreme(p, l, true);
+    bool less = below(p, most, zero), more = below(p, zero, least);
+    bool none_less = ir_dim_le(c, zero, least) == IR_YES, none_more = ir_dim_le(c, most, zero) == IR_YES;
     switch ((int)op) {
     case K_LT: return less ? 1 : none_less ? 0 : -1;
     case K_GE: return none_less ? 1 : less ? 0 : -1;
@@ -126,7 +157,7 @@ static const ir_expr *rebuilt(piece *p, const ir_expr *x) {
 static const ir_expr *known_new(piece *p, const ir_expr *x) {
     line l;
     int64_t by, rest;
-    if (compares(p->e, x, p->loop, &l)) {
+    if (compares(p->e, x, &l)) {
         int t = truth(p, x->op, &l);
         if (t >= 0) return ir_x_int(&p->e->x, DT_BOOL, t);
     }

@@ -21,6 +21,7 @@ typedef struct emit {
     const ir_expr **done;
     k_memo *memo;                       /* what does not change in the loops that are not open yet */
     uint32_t cuts;                      /* loops of a map that are cut, by bit */
+    bool interleave;                    /* a map: its last loop is unrolled inside of the vector loop */
     unsigned char *checked;             /* by check: it stands further out */
     ir_module *m;
     ir_node *kernel;
@@ -142,6 +143,7 @@ typedef struct stencil_bound { /* where a tap may lie outside: from <= variable 
     const ir_expr *of;
     int var;
     int64_t step, offset[STENCIL_TAPS], from, to;
+    int64_t rows;             /* what it moves by per step of the stencil's loop over rows */
 } stencil_bound;
 typedef struct stencil {
     int image, weight;        /* operands; -1: pooling */
@@ -152,7 +154,9 @@ typedef struct stencil {
     int channels, columns;    /* loops; columns -1: none */
     int lanes;                /* of the loop over channels, 0: the target's */
     int group;                /* channels of a group (a vector holds whole ones), each a sum over all of them; 0: none */
-    int ntaps, win;           /* win: input number of the weights, packed [taps][channels] */
+    int ntaps, win;           /* win: input number of the weights, packed [rows][taps][channels] */
+    int row;                  /* large windows: the reduce variable that is a loop around the taps, or -1 */
+    int64_t rows, row_step;   /* its size; what the image's address moves by */
     int per_row;              /* taps of one row of the window lie next to each other */
     int64_t tap[STENCIL_TAPS];/* offset of each in the image */
     int place[STENCIL_TAPS];  /* group: the channel that it reads */

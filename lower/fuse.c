@@ -333,6 +333,19 @@ static bool restored(const fuse *f, const ir_node *n, const info *user, const ui
     return all >> (loops->ndims - 1) & 1 && p->source <= bytes_of(n->out[0]->type) / 2;
 }
 
+static bool in_groups(const ir_node *n) {
+    const rt_value *groups = ir_is(n, "convolution") ? ir_const_of(n->in[n->nin - 1]) : NULL;
+    return groups && groups->i > 1;
+}
+
+/* Does a map read its operands at sums of its indexes? */
+static bool reads_affine(fuse *f, info *p) {
+    if (!p->reads) scan_all(f, p);
+    for (int i = 0; i < p->a.operands.n; i++)
+        if (!p->reads[i].affine) return false;
+    return true;
+}
+
 static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     info *p = &f->at[n->id], *c = &f->at[user->id];
     joining *j = env;
@@ -341,6 +354,7 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     for (int d = 0; d < n->out[0]->type->rank; d++) j->vars[d] |= group_vars(c, r.vars[d]);
     if (c->kind == CK_WRITE || c->kind == CK_CONTRACT || c->strict) {
         j->strict = true;
+        if (in_groups(user) && !reads_affine(f, p)) return false; /* it wants its channels side by side */
         return r.affine && !is_base(c, n) && ((c->kind == CK_WRITE ? p->bare : p->regular) || restored(f, n, c, j->vars));
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
@@ -448,6 +462,18 @@ static bool single_user_here(const ir_node *n) {
     return u && !u->next && u->node && u->node->block == n->block;
 }
 
+/* Does n only put the elements of a concat in another place, which nobody else reads?  (A shuffle of channels.)  The parts
+ * are copied anyway: to where they are wanted. */
+static bool moves_concat(const ir_node *n) {
+    for (const ir_node *p = n->in[0]->def; p && elements(p) == elements(n); p = p->in[0]->def) {
+        if (!single_user_here(p) || p->nout != 1 || p->block != n->block) return false;
+        if (ir_is(p, "cat")) return true;
+        if (p->op->cls != OP_MOVE || !p->nin) return false;
+        n = p;
+    }
+    return false;
+}
+
 /* A write copies its base: not once more in every iteration. */
 static bool writes(ir_module *m, const ir_node *n) {
     lower_node a;
@@ -459,7 +485,7 @@ static void duplicate(ir_module *m, ir_func *f, ir_node *n) {
     lower_node a;
     if (n->nout != 1 || !is_comp_class(n) || single_user_here(n)) return;
     comp *k = lower_node_comp(m->c, n, &a);
-    if (lower_comp_kind(k) != CK_MAP || !only_moves(k->out[0]) || k->checks.n) return;
+    if (lower_comp_kind(k) != CK_MAP || !only_moves(k->out[0]) || k->checks.n || moves_concat(n)) return;
     RT_VEC(ir_use) users = {0};
     for (ir_use *u = n->out[0]->uses; u; u = u->next)
         if (u->node && is_comp_class(u->node) && !(u->node->block != n->block && writes(m, u->node))) RT_PUSH(&m->c->arena, &users, *u);

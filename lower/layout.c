@@ -4,7 +4,7 @@
  * Channels last (N, spatial dims, C) suits convolutions: the channels of a pixel are the columns of a register tile, and a
  * row of the window is one run of memory.  Results of convolutions get it; a kernel that reads something in an order writes
  * as it reads.  Only where nobody but kernels reads a result, and nobody takes its fastest dim apart (a flattened image
- * would be read in jumps). */
+ * would be read in jumps).  Of a convolution in groups others read a copy. */
 #include "lower/fused.h"
 #include "lower/nest.h"
 
@@ -167,8 +167,9 @@ static const ir_layout *along_channels(layouter *x, ir_node *kernel) {
     if (!f || f->k->write || !differs(kernel->out[0]->type)) return NULL;
     nest_build(x->m->c, f, kernel->out[0], &t);
     const nest_access *a = leading(&t, false);
+    const ir_dim *few = ir_dim_const(x->m->c, K_MAX_GROUP); /* channels that are put between each other (schedule.c) */
     for (int v = 0; a && v < f->k->ndims; v++) {
-        bool channel = f->dim_of[v] == 1 && ir_dim_is(f->step[v], 1) && ir_dim_is(a->coef[v], 1);
+        bool channel = f->dim_of[v] == 1 && ir_dim_le(x->m->c, f->step[v], few) == IR_YES && ir_dim_is(a->coef[v], 1);
         if (channel && !(a->rest_uses >> v & 1)) return channels_last(x->m->c, kernel->out[0]->type->rank);
     }
     return NULL;
@@ -183,19 +184,45 @@ static const ir_layout *wanted(layouter *x, ir_node *kernel) {
     return order ? order : along_channels(x, kernel);
 }
 
+/* A convolution in groups of as many results as channels has no fast form with another order (stencil.c): a copy of the result is cheaper than to do without. */
+static bool worth_copy(const ir_node *kernel) {
+    const ir_node *conv = convolution(kernel);
+    const rt_value *groups = conv ? ir_const_of(conv->in[conv->nin - 1]) : NULL;
+    if (!groups || groups->i <= 1 || kernel->nout != 1 || !ir_is_param(conv->in[1])) return false;
+    return conv->in[0]->type->dims[1] == conv->out[0]->type->dims[1];
+}
+
+/* All who read the kernel's result read a copy instead, made by a kernel behind it. */
+static void copy_result(layouter *x, ir_node *kernel) {
+    ir_context *c = x->m->c;
+    ir_value *v = kernel->out[0];
+    ir_node *copy = ir_node_new(x->f, ir_struct(c, S_KERNEL), kernel->span, 0, NULL, 1, &v->type);
+    if (kernel->next) ir_insert_before(kernel->next, copy);
+    else ir_append(kernel->block, copy);
+    ir_replace_uses(v, copy->out[0]);
+    ir_add_input(copy, v);
+    ir_block *b = ir_block_new(x->f, copy);
+    ir_node *same = ir_node_new(x->f, ir_op_find(c, "alias"), kernel->span, 1, &v, 1, &v->type);
+    ir_append(b, same);
+    ir_block_result(b, same->out[0]);
+}
+
 static void choose(layouter *x, ir_node *kernel) {
     const ir_layout *order = wanted(x, kernel);
     const fused *f = order ? fused_of(x, kernel) : NULL;
     comp_kind kind = f ? lower_comp_kind(f->k) : CK_NONE;
     if (kind != CK_MAP && kind != CK_REDUCE && kind != CK_CONTRACT) return;
-    for (int i = 0; i < kernel->nout; i++)
-        if (!may_have_order(x, kernel->out[i], order)) return;
+    bool may = true;
+    for (int i = 0; i < kernel->nout; i++) may = may && may_have_order(x, kernel->out[i], order);
+    if (!may && !worth_copy(kernel)) return;
+    if (!may) copy_result(x, kernel);
     for (int i = 0; i < kernel->nout; i++) kernel->out[i]->layout = order;
     x->changes++;
 }
 
 static void layout_block(layouter *x, ir_block *b) {
-    for (ir_node *n = b->first; n; n = n->next) {
+    for (ir_node *n = b->first, *next; n; n = next) {
+        next = n->next;
         if (is_struct(n, S_KERNEL)) choose(x, n);
         else
             for (int i = 0; i < n->nblocks; i++) layout_block(x, n->blocks[i]);

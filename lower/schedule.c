@@ -1,7 +1,8 @@
 /* schedule.c: a group -> loops -> kernel IR, for every comprehension.  The loop forms:
  *
  *   map       grid over the outer loops, the innermost one as vector; a single loop in chunks of MAP_CHUNK; loops are cut where
- *             conditions on their index change (cut.c): outer ones by a branch, the innermost one in several loops
+ *             conditions on their index change (cut.c): outer ones by a branch, the innermost one in several loops; an innermost
+ *             loop of few steps is unrolled inside of the vector loop if that reads in order, and its results put between each other
  *   reduce r  grid over all outputs; the innermost reduce loop as vector with one partial state per lane, merged in a
  *             fixed tree: where loads are contiguous along it
  *   reduce o  grid over the outer loops but the last, which is vector; reduce loops serial inside: elsewhere.  Several sums
@@ -285,6 +286,19 @@ static void set_cost(emit *e, const ir_dim *per_item, int weight) {
 
 /* ---- map */
 
+/* Loads of the elements whose address moves by other than 0 or 1 per step of loop l: they are gathered. */
+static int gathers(const emit *e, int l) {
+    int n = 0;
+    for (int i = 0; i < e->t.accesses.n; i++) {
+        const nest_access *a = &e->t.accesses.at[i];
+        const ir_dim *k = nest_coef(&e->t, a, l);
+        int64_t x;
+        if (k && !(ir_dim_is_const(k, &x) && x == 1)) n++;
+        n += __builtin_popcount(a->rest_uses & e->t.loops.at[l].vars);
+    }
+    return n;
+}
+
 /* Do the results have STREAM_BYTES at least, whatever the sizes turn out to be? */
 static bool streams(emit *e) {
     int64_t n, most, bytes = 0;
@@ -303,6 +317,45 @@ static void map_here(emit *e) {
 
 typedef const ir_expr *results[COMP_MAX_OUT];
 
+/* The innermost loop is unrolled, and lanes count the one around it. */
+static bool interleaves(const emit *e) {
+    int l = e->t.nouter - 1;
+    int64_t n, lanes;
+    sched_cuts cuts;
+    if (l < 1 || e->checks.n || !ir_dim_is_const(sched_size(e, l), &n) || n > K_MAX_GROUP) return false;
+    if (ir_dim_is_const(sched_size(e, l - 1), &lanes) && lanes < MIN_VECTOR) return false;
+    if (!ir_dim_is(e->t.ocoef[e->t.loops.at[l].last], 1) || !ir_dim_is(e->t.ocoef[e->t.loops.at[l - 1].last], n)) return false;
+    sched_cut_points(e, l, &cuts);
+    return cuts.n || gathers(e, l - 1) <= gathers(e, l);
+}
+
+/* The results of all steps of the innermost loop, side by side. */
+static void map_group(emit *e) {
+    int l = e->t.nouter - 1, nout = e->f->k->nout;
+    k_value *v[COMP_MAX_OUT][K_MAX_GROUP];
+    int64_t n;
+    results all;
+    k_memo *outer = e->memo;
+    memcpy(all, e->out, sizeof all);
+    ir_dim_is_const(sched_size(e, l), &n);
+    e->memo = k_memo_under(outer);
+    compute_outside(e);
+    for (int64_t j = 0; j < n; j++) {
+        k_memo *memo = k_memo_under(e->memo);
+        e->var[l] = k_i64(&e->b, j);
+        sched_cut_piece(e, l, sched_num(e, j), sched_num(e, j + 1));
+        for (int i = 0; i < nout; i++) v[i][j] = sched_value(e, memo, e->out[i]);
+        memcpy(e->out, all, sizeof all);
+    }
+    e->var[l] = k_i64(&e->b, 0);
+    for (int i = 0; i < nout; i++) k_store_group(&e->b, e->outs[i], sched_out_address(e), (int)n, v[i]);
+    e->var[l] = NULL;
+    e->memo = outer;
+}
+
+/* The loop whose steps are lanes. */
+static int lane_loop(const emit *e) { return e->t.nouter - 1 - e->interleave; }
+
 /* The pieces of the innermost loop that lie in [lo, hi); lo NULL: all of it. */
 static void map_pieces(emit *e, int l, k_value *lo, k_value *hi) {
     k_builder *b = &e->b;
@@ -317,7 +370,8 @@ static void map_pieces(emit *e, int l, k_value *lo, k_value *hi) {
         compute_outside(e);
         if (lo) begin = i ? k_2(b, K_MAX, begin, lo) : lo, end = i < cuts.n ? k_2(b, K_MIN, end, hi) : hi;
         open_vector(e, l, begin, end, 0);
-        map_here(e);
+        if (e->interleave) map_group(e);
+        else map_here(e);
         close(e, 1);
         e->var[l] = NULL;
         memcpy(e->out, all, sizeof all);
@@ -352,7 +406,7 @@ static void map_branch(emit *e, int l, const sched_cuts *cuts, int from, int to)
 /* Loops from l on; those before it are open. */
 static void map_loops(emit *e, int l) {
     sched_cuts cuts = {.n = 0};
-    if (l == e->t.nouter - 1) {
+    if (l == lane_loop(e)) {
         map_pieces(e, l, NULL, NULL);
         return;
     }
@@ -365,7 +419,7 @@ static uint32_t loops_to_cut(const emit *e) {
     uint32_t u = 0;
     int pieces = 1;
     sched_cuts cuts;
-    for (int l = e->t.nouter - 1; l >= 0; l--) {
+    for (int l = lane_loop(e); l >= 0; l--) {
         sched_cut_points(e, l, &cuts);
         if (!cuts.n || pieces * (cuts.n + 1) > SCHED_CUTS) continue;
         pieces *= cuts.n + 1;
@@ -375,20 +429,23 @@ static uint32_t loops_to_cut(const emit *e) {
 }
 
 static void emit_map(emit *e) {
-    int m = e->t.nouter, weight = e->x.n < 4 ? 1 : e->x.n / 4;
+    int weight = e->x.n < 4 ? 1 : e->x.n / 4;
     k_value *lo, *hi;
+    e->interleave = interleaves(e);
     e->cuts = loops_to_cut(e);
-    if (m == 0) {
+    int l = lane_loop(e);
+    const ir_dim *each = product(e, l + 1, e->t.nouter);
+    if (l < 0) {
         map_here(e);
         return;
     }
-    if (m == 1) {
+    if (l == 0) {
         open_chunks(e, 0, MAP_CHUNK, &lo, &hi);
-        set_cost(e, ir_dim_const(e->c, MAP_CHUNK), weight);
+        set_cost(e, ir_dim_mul(e->c, each, ir_dim_const(e->c, MAP_CHUNK)), weight);
         map_pieces(e, 0, lo, hi);
     } else {
-        open_grid(e, m - 1, -1);
-        set_cost(e, e->t.loops.at[m - 1].size, weight);
+        open_grid(e, l, -1);
+        set_cost(e, ir_dim_mul(e->c, each, e->t.loops.at[l].size), weight);
         map_loops(e, 0);
     }
     close(e, 1);
@@ -523,19 +580,6 @@ static void reduce_and_store(emit *e, bool vector) {
     reduce_loops(e, e->t.nouter, vector, state);
     for (int i = 0; i < e->f->k->nstate; i++) e->param[i] = state[i];
     sched_store_outs(e, k_memo_under(e->memo));
-}
-
-/* Loads of the elements whose address moves by other than 0 or 1 per step of loop l: they are gathered. */
-static int gathers(emit *e, int l) {
-    int n = 0;
-    for (int i = 0; i < e->t.accesses.n; i++) {
-        const nest_access *a = &e->t.accesses.at[i];
-        const ir_dim *k = nest_coef(&e->t, a, l);
-        int64_t x;
-        if (k && !(ir_dim_is_const(k, &x) && x == 1)) n++;
-        n += __builtin_popcount(a->rest_uses & e->t.loops.at[l].vars);
-    }
-    return n;
 }
 
 static bool along_reduction(emit *e) {

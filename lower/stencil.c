@@ -6,7 +6,8 @@
  *
  * Grid over the outer dims; columns in tiles, channels as vectors inside, taps unrolled, so that a tile's sums stay in
  * registers and an element of the image is loaded once per row of the window.  The weights are packed [taps][channels] at
- * compile time, the epilogue is scalar code on the finished sums.  Padding: rows of the window outside of the image are left
+ * compile time, the epilogue is scalar code on the finished sums.  Of large windows only the fast dims are unrolled; a loop
+ * around them runs over the rows that are inside.  Padding: rows of the window outside of the image are left
  * out; tiles at the sides lie at known columns, whose taps outside are left out too; an image in another order is copied. */
 #include "lower/emit.h"
 
@@ -21,16 +22,23 @@ static bool constant(D d, int64_t *x) {
 
 /* ---- plan */
 
-/* Counts the taps in the order of the reduce variables: row by row of the window. */
+/* Counts the taps in the order of the reduce variables: row by row of the window.  What is too much becomes the rows. */
 static bool count_taps(const emit *e, stencil *s) {
     const comp *k = e->f->k;
-    int64_t n = 1;
-    s->ntaps = 1;
-    for (int r = 0; r < k->nrdims; r++) {
-        if (!ir_dim_is_const(k->rdims[r], &n) || n < 1 || n > STENCIL_TAPS / s->ntaps) return false;
-        s->ntaps *= (int)n;
+    int64_t n;
+    s->ntaps = s->per_row = 1;
+    s->rows = 1;
+    s->row = -1;
+    for (int r = k->nrdims - 1; r >= 0; r--) {
+        if (!ir_dim_is_const(k->rdims[r], &n) || n < 1) return false;
+        bool many = n > STENCIL_TAPS / s->ntaps || s->row >= 0;
+        if (many && n > 1) {
+            if (s->row >= 0) return false;
+            s->row = r;
+            s->rows = n;
+        } else s->ntaps *= (int)n;
+        if (r == k->nrdims - 1) s->per_row = s->ntaps;
     }
-    s->per_row = (int)n;
     return k->nrdims > 0;
 }
 
@@ -53,14 +61,14 @@ static bool tap_offsets(const emit *e, const nest_access *a, const stencil *s, i
     return true;
 }
 
-static bool pack_weights(emit *e, stencil *s, D across, const int64_t *weight) {
-    int64_t shape[2] = {s->ntaps, 0}, step;
-    if (!ir_dim_is_const(sched_size(e, s->channels), &shape[1]) || !constant(across, &step)) return false;
+static bool pack_weights(emit *e, stencil *s, D across, D rows, const int64_t *weight) {
+    int64_t shape[2] = {s->rows * s->ntaps, 0}, step, row;
+    if (!ir_dim_is_const(sched_size(e, s->channels), &shape[1]) || !constant(across, &step) || !constant(rows, &row)) return false;
     rt_tensor *from = sched_param_data(e, s->weight), *t = from ? rt_tensor_new(from->dtype, 2, shape) : NULL;
     for (int64_t i = 0; t && i < shape[0]; i++)
         for (int64_t c = 0; c < shape[1]; c++)
             rt_store_f64(t->storage->data, t->dtype, i * shape[1] + c,
-                         rt_load_f64(from->storage->data, t->dtype, from->offset + c * step + weight[i]));
+                         rt_load_f64(from->storage->data, t->dtype, from->offset + c * step + i / s->ntaps * row + weight[i % s->ntaps]));
     rt_tensor_release(from);
     if (t) s->win = sched_replace_param(e, s->weight, t);
     return s->win >= 0;
@@ -81,7 +89,8 @@ static stencil_bound *bound_of(const emit *e, const ir_expr *index, stencil *s) 
         b->step = l.coef[v];
     }
     for (int i = 0; i < s->ntaps; i++) b->offset[i] = l.c + tap_offset(k, i, l.coef + k->ndims);
-    return b;
+    b->rows = s->row >= 0 ? l.coef[k->ndims + s->row] : 0;
+    return b->rows < 0 ? NULL : b;
 }
 
 /* Bounds that the taps may break, from the guard; false: not of the form that the loops below know. */
@@ -126,7 +135,7 @@ static void safe_columns(const stencil *s, int64_t n, int64_t *lo, int64_t *hi) 
 /* Columns of a tile: as many as registers allow, in tiles of about one size. */
 static int64_t tile_columns(const stencil *s, int64_t n) {
     int most = s->lanes > 8 ? VECTORS * 6 / s->lanes : VECTORS - 1 - s->per_row, limit = s->shared ? 10 : 8;
-    if (s->lanes <= 8) most = most > limit ? limit : most < 4 ? 4 : most;
+    if (s->lanes <= 8) most = most > limit || s->row >= 0 ? limit : most < 4 ? 4 : most;
     int64_t tiles = (n + most - 1) / most;
     return n < 1 ? most : (n + tiles - 1) / tiles;
 }
@@ -139,7 +148,10 @@ static bool place_bounds(const emit *e, stencil *s) {
         int v = s->bound[d].var;
         if (v >= 0 && s->columns >= 0 && e->t.loops.at[s->columns].vars == 1u << v) s->across = d;
         if (v >= 0 && !ir_dim_is_const(e->f->k->dims[v], NULL)) return false;
+        for (int i = 1; i < s->ntaps && s->bound[d].rows; i++)
+            if (s->bound[d].offset[i] != s->bound[d].offset[0]) return false;
     }
+    if (s->across >= 0 && s->bound[s->across].rows) return false;
     if (s->across >= 0) ir_dim_is_const(sched_size(e, s->columns), &n);
     safe_columns(s, n, &lo, &hi);
     return rows_agree(s) && n - (hi - lo) <= SIDES * tile_columns(s, n);
@@ -232,10 +244,12 @@ bool sched_stencil_plan(emit *e, stencil *s) {
     nest_access w = *weight.access;
     s->shared = !image.access->coef[c] && !s->group;
     if (s->shared && !share(e, s, c)) return false;
+    if (s->row >= 0 && (s->shared || s->group)) return false;
     if (!place_image(e, s, &image, factor[0]->args[0], c, channels) || (s->shared && s->columns < 0)) return false;
     if (!tap_offsets(e, &s->at, s, s->tap) || !tap_offsets(e, &w, s, places)) return false;
     for (int i = 0; i < s->ntaps && s->group; i++) s->tap[i] -= s->place[i];
-    if (!pack_weights(e, s, w.coef[c], places)) return false;
+    if (s->row >= 0 && !constant(s->at.coef[k->ndims + s->row], &s->row_step)) return false;
+    if (!pack_weights(e, s, w.coef[c], s->row >= 0 ? w.coef[k->ndims + s->row] : NULL, places)) return false;
     e->unused[s->weight] = true;
     if (s->copy.on) e->unused[s->image] = !sched_used_elsewhere(e, s->image);
     return true;
@@ -245,7 +259,7 @@ bool sched_stencil_plan(emit *e, stencil *s) {
 bool sched_pool_plan(emit *e, stencil *s) {
     const comp *k = e->f->k;
     *s = (stencil){.image = -1, .weight = -1, .columns = -1, .across = -1, .win = -1};
-    if (!plain_sum(e) || !k->associative || k->scan >= 0 || !count_taps(e, s)) return false;
+    if (!plain_sum(e) || !k->associative || k->scan >= 0 || !count_taps(e, s) || s->row >= 0) return false;
     int c = e->t.loops.at[e->t.nouter - 1].last;
     s->guarded = k->elem[0]->op == K_SELECT && k->elem[0]->args[2] == k->init[0];
     if (!ir_dim_is(e->t.ocoef[c], 1) || (s->guarded && !find_bounds(e, k->elem[0]->args[0], s))) return false;
@@ -281,17 +295,35 @@ static k_value *inside(emit *e, const stencil_bound *d, int i) {
 static k_value *row_inside(emit *e, const stencil *s, int i) {
     k_value *all = NULL;
     for (int d = 0; d < s->nbounds; d++) {
-        k_value *ok = d == s->across ? NULL : inside(e, &s->bound[d], i);
+        k_value *ok = d == s->across || s->bound[d].rows ? NULL : inside(e, &s->bound[d], i);
         if (ok) all = all ? k_2(&e->b, K_AND, all, ok) : ok;
     }
     return all;
+}
+
+/* The rows of the window that are inside: [*lo, *hi). */
+static void rows_inside(emit *e, const stencil *s, k_value **lo, k_value **hi) {
+    k_builder *b = &e->b;
+    k_value *zero = k_i64(b, 0);
+    *lo = zero;
+    *hi = k_i64(b, s->rows);
+    for (int d = 0; d < s->nbounds; d++) {
+        const stencil_bound *x = &s->bound[d];
+        int l = x->var < 0 ? -1 : loop_of(e, x->var);
+        if (!x->rows) continue;
+        k_value *at = l < 0 ? k_i64(b, x->offset[0]) : k_add(b, k_mul(b, e->var[l], k_i64(b, x->step)), k_i64(b, x->offset[0]));
+        k_value *from = k_2(b, K_MAX, k_sub(b, k_i64(b, x->from), at), zero), *to = k_2(b, K_MAX, k_sub(b, k_i64(b, x->to), at), zero);
+        *lo = k_2(b, K_MAX, *lo, k_2(b, K_DIV, k_add(b, from, k_i64(b, x->rows - 1)), k_i64(b, x->rows)));
+        *hi = k_2(b, K_MIN, *hi, k_2(b, K_DIV, k_add(b, to, k_i64(b, x->rows - 1)), k_i64(b, x->rows)));
+    }
 }
 
 /* n columns from `column` on, whose number is `first` if that is >= 0: else all their taps are inside. */
 typedef struct window {
     k_buffer *image, *weights;
     k_value *base, *column, **ok; /* ok: by row of taps, whether it is inside; NULL: it is */
-    k_value *at, *c;              /* in the loop over channels: the image's address, the channel */
+    k_value *lo, *hi;             /* the rows that are inside, if they are a loop */
+    k_value *at, *c, *weight;     /* in the loop over channels: the image's address, the channel, the weights' address */
     int n;
     int64_t first;
 } window;
@@ -306,7 +338,7 @@ static bool has_tap(const stencil *s, const window *w, int i, int j) {
 static k_value *weight_at(emit *e, const stencil *s, const window *w, int i) {
     k_builder *b = &e->b;
     k_value *width = sched_dim(e, sched_size(e, s->channels));
-    return k_cast(b, k_load(b, w->weights, k_add(b, k_mul(b, width, k_i64(b, i)), w->c)), DT_F32);
+    return k_cast(b, k_load(b, w->weights, k_add(b, k_mul(b, width, k_i64(b, i)), w->weight)), DT_F32);
 }
 
 static k_value *image_at(emit *e, const stencil *s, const window *w, int tap, int64_t offset) {
@@ -383,6 +415,19 @@ static void add_taps(emit *e, const stencil *s, const window *w, k_value **sum) 
     }
 }
 
+static void add_rows(emit *e, const stencil *s, const window *w, k_value **sum) {
+    k_builder *b = &e->b;
+    window in = *w;
+    k_inst *f = k_for(b, KL_SERIAL, 0, w->lo, w->hi, 1);
+    for (int j = 0; j < w->n; j++) sum[j] = k_carry(b, f, sum[j]);
+    k_value *taps = k_mul(b, sched_dim(e, sched_size(e, s->channels)), k_i64(b, s->ntaps));
+    in.at = k_add(b, w->at, k_mul(b, k_var(f), k_i64(b, s->row_step)));
+    in.weight = k_add(b, w->weight, k_mul(b, k_var(f), taps));
+    add_taps(e, s, &in, sum);
+    k_end(b, w->n, sum);
+    memcpy(sum, f->out, sizeof(k_value *) * (size_t)w->n);
+}
+
 /* All channels of the window's columns. */
 static void tile(emit *e, const stencil *s, window *w) {
     k_builder *b = &e->b;
@@ -392,7 +437,8 @@ static void tile(emit *e, const stencil *s, window *w) {
     w->at = s->shared ? base : k_add(b, base, w->c);
     e->var[s->channels] = w->c;
     for (int j = 0; j < w->n; j++) sum[j] = sched_value(e, k_memo_new(b->k), e->init[0]);
-    add_taps(e, s, w, sum);
+    w->weight = w->c;
+    (s->row >= 0 ? add_rows : add_taps)(e, s, w, sum);
     for (int j = 0; j < w->n; j++) {
         set_column(e, s, w, j);
         e->param[0] = sum[j];
@@ -471,7 +517,7 @@ void sched_stencil(emit *e, const stencil *s) {
     int outer = s->columns >= 0 ? s->columns : s->channels;
     int64_t size = 0;
     bool chunks = s->columns >= 0 && (s->across < 0 || !ir_dim_is_const(sched_size(e, s->columns), &size));
-    D rows = sched_num(e, 1), work = ir_dim_mul(e->c, sched_size(e, s->channels), sched_num(e, s->ntaps));
+    D rows = sched_num(e, 1), work = ir_dim_mul(e->c, sched_size(e, s->channels), sched_num(e, s->rows * s->ntaps));
     k_value *ok[STENCIL_TAPS];
     window w = {.ok = ok, .n = 1, .first = -1};
     open_buffers(e, s, &w);
@@ -483,6 +529,7 @@ void sched_stencil(emit *e, const stencil *s) {
     k_value *part = chunks ? sched_split(e, &g, parts) : NULL;
     w.base = open_rows(e, s, outer, g);
     for (int i = 0; i < s->ntaps; i += s->per_row) ok[i / s->per_row] = row_inside(e, s, i);
+    if (s->row >= 0) rows_inside(e, s, &w.lo, &w.hi);
     if (s->columns < 0) tile(e, s, &w);
     else if (chunks) chunk(e, s, w, part);
     else known_row(e, s, w, size);
