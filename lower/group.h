@@ -49,6 +49,8 @@ typedef struct lower_launch {
 typedef struct lower_kernel {
     const char *label;            /* "linear+relu" */
     RT_VEC(lower_launch) launches;
+    RT_VEC(const ir_value *) over;/* inputs over which the only result may be written: each element is read before the one of the
+                                   * same address is, and by nothing else */
 } lower_kernel;
 
 /* Bytes of the scratch buffers with numbers below `index` (LB_SCRATCH buffers of one number are the same memory, also

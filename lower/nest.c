@@ -146,6 +146,22 @@ static uint32_t pins(const nest *t, unsigned char *seen, const ir_expr *e) {
 
 uint32_t nest_pins(const nest *t, const ir_expr *e) { return pins(t, RT_ARRAY(&t->c->arena, unsigned char, t->nexprs), e); }
 
+static bool loads(unsigned char *seen, const ir_expr *e, int operand) {
+    if (seen[e->id]) return false;
+    seen[e->id] = 1;
+    if (e->op == X_LOAD && e->i == operand) return true;
+    for (int i = 0; i < e->n; i++)
+        if (loads(seen, e->args[i], operand)) return true;
+    return false;
+}
+
+bool nest_loads(const nest *t, const ir_expr *const *x, int n, int operand) {
+    unsigned char *seen = RT_ARRAY(&t->c->arena, unsigned char, t->nexprs);
+    for (int i = 0; i < n; i++)
+        if (loads(seen, x[i], operand)) return true;
+    return false;
+}
+
 const nest_access *nest_find(const nest *t, const ir_expr *load) {
     return load->id < t->nexprs && t->access_of[load->id] ? &t->accesses.at[t->access_of[load->id] - 1] : NULL;
 }

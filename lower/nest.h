@@ -48,6 +48,8 @@ bool nest_one_run(nest *t, int slow, int fast);
 uint32_t nest_pins(const nest *t, const ir_expr *e);
 /* Elements from one index to the next, by dim, of a tensor in this order (NULL: row-major). */
 void nest_strides(ir_context *c, int rank, const ir_dim *const *dims, const ir_layout *order, const ir_dim **stride);
+/* Does one of n expressions load operand `operand`? */
+bool nest_loads(const nest *t, const ir_expr *const *x, int n, int operand);
 const nest_access *nest_find(const nest *t, const ir_expr *load);
 /* Coefficient of loop l in an access: that of its fastest variable. */
 const ir_dim *nest_coef(const nest *t, const nest_access *a, int loop);

@@ -7,6 +7,8 @@
  * gap between those that are alive at some time with it.  Else intervals that do not overlap share a slot: slot size = max of its
  * members, workspace = sum of the slots, so the plan is sound for all sizes; which slot is taken is decided at hint sizes
  * (best fit).
+ * A kernel's result lies over an input that nobody reads any more where the kernel can write it there (lower_kernel.over): that
+ * needs less memory, and each core writes what its own cache holds.
  * Other tensors are boxed: allocated when their size is known. */
 #include "lower/plan.h"
 
@@ -22,6 +24,8 @@ typedef struct planner {
     lower_plan *p;
     int *from, *to;   /* by value id: interval */
     int *leader;      /* by value id: union-find of aliases */
+    bool *shared;     /* by value id: has aliases */
+    int *over;        /* by value id: the value in whose place it lies (itself: none) */
     int *begin, *end; /* by node id: preorder numbers */
     int clock;
     const ir_dim *least; /* of the workspace */
@@ -135,6 +139,7 @@ static int find(planner *x, int v) {
 static void unite(planner *x, const ir_value *a, const ir_value *b) {
     if (a->type->kind != T_TENSOR || b->type->kind != T_TENSOR) return;
     x->leader[find(x, a->id)] = find(x, b->id);
+    x->shared[a->id] = x->shared[b->id] = true;
 }
 
 static void number(planner *x, ir_block *b) {
@@ -237,6 +242,34 @@ static void merge_groups(planner *x, ir_func *f) {
     }
 }
 
+/* Has v a place of its own in the workspace, for it alone? */
+static bool movable(const planner *x, const ir_value *v) {
+    if (v->type->kind != T_TENSOR || !v->def || !is_struct(v->def, S_KERNEL) || x->shared[v->id]) return false;
+    return x->p->at[v->id].kind == PL_NONE && plan_static(x->p, v->type);
+}
+
+static void place_over(planner *x, ir_node *n) {
+    const lower_kernel *k = n->info;
+    const ir_value *out = n->out[0];
+    for (int i = 0; k && i < k->over.n && movable(x, out); i++) {
+        const ir_value *v = k->over.at[i];
+        if (!movable(x, v) || v->block != n->block || x->to[v->id] != x->end[n->id]) continue;
+        if (plan_bytes(x->c, v->type) != plan_bytes(x->c, out->type)) continue;
+        int place = x->over[out->id] = x->over[v->id];
+        if (x->to[out->id] > x->to[place]) x->to[place] = x->to[out->id];
+        return;
+    }
+}
+
+/* In the order of execution: x->to of a value that lies over another one is its own, that of the first one is the place's. */
+static void place_all_over(planner *x, ir_block *b) {
+    for (ir_node *n = b->first; n; n = n->next) {
+        if (is_struct(n, S_KERNEL)) place_over(x, n);
+        else
+            for (int i = 0; i < n->nblocks; i++) place_all_over(x, n->blocks[i]);
+    }
+}
+
 static int new_slots(planner *x, int n) {
     int s = x->p->nslots;
     x->p->nslots += n;
@@ -276,7 +309,7 @@ static void place_value(planner *x, ir_value *v) {
     int from, to;
     group_interval(x, v, &from, &to);
     at->kind = PL_WORK;
-    want(x, from, to, plan_bytes(x->c, v->type), &at->offset);
+    if (x->over[v->id] == v->id) want(x, from, to, plan_bytes(x->c, v->type), &at->offset);
 }
 
 /* An output leaf that a kernel of the entry's own block computes is written in place. */
@@ -486,7 +519,9 @@ lower_plan *lower_plan_entry(ir_module *m, ir_func *f, int64_t gap) {
     x.leader = RT_ARRAY(a, int, f->nvalues);
     x.begin = RT_ARRAY(a, int, f->nnodes);
     x.end = RT_ARRAY(a, int, f->nnodes);
-    for (int i = 0; i < f->nvalues; i++) x.leader[i] = i;
+    x.shared = RT_ARRAY(a, bool, f->nvalues);
+    x.over = RT_ARRAY(a, int, f->nvalues);
+    for (int i = 0; i < f->nvalues; i++) x.leader[i] = x.over[i] = i;
     for (int i = 0; i < f->body->params.n; i++) {
         entry_symbols(&x, f->body->params.at[i]->type);
         input_leaf(&x, f->body->params.at[i]);
@@ -497,7 +532,9 @@ lower_plan *lower_plan_entry(ir_module *m, ir_func *f, int64_t gap) {
     live_block(&x, f->body);
     merge_groups(&x, f);
     place_outputs(&x, f);
+    place_all_over(&x, f->body);
     place_block(&x, f->body);
     share(&x);
+    for (int i = 0; i < f->nvalues; i++) p->at[i].offset = p->at[x.over[i]].offset;
     return p;
 }

@@ -777,6 +777,34 @@ static void build_nest(emit *e) {
     nest_rebase(&e->t);
 }
 
+/* Is the operand read where the result's element lies, and nowhere else? */
+static bool same_place(const emit *e, int operand) {
+    const comp *k = e->f->k;
+    bool same = !e->t.base || !e->t.base[operand];
+    for (int i = 0; i < e->t.accesses.n && same; i++) {
+        const nest_access *a = &e->t.accesses.at[i];
+        if (a->load->i != operand) continue;
+        same = !a->rest;
+        for (int v = 0; v < k->ndims + k->nrdims; v++) {
+            const ir_dim *size = v < k->ndims ? k->dims[v] : k->rdims[v - k->ndims];
+            same = same && (ir_dim_is(size, 1) || a->coef[v] == (v < k->ndims ? e->t.ocoef[v] : NULL));
+        }
+    }
+    return same;
+}
+
+/* Each element of the result is stored once, by the epilogue or the loop's body, after what that has loaded.  What a reduction
+ * itself reads is refused, since tiles and windows read ahead of their epilogue. */
+static void find_overwritable(const emit *e, comp_kind kind) {
+    const ir_value *out = e->kernel->out[0];
+    if (e->kernel->nout != 1 || (kind != CK_MAP && kind != CK_REDUCE && kind != CK_CONTRACT)) return;
+    for (int o = 0; o < e->f->operands.n; o++) {
+        const ir_value *v = e->f->operands.at[o];
+        if (v->type->kind != T_TENSOR || v->type->dtype != out->type->dtype || !same_place(e, o)) continue;
+        if (kind == CK_MAP || !nest_loads(&e->t, e->f->k->elem, e->f->k->nstate, o)) RT_PUSH(&e->c->arena, &e->info->over, v);
+    }
+}
+
 static bool schedule_one(ir_module *m, ir_node *kernel, lower_kernel *info, rt_map *shared) {
     fused f;
     if (!lower_fused(m, kernel, &f)) return false;
@@ -788,6 +816,7 @@ static bool schedule_one(ir_module *m, ir_node *kernel, lower_kernel *info, rt_m
     stencil s;
     winograd w;
     comp_kind kind = lower_comp_kind(f.k);
+    find_overwritable(&e, kind);
     bool contract = kind == CK_CONTRACT, fast = contract && sched_winograd_plan(&e, &w);
     bool windows = contract && !fast ? sched_stencil_plan(&e, &s) : kind == CK_REDUCE && sched_pool_plan(&e, &s);
     if (!fast && !windows && (contract || kind == CK_REDUCE)) build_nest(&e); /* a plan that fails leaves its marks */

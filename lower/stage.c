@@ -5,7 +5,8 @@ typedef const ir_dim *D;
 
 enum {
     BLOCK_TILES = 8,       /* of rows: enough for a panel of the other factor to be worth its way to the first cache */
-    BLOCK_ELEMENTS = 2048, /* of the longest row of a value, in all rows of a block */
+    BLOCK_ELEMENTS = 2048, /* of the longest row of a value, or what a stage goes through for a row, in all rows of a block */
+    MOST_INNER = 1 << 30,
     MIN_BLOCKS = 16,       /* for many cores */
     MOST_LANES = 64, FEWEST_LANES = 16, LANE_ELEMENTS = 4096,
     ALIGNED = 16,          /* elements: rows of scratch begin at multiples of it */
@@ -17,6 +18,14 @@ D stages_row(const stages *s, int i) {
     D n = ir_dim_const(s->c, 1);
     for (int v = 0; v < f->row[i].n; v++) n = ir_dim_mul(s->c, n, f->k->dims[f->row[i].var[v]]);
     return n;
+}
+
+int64_t stages_inner(const stages *s, int i) {
+    const nest *t = &s->at[i].t;
+    int64_t inner = 1, n;
+    for (int l = s->nrows; l < t->loops.n; l++)
+        if (ir_dim_is_const(t->loops.at[l].size, &n) && n > 0) inner = n < MOST_INNER / inner ? inner * n : MOST_INNER;
+    return inner;
 }
 
 const stage_value *stages_value(const stages *s, const ir_value *v) {
@@ -260,6 +269,8 @@ static bool choose_block(stages *s) {
         if (v->inner > largest) largest = v->inner;
     }
     if (s->lanes) return choose_lanes(s, largest, all);
+    for (int i = 0; i < s->n && !s->tiled; i++)
+        if (stages_inner(s, i) > largest) largest = stages_inner(s, i);
     s->block = BLOCK_ELEMENTS / largest + 1;
     if (!s->tiled) return row + once <= STAGE_SCRATCH;
     s->block = row ? (STAGE_SCRATCH - once) / (row * s->m->tile_rows) : BLOCK_TILES;

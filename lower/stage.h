@@ -54,6 +54,7 @@ typedef struct stages {
 bool stages_of(ir_module *m, int n, ir_node *const *groups, const ir_value *result, stages *out);
 /* The size of row number i. */
 const ir_dim *stages_row(const stages *s, int i);
+int64_t stages_inner(const stages *s, int i); /* what stage i goes through for each row, at most 2^30; unknown sizes count as 1 */
 const stage_value *stages_value(const stages *s, const ir_value *v); /* NULL: not kept in scratch */
 static inline bool stages_kernel(const ir_node *n) { return n && n->op->cls == OP_STRUCT && n->op->id == S_KERNEL; }
 static inline bool stages_staged(const ir_node *kernel) { return stages_kernel(kernel->blocks[0]->first); }

@@ -7,7 +7,7 @@
  * along memory. Linear in the groups; what is tried for one is bounded by STAGE_MAX. */
 #include "lower/stage.h"
 
-enum { MIN_ROWS = 8, MIN_INNER = 16, SMALL = 1 << 14 /* elements that one core does */ };
+enum { MIN_ROWS = 8, MIN_INNER = 16, SMALL = 1 << 14 /* elements that one core does */, FAR_MORE = 16 };
 
 typedef struct joiner {
     ir_module *m;
@@ -101,6 +101,25 @@ static bool enough_rows(const stages *s) {
     return rows >= MIN_ROWS || rows * inner <= SMALL;
 }
 
+static bool share_operand(const stage *a, const stage *b) {
+    for (int i = 0; i < a->f.operands.n; i++)
+        for (int k = 0; k < b->f.operands.n; k++)
+            if (a->f.operands.at[i] == b->f.operands.at[k]) return true;
+    return false;
+}
+
+/* Does the last stage find much of what it reads in the first cache?  If it does far more than the others it goes faster in an
+ * order of its own. */
+static bool last_gains(const stages *s) {
+    int last = s->n - 1;
+    int64_t least = stages_inner(s, last) / FAR_MORE;
+    for (int i = 0; i < s->values.n; i++)
+        if (s->values.at[i].last == last && s->values.at[i].inner >= least) return true;
+    for (int i = 0; i < last; i++)
+        if (stages_inner(s, i) >= least && share_operand(&s->at[i], &s->at[last])) return true;
+    return s->tiled;
+}
+
 static bool pays(const stages *s) {
     bool reduces = false, product = false;
     for (int i = 0; i < s->n; i++) {
@@ -109,7 +128,7 @@ static bool pays(const stages *s) {
         reduces = reduces || s->at[i].kind == CK_REDUCE;
         product = product || (tiled && i < s->n - 1);
     }
-    return s->n > 1 && reduces && (product || s->at[s->n - 1].kind != CK_CONTRACT) && enough_rows(s);
+    return s->n > 1 && reduces && (product || s->at[s->n - 1].kind != CK_CONTRACT) && enough_rows(s) && last_gains(s);
 }
 
 static bool fits(joiner *x, const set *s, const ir_value *result, stages *out) {

@@ -33,6 +33,11 @@ for batch in 1 3 64; do
 done
 expect 0 "all agree" "$jitc" check "$work/sym.so" $models/mlp.safetensors
 
+# a sum is written over a summand that nobody reads any more: two places, not three
+printf 'def sum(x: Tensor, w: Tensor) -> Tensor:\n    a = torch.matmul(x, w)\n    return torch.matmul(a + torch.matmul(torch.matmul(w, x), w), x)\n' >"$work/sum.py"
+expect 0 "" "$jitc" "$work/sum.py" --method sum --input 'x=f32[64,64]' --input 'w=f32[64,64]' -o "$work/sum.so"
+expect 0 "workspace 32768" "$jitc" show "$work/sum.so"
+
 # weights beside the module
 expect 0 "" "$jitc" $models/lenet.pt --input 'x=f32[N,1,28,28]' --weights side -o "$work/lenet.so"
 expect 0 "all agree" "$jitc" check "$work/lenet.so" $models/lenet.safetensors
