@@ -1,9 +1,12 @@
 /* fold.c: computes at compile time what depends on constants and params only.
  * in, out: core.  A node of a comprehension class whose operands are all params becomes a param of its own, computed by the
- * reference interpreter, if that does not make the weights much larger. */
+ * reference interpreter, if that does not make the weights much larger: a single result, nor all of them together. */
 #include "lower/group.h"
 
-enum { SMALL = 64 * 1024 /* bytes that a result may have whatever its operands have */ };
+enum {
+    SMALL = 64 * 1024, /* bytes that a result may have whatever its operands have */
+    GROWTH = 8         /* results may have more bytes than their operands by one in so many of the params', and SMALL */
+};
 
 static bool is_struct(const ir_node *n, ir_struct_id id) { return n && n->op->cls == OP_STRUCT && n->op->id == (int)id; }
 
@@ -32,7 +35,8 @@ static int64_t param_bytes(const ir_value *v) {
     return n;
 }
 
-static bool foldable(const ir_node *n) {
+/* room: bytes by which params may still grow. */
+static bool foldable(const ir_node *n, int64_t *room) {
     if (n->op->cls != OP_POINTWISE && n->op->cls != OP_REDUCE && n->op->cls != OP_MOVE && n->op->cls != OP_CONTRACT) return false;
     if (n->op->effects & (EFF_RANDOM | EFF_WRITES | EFF_SIDE)) return false;
     int64_t in = 0, out = 0;
@@ -45,7 +49,18 @@ static bool foldable(const ir_node *n) {
         if (b < 0) return false;
         out += b;
     }
-    return out <= (in > SMALL ? in : SMALL);
+    if (out > (in > SMALL ? in : SMALL) || (in && out - in > *room)) return false;
+    if (in && out > in) *room -= out - in;
+    return true;
+}
+
+static int64_t room_for(const ir_module *m) {
+    int64_t sum = 0;
+    for (int i = 0; i < m->tensors.n; i++) {
+        const ir_tensor_data *t = m->tensors.entries[i].value;
+        if (t->tensor) sum += rt_tensor_numel(t->tensor) * rt_dtypes[t->tensor->dtype].bytes;
+    }
+    return SMALL + sum / GROWTH;
 }
 
 static rt_value value_of(ir_module *m, const ir_value *v) {
@@ -99,12 +114,12 @@ static bool fold_node(ir_module *m, lower_interp *in, ir_node *n) {
     return true;
 }
 
-static int fold_block(ir_module *m, lower_interp *in, ir_block *b) {
+static int fold_block(ir_module *m, lower_interp *in, ir_block *b, int64_t *room) {
     int changes = 0;
     for (ir_node *n = b->first, *next; n; n = next) {
         next = n->next;
-        for (int i = 0; i < n->nblocks; i++) changes += fold_block(m, in, n->blocks[i]);
-        if (foldable(n)) changes += fold_node(m, in, n);
+        for (int i = 0; i < n->nblocks; i++) changes += fold_block(m, in, n->blocks[i], room);
+        if (foldable(n, room)) changes += fold_node(m, in, n);
     }
     return changes;
 }
@@ -112,7 +127,8 @@ static int fold_block(ir_module *m, lower_interp *in, ir_block *b) {
 int lower_fold(ir_module *m) {
     lower_interp *in = lower_interp_new(m);
     int changes = 0;
-    for (int i = 0; in && i < m->funcs.n; i++) changes += fold_block(m, in, ((ir_func *)m->funcs.entries[i].value)->body);
+    int64_t room = room_for(m);
+    for (int i = 0; in && i < m->funcs.n; i++) changes += fold_block(m, in, ((ir_func *)m->funcs.entries[i].value)->body, &room);
     lower_interp_free(in);
     return changes;
 }

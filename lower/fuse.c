@@ -4,7 +4,7 @@
  * Greedy, backwards: when a node is met, all its users are in groups already.  It joins the group of its users if that
  * is one group, in the same block, and if computing it there is right and not wasteful:
  *   - a map node joins as a producer: its expression is inlined at every load.  Not into contractions or writes unless it only
- *     moves elements, or is a factor that params hold in much fewer bytes (weights with scales); not where computing it again and again costs more than to store and load it (a value per row that every
+ *     moves elements, or is a factor that params hold in fewer bytes (weights with scales); not where computing it again and again costs more than to store and load it (a value per row that every
  *     element of a column reads), nor an expensive one at many different indexes.  A node with index checks only where every
  *     reader up to the root reads at the output index, so that a check is never done where a guard forbids the load.
  *   - a reduction or contraction joins as the anchor of a group of maps that has none yet, checks no index, has the same dims
@@ -322,7 +322,7 @@ static bool for_tiles(const comp *k) {
     return k->elem[0]->op == K_MUL && over_columns(k, k->elem[0]->args[0]) != over_columns(k, k->elem[0]->args[1]);
 }
 
-/* Is n, needed at these variables, (a part of) the columns' factor, which params hold in at most half of its bytes? */
+/* Is n, needed at these variables, (a part of) the columns' factor, which params hold in fewer bytes? */
 static bool restored(const fuse *f, const ir_node *n, const info *user, const uint32_t *vars) {
     const info *p = &f->at[n->id];
     const comp *loops = f->groups[user->group].loops;
@@ -330,7 +330,7 @@ static bool restored(const fuse *f, const ir_node *n, const info *user, const ui
     if (p->source < 0 || !for_tiles(loops)) return false;
     if (user->strict && !user->bare) return true;
     for (int d = 0; d < RT_MAX_RANK; d++) all |= vars[d];
-    return all >> (loops->ndims - 1) & 1 && p->source <= bytes_of(n->out[0]->type) / 2;
+    return all >> (loops->ndims - 1) & 1 && p->source <= bytes_of(n->out[0]->type) / 4 * 3;
 }
 
 static bool in_groups(const ir_node *n) {

@@ -2,6 +2,8 @@
  * [batch][N / TILE_N][K][TILE_N] where it is no param. */
 #include "lower/emit.h"
 
+enum { LONG_RUN = 512 /* elements of the copy: runs are items of the grid, and need not be longer */ };
+
 typedef const ir_dim *D;
 
 /* ---- the padded copy */
@@ -29,7 +31,7 @@ static run last_run(emit *e, const tile_copy *c, const ir_type *t, const D *stri
     while (n > 0 && same(r.width, r.shift, r.valid)) {
         int s = c->order[--n];
         int64_t inner;
-        if (stride[s] != ir_dim_mul(e->c, r.step, r.valid) || !ir_dim_is_const(r.width, &inner) || inner > INT32_MAX) break;
+        if (stride[s] != ir_dim_mul(e->c, r.step, r.valid) || !ir_dim_is_const(r.width, &inner) || inner >= LONG_RUN) break;
         r.dims |= 1u << s;
         r.width = ir_dim_mul(e->c, r.width, c->size[s]);
         r.valid = ir_dim_mul(e->c, r.valid, t->dims[s]);

@@ -53,7 +53,7 @@ typedef struct plan {
     bool together;                /* each tile of the group has its own acc */
     k_buffer *wide;               /* a block of f32 values of B: takes its place; NULL: there is none */
     k_value *steps;               /* of k in that block */
-    bool direct;                  /* one tile of rows computes B's elements where it uses them */
+    bool direct;                  /* a single tile of rows takes B's elements as they are, or computes them where it uses them */
 } plan;
 
 static bool outer_only(const emit *e, const tiles *t, int l) { return l < e->t.nouter && l != t->nloop && l != t->mloop; }
@@ -539,25 +539,45 @@ static void direct_tile(emit *e, plan *p, const tile *x, int rows, k_value *pane
     e->memo = memo;
 }
 
+/* A group of one tile. */
+static void lone_tile(emit *e, plan *p, k_value *panel, k_value *thi) {
+    k_builder *b = &e->b;
+    tile x = open_tiles(e, p, thi);
+    if (!p->t->computed) {
+        if (p->t->nseg > p->inside) zero_acc(e, p, sched_tile_rows(e) * TILE_N);
+        compute(e, p, &x, panel, NULL);
+    } else if (!x.h.rows[1]) {
+        direct_tile(e, p, &x, x.h.rows[0], panel);
+    } else {
+        k_if(b, x.h.is_first);
+        direct_tile(e, p, &x, x.h.rows[0], panel);
+        k_else(b, 0, NULL);
+        direct_tile(e, p, &x, x.h.rows[1], panel);
+        k_end(b, 0, NULL);
+    }
+    finish(e, p, &x, panel);
+    k_end(b, 0, NULL);
+}
+
+static void wide_panel(emit *e, plan *p, k_value *panel, k_value *thi) {
+    zero_acc(e, p, p->group * sched_tile_rows(e) * TILE_N);
+    wide_segments(e, p, 0, panel, thi, p->a0, k_i64(&e->b, 0));
+    tile x = open_tiles(e, p, thi);
+    finish(e, p, &x, panel);
+    k_end(&e->b, 0, NULL);
+}
+
 /* All tiles of the group in one panel. */
 static void panel_tiles(emit *e, plan *p, k_value *panel, k_value *thi) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
-    if (p->direct) {
-        tile x = open_tiles(e, p, thi);
-        direct_tile(e, p, &x, x.h.rows[0], panel);
-        finish(e, p, &x, panel);
-        k_end(b, 0, NULL);
-        return;
-    }
-    if (p->wide) {
-        zero_acc(e, p, p->group * sched_tile_rows(e) * TILE_N);
-        wide_segments(e, p, 0, panel, thi, p->a0, k_i64(b, 0));
-        tile x = open_tiles(e, p, thi);
-        finish(e, p, &x, panel);
-        k_end(b, 0, NULL);
-        return;
-    }
+    bool choose = p->direct && p->wide;
+    if (choose) k_if(b, k_2(b, K_EQ, k_sub(b, thi, p->tlo), k_i64(b, 1)));
+    if (p->direct) lone_tile(e, p, panel, thi);
+    if (choose) k_else(b, 0, NULL);
+    if (p->wide) wide_panel(e, p, panel, thi);
+    if (choose) k_end(b, 0, NULL);
+    if (p->direct || p->wide) return;
     if (t->nseg > p->inside && p->together) zero_acc(e, p, p->group * sched_tile_rows(e) * TILE_N);
     if (p->blocked) {
         k_value *block = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(e, t->seg[0].size), 1));
@@ -722,10 +742,12 @@ static k_value *part_at(emit *e, k_value *i, D n, D parts) {
 static void start(emit *e, tiles *t, plan *p) {
     int64_t columns;
     p->blocked = t->wide || (t->mloop >= 0 && cut_blocks(e, t));
-    p->direct = t->wide && t->nseg == 1 && (t->mloop < 0 || hint(all_rows(e, t), INT32_MAX) <= sched_tile_rows(e));
-    p->blocked = p->blocked && !p->direct;
+    p->known = t->mloop < 0 || ir_dim_is_const(all_rows(e, t), NULL);
+    bool lone = hint(all_rows(e, t), INT32_MAX) <= sched_tile_rows(e);
+    p->direct = t->wide && (lone || !p->known) && (!t->computed || t->nseg == 1);
+    p->blocked = p->blocked && !(p->direct && lone);
     p->together = p->blocked || t->across;
-    if (t->wide && !p->direct) p->wide = k_scratch(e->b.k, KS_LOCAL, DT_F32, WIDE_K * TILE_N, "wide");
+    if (t->wide && !(p->direct && lone)) p->wide = k_scratch(e->b.k, KS_LOCAL, DT_F32, WIDE_K * TILE_N, "wide");
     if (t->wide && e->placed) e->in[t->b] = p->B;
     if (t->wide && !e->base) e->base = RT_ARRAY(&e->c->arena, k_value *, e->f->operands.n + 1);
     p->acc = k_scratch(e->b.k, KS_LOCAL, DT_F32, (p->together ? p->group : 1) * sched_tile_rows(e) * TILE_N, "acc");
@@ -733,7 +755,6 @@ static void start(emit *e, tiles *t, plan *p) {
     p->narrow = ir_dim_is_const(sched_size(e, t->nloop), &columns) && columns % TILE_N && columns % TILE_N <= NARROW;
     p->M = sched_dim(e, all_rows(e, t));
     p->N = sched_dim(e, sched_size(e, t->nloop));
-    p->known = t->mloop < 0 || ir_dim_is_const(all_rows(e, t), NULL);
 }
 
 /* Addresses of the batch whose variables are set. */
