@@ -7,7 +7,7 @@
  * sums are the same. */
 #include "codegen/llvm_gen.h"
 
-enum { UNROLL = 4, MAX_CHUNKS = 64, LINE = 64 /* bytes of a cache line */ };
+enum { UNROLL = 4, MAX_CHUNKS = 64, LINE = 64 /* bytes of a cache line */, PAGE = 4096 };
 
 typedef struct tile {
     gen *g;
@@ -196,6 +196,23 @@ static void fetch(tile *t, V k, int unroll) {
     }
 }
 
+/* One line of each page that begins in the `unroll` steps from k on, `touch` elements further: on small pages the processor's
+ * own prefetching ends with the page, and finding the next one takes as long as reading it. */
+static void touch(tile *t, V k, int unroll) {
+    gen *g = t->g;
+    LLVMBuilderRef b = g->m->b;
+    int bytes = rt_dtypes[t->b].bytes;
+    V row = LLVMBuildMul(b, t->kb, cg_i64(g->m, bytes), ""), at = LLVMBuildMul(b, k, row, "");
+    V in_page = LLVMBuildAnd(b, at, cg_i64(g->m, PAGE - 1), ""), size = LLVMBuildMul(b, row, cg_i64(g->m, unroll), "");
+    BB then = gen_block(g, "k.touch"), join = gen_block(g, "k.read");
+    LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntSLT, in_page, size, ""), then, join);
+    gen_at(g, then);
+    at = LLVMBuildAdd(b, at, cg_i64(g->m, (int64_t)t->n->contract->touch * bytes), "");
+    gen_prefetch(g, LLVMBuildGEP2(b, g->m->i8, t->B, &at, 1, ""), 3);
+    LLVMBuildBr(b, join);
+    gen_at(g, join);
+}
+
 static void loop_k(tile *t, V *acc) {
     gen *g = t->g;
     int unroll = t->split > UNROLL ? t->split : UNROLL, n = count(t) * t->split;
@@ -206,6 +223,7 @@ static void loop_k(tile *t, V *acc) {
     gen_loop l;
     gen_loop_begin(g, &l, cg_i64(g->m, 0), whole, cg_i64(g->m, unroll), n, acc);
     memcpy(acc, l.phi, sizeof(V) * (size_t)n);
+    if (t->n->contract->touch) touch(t, l.i, unroll);
     if (t->n->contract->fetch) fetch(t, l.i, unroll);
     for (int u = 0; u < unroll; u++) step(t, l.i, u, acc + (u % t->split) * count(t));
     gen_loop_end(g, &l, acc);

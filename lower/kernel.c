@@ -429,7 +429,7 @@ k_inst *k_contract_tile(k_builder *b, k_buffer *acc, int m, int n, k_value *K, k
     set_buffers(b, inst, 3, (k_buffer *[]){acc, A, B});
     acc->reads = acc->writes = A->reads = B->reads = true;
     inst->contract = RT_NEW(&b->k->c->arena, k_contract);
-    *inst->contract = (k_contract){m, n, rows, split < 1 ? 1 : split, cols != NULL, 0};
+    *inst->contract = (k_contract){m, n, rows, split < 1 ? 1 : split, cols != NULL, 0, 0};
     return inst;
 }
 
@@ -440,6 +440,8 @@ void k_contract_fetch(k_builder *b, k_inst *contract, k_value *index, int per_st
     contract->in = in;
     contract->contract->fetch = per_step;
 }
+
+void k_contract_touch(k_inst *contract, int elements) { contract->contract->touch = elements; }
 
 void k_prefetch(k_builder *b, k_buffer *buf, k_value *index) {
     set_buffers(b, new_inst(b, KO_PREFETCH, 1, &index), 1, &buf);

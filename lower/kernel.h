@@ -81,7 +81,14 @@ typedef enum k_op {
     KO_ASYNC_WAIT  /* until at most `code` copies of this thread are outstanding */
 } k_op;
 
-enum { K_MAX_RAISE = 4, K_MAX_TILE = 32 /* rows of a contract */, K_MAX_WIDTH = 128 /* lanes */, K_MAX_FETCH = 64, K_MAX_GROUP = 4 /* of a store */ };
+enum {
+    K_MAX_RAISE = 4,
+    K_MAX_TILE = 32,   /* rows of a contract */
+    K_MAX_WIDTH = 128, /* lanes */
+    K_MAX_FETCH = 64,
+    K_MAX_TOUCH = 1 << 20,
+    K_MAX_GROUP = 4    /* of a store */
+};
 
 struct k_value {
     int id; /* dense within the kernel */
@@ -132,11 +139,12 @@ struct k_inst {
  * on keep their value; B is not read there). B's columns are adjacent.  split > 1: split partial sums, k goes
  * to sum k % split, the first starts from acc and the others from 0; at the end they are merged like lanes (a
  * power of two): for GEMV, where one chain would wait on fma.  fetch > 0: a hint that B's elements from the last
- * operand on are wanted soon, `fetch` of them for each step of k. */
+ * operand on are wanted soon, `fetch` of them for each step of k.  touch > 0: a hint that B is read on behind its last row,
+ * and that the pages `touch` elements on have not been used yet. */
 typedef struct k_contract {
     int m, n, rows, split;
     bool cols;
-    int fetch;
+    int fetch, touch;
 } k_contract;
 
 struct k_kernel {
@@ -224,6 +232,7 @@ k_inst *k_contract_tile(k_builder *b, k_buffer *acc, int m, int n, k_value *K, k
                         k_value *const *a_index, k_value *row_stride, k_value *a_kstride, k_buffer *B,
                         k_value *b_index, k_value *b_kstride, k_value *cols, int split);
 void k_contract_fetch(k_builder *b, k_inst *contract, k_value *index, int per_step); /* directly behind it */
+void k_contract_touch(k_inst *contract, int elements);
 /* Rows of src become columns of dst: see KO_TRANSPOSE; steps: from row to row; from row `valid` on, the one before. */
 void k_transpose(k_builder *b, k_buffer *dst, k_value *di, k_value *dst_step, k_buffer *src, k_value *si, k_value *src_step,
                  int rows, k_value *columns, k_value *valid);

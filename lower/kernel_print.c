@@ -183,6 +183,7 @@ static void put_contract(printer *p, const k_inst *n) {
         put_value(p, n->in[at]);
     }
     if (t->split > 1) rt_text_fmt(p->out, " split %d", t->split);
+    if (t->touch) rt_text_fmt(p->out, " touch %d", t->touch);
     if (!t->fetch) return;
     put(p, " fetch ");
     put_value(p, n->in[n->nin - 1]);

@@ -7,7 +7,7 @@
  * [align 32] [nt] | [%r, ... =] for KIND[(width)] %i = lo to hi [step 4] [carry (%a: f32 = 0.0, ...)] { ...
  * yield %x, ... } | [%r, ... =] if [(f32, ...)] %c { ... yield ... } [else { ... yield ... }] | %s =
  * lane_reduce add %acc  |  %s, ... = lane_reduce %a, ... by (%l, ..., %r, ...) { ... yield ... } | contract
- * %acc 6x16 += %A[%i] row %lda k %ka, %B[%j] k %kb for %K [cols %n] [split 4] [fetch %j by 4]     %A[%i0, ...]: one per row
+ * %acc 6x16 += %A[%i] row %lda k %ka, %B[%j] k %kb for %K [cols %n] [split 4] [touch 65536] [fetch %j by 4]     %A[%i0, ...]: one per row
  *             | raise 3 (%i, ...) | call @f(%b[%i], ...; %n, ...) | barrier | async_copy %d[%i], %s[%j], %n |
  * async_wait 1 | prefetch %b[%i] | transpose
  * %d[%i] row %n, %s[%j] row %m for 16 of %valid by %columns An operand is %name or a literal of the dtype that its place asks for.  # begins a comment. */
@@ -406,6 +406,7 @@ static void read_contract(reader *r) {
     int split = accept(r, "split") ? small(r, 1, 16) : 1;
     if (nrows == 1 && !stride) stride = k_i64(&r->b, 0); /* one row: its stride does not matter */
     k_inst *inst = k_contract_tile(&r->b, acc, m, n, K, A, nrows, rows, stride, ka, B, bi, kb, cols, split);
+    if (accept(r, "touch")) k_contract_touch(inst, small(r, 1, K_MAX_TOUCH));
     if (!accept(r, "fetch")) return;
     k_value *ahead = operand(r, DT_I64);
     expect(r, "by");

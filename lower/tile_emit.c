@@ -16,6 +16,7 @@ enum {
     APART = 8,               /* tiles of a group at least, where cores are given rows of their own */
     ITEM_FLOPS = 1 << 19,
     READ_COST = 12,          /* of a step of k in a panel, in flops per column */
+    TOUCH_BYTES = 258 << 10, /* from a place in a param to the page to touch: not where reading itself begins */
     BLOCK_K = 1024,
     WIDE_K = 256,            /* steps of k in a block of B that is made f32: it stays in the first cache */
     MAX_LATE = 2,            /* operands of the epilogue that are asked for early */
@@ -48,6 +49,7 @@ typedef struct plan {
     int nlate;
     const nest_access *late[MAX_LATE]; /* see find_late */
     int fetch;                    /* elements of the next panel to ask for per k, 0: none */
+    int touch;                    /* elements from a place in B to the page that is touched from there, 0: none */
     bool narrow;                  /* the last panel has at most NARROW columns */
     bool blocked;                 /* the first segment runs outside of the tiles */
     bool together;                /* each tile of the group has its own acc */
@@ -69,7 +71,7 @@ static k_value *outer_address(emit *e, const tiles *t, const nest_access *a, int
 /* ---- the micro-kernel */
 
 /* more: starts from acc, else from 0; ak, bk: steps of the factors per k, 0 where they are not known. */
-typedef struct shape { int rows, width; rt_dtype a, b; int64_t ak, bk; bool table, segments, more, cols; int fetch; } shape;
+typedef struct shape { int rows, width; rt_dtype a, b; int64_t ak, bk; bool table, segments, more, cols; int fetch, touch; } shape;
 
 /* Rows of `to` are to_step elements apart, those of `from` (NULL: 0) from_step. */
 static void whole_tile(k_builder *b, shape s, k_buffer *to, int to_step, k_buffer *from, int from_step) {
@@ -91,9 +93,9 @@ static int chains(shape s) {
 /* acc[rows x width], its rows TILE_N apart, (+)= A * B over K, and over S segments, as a kernel of its own that all groups
  * of the module share.  acc goes through memory (384 bytes in the first cache): little against K, and the code stays small. */
 static k_kernel *micro_kernel(emit *e, shape s) {
-    const char *name = ir_fmt(e->c, "tile_%dx%d_%s%lld_%s%lld%s%s%s%s%s", s.rows, s.width, rt_dtypes[s.a].name, (long long)s.ak,
+    const char *name = ir_fmt(e->c, "tile_%dx%d_%s%lld_%s%lld%s%s%s%s%s%s", s.rows, s.width, rt_dtypes[s.a].name, (long long)s.ak,
                               rt_dtypes[s.b].name, (long long)s.bk, s.table ? "_rows" : "",
-                              s.segments ? "_segments" : "", s.more ? "_more" : "", s.cols ? "_cols" : "",
+                              s.segments ? "_segments" : "", s.more ? "_more" : "", s.cols ? "_cols" : "", s.touch ? "_touch" : "",
                               s.fetch ? ir_fmt(e->c, "_fetch%d", s.fetch) : "");
     k_kernel *k = rt_map_get(e->shared, name);
     if (k) return k;
@@ -117,6 +119,7 @@ static k_kernel *micro_kernel(emit *e, shape s) {
     if (n == 1 && !row) row = k_i64(&b, 0);
     k_value *per = ahead && S ? k_add(&b, ahead, k_mul(&b, seg, k_mul(&b, K, k_i64(&b, s.fetch)))) : ahead;
     k_inst *c = k_contract_tile(&b, tile, s.rows, s.width, K, A, n, at, row, ak, B, bat, bk, width, chains(s));
+    k_contract_touch(c, s.touch);
     if (per) k_contract_fetch(&b, c, per, s.fetch);
     if (S) k_end(&b, 0, NULL);
     whole_tile(&b, s, acc, TILE_N, tile, s.width);
@@ -153,7 +156,8 @@ static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     if (bk != TILE_N) bk = 0;
     k_buffer *B = p->steps ? p->wide : p->B;
     bool more = p->steps || t->nseg > p->inside;
-    shape of = {rows, at.width, p->A->dtype, B->dtype, ak, bk, p->rows != NULL, outer != NULL, more, cols != NULL, p->steps ? 0 : p->fetch};
+    int fetch = p->steps ? 0 : p->fetch, touch = p->steps ? 0 : p->touch;
+    shape of = {rows, at.width, p->A->dtype, B->dtype, ak, bk, p->rows != NULL, outer != NULL, more, cols != NULL, fetch, touch};
     k_kernel *k = micro_kernel(e, of);
     k_value *scalars[10], *lo = NULL, *hi = NULL;
     int n = 0;
@@ -794,6 +798,7 @@ void sched_tiles(emit *e, tiles *t) {
     for (int l = 0; l < e->t.nouter; l++)
         if (outer_only(e, t, l)) batch = ir_dim_mul(e->c, batch, sched_size(e, l));
     if (t->packed || t->run_time) p.fetch = fetch_rate(p.group, rows);
+    if (t->packed && p.group <= GROUP) p.touch = TOUCH_BYTES / rt_dtypes[p.B->dtype].bytes;
     D ntiles = ir_dim_ceildiv(e->c, rows, sched_tile_rows(e)), groups = ir_dim_ceildiv(e->c, ntiles, p.group);
     int64_t step = step_cost(e, rows, p.group), per;
     D pgroups = panel_items(e, npanels, p.kall, step, &per);

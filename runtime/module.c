@@ -256,13 +256,14 @@ static bool read_opts(const jitc_load_opts *given, jitc_load_opts *opts) {
     return true;
 }
 
+static bool weights_of_file(const jitc_module *m) { return m->mapped || (m->library && m->weights == m->a->weights); }
+
 /* Gives back the memory of weights that a file holds: what runs read of them comes again from the system's cache of the
  * file.  What is made of them at load is all that is read of most. */
 static void forget_weights(const jitc_module *m) {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)m->weights;
     uintptr_t begin = (at + page - 1) & ~(page - 1), end = (at + m->a->weights_bytes) & ~(page - 1);
-    bool of_file = m->mapped || (m->library && m->weights == m->a->weights);
-    if (of_file && begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+    if (weights_of_file(m) && begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 /* A mapping of its own, not the heap: large, aligned, and given back whole. */
@@ -283,6 +284,7 @@ static jitc_status prepare(jitc_module *m) {
 static jitc_status finish(jitc_module *m, const char *path, const jitc_load_opts *opts) {
     jitc_status status = rt_choose_level(m, opts->level);
     if (status == JITC_OK) status = find_weights(m, path, opts);
+    if (status == JITC_OK && weights_of_file(m)) rt_want_large_pages((void *)m->weights, m->a->weights_bytes);
     if (status == JITC_OK) status = prepare(m);
     if (status == JITC_OK) status = find_ops(m, opts);
     if (status == JITC_OK && !list_entries(m)) status = rt_fail(JITC_E_MEMORY, "out of memory");
