@@ -133,6 +133,7 @@ static double float1(ir_prim op, double a) {
     case K_ACOSH: return acosh(a);
     case K_ATANH: return atanh(a);
     case K_ERF: return erf(a);
+    case K_GELU: return 0.5 * a * erfc(-a * M_SQRT1_2);
     case K_ERFC: return erfc(a);
     case K_ERFINV: return erfinv(a);
     case K_LGAMMA: return lgamma_r(a, &(int){0}); /* not lgamma: it writes a global */

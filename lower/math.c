@@ -438,6 +438,11 @@ static val sigmoid_f64(B b, val x) {
     return quot_of_sum(b, k_select(b, lt(b, x, 0), e, one), one, e);
 }
 
+static val gelu_f64(B b, val x) {
+    val half = times(b, x, 0.5);
+    return madd(b, half, libm(b, K_ERF, times(b, x, M_SQRT1_2), NULL), half);
+}
+
 static val tanh_f64(B b, val x) { /* libm's may be off by more than two units */
     val a = at_most(b, mag(b, x), 22), t = libm(b, K_EXPM1, k_add(b, a, a), NULL);
     return sign_of(b, quot_of_sum(b, t, t, num(b, x, 2)), x);
@@ -471,6 +476,7 @@ k_value *k_math(k_builder *b, ir_prim p, int n, k_value *const *in) {
     if (d == DT_F64) {
         if (p == K_SIGMOID) return sigmoid_f64(b, in[0]);
         if (p == K_TANH) return tanh_f64(b, in[0]);
+        if (p == K_GELU) return gelu_f64(b, in[0]);
         if (p == K_DIGAMMA) return digamma64(b, in[0], true);
         if (p == K_ERFINV) return erfinv_f64(b, in[0]);
         return libm(b, p, in[0], n == 2 ? in[1] : NULL);
