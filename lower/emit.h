@@ -174,7 +174,7 @@ typedef struct winograd {
     bool direct;                  /* the image is read where it lies; else from a copy */
     tile_copy copy;
     nest_access at;
-    const ir_dim *ic, *oc, *th, *tw; /* channels; tiles in height and width */
+    const ir_dim *ic, *oc, *th, *tw; /* channels, those of the result in whole panels; tiles in height and width */
     int blocks;                   /* of tiles, one after the other */
     const ir_dim *tiles, *slots;  /* all tiles; those of a block as rows of the products: the last ones may repeat a tile */
 } winograd;

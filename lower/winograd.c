@@ -69,7 +69,7 @@ static bool slides(const ir_expr *x, int i, int r) {
 }
 
 /* Is it [n, oc, h, w] = sum over ic, i, j of x[n, ic, h + i - p, w + j - p] * w[oc, ic, i, j], of known sizes but n,
- * and channels that fill panels?  With three dims the sum is over planes of the window as well. */
+ * and known channels?  With three dims the sum is over planes of the window as well. */
 static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
     const comp *k = e->f->k;
     int rank = k->ndims, h = rank - 2;
@@ -87,8 +87,7 @@ static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
     if (rank == 5 && !(ir_dim_is_const(k->rdims[1], NULL) && ir_dim_is_const(planes->dims[2], NULL) && ir_dim_is_const(k->dims[2], NULL))) return false;
     if (!(is_index(x->args[0], 0) || ir_dim_is(k->dims[0], 1)) || k->rdims[h - 1] != k->rdims[h]) return false;
     bool known = ir_dim_is_const(k->dims[h], NULL) && ir_dim_is_const(k->dims[h + 1], NULL) && ir_dim_is_const(k->rdims[0], NULL);
-    bool whole = ir_dim_is_const(k->dims[1], NULL) && ir_dim_is(ir_dim_mod(e->c, k->dims[1], sched_num(e, LANES)), 0);
-    return known && whole && x->i != w->i && ir_is_param(e->f->operands.at[w->i]) && !sched_used_elsewhere(e, w->i);
+    return known && ir_dim_is_const(k->dims[1], NULL) && x->i != w->i && ir_is_param(e->f->operands.at[w->i]) && !sched_used_elsewhere(e, w->i);
 }
 
 /* Planes of windows inside of the image, which the direct sum leaves out where they are not (tile.c); *all: of any. */
@@ -108,6 +107,8 @@ static int64_t planes_inside(const comp *k, const ir_expr *index, D size, int64_
     return in;
 }
 
+static int64_t whole_panels(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
+
 /* The cheapest way by the table; NULL: the direct sum. */
 static const winograd_form *cheapest(const emit *e, const ir_expr *image) {
     const comp *k = e->f->k;
@@ -125,6 +126,7 @@ static const winograd_form *cheapest(const emit *e, const ir_expr *image) {
     s.ic *= all / planes;
     const winograd_form *best = NULL;
     double least = 0, cost;
+    s.oc = whole_panels(s.oc);
     for (size_t i = 0; i < RT_COUNT(forms); i++) {
         int r = forms[i].r;
         if (!ir_dim_is(k->rdims[k->nrdims - 1], r)) continue;
@@ -195,7 +197,8 @@ static void choose_blocks(emit *e, winograd *w) {
 bool sched_winograd_plan(emit *e, winograd *w) {
     sched_factor image, weight;
     const comp *k = e->f->k;
-    *w = (winograd){.ic = k->rdims[0], .oc = k->dims[1], .planes = 1};
+    *w = (winograd){.ic = k->rdims[0], .planes = 1};
+    int64_t oc = 0;
     for (size_t i = 0; i < RT_COUNT(forms) && e->kernel->sym; i++)
         if (!strcmp(e->kernel->sym, forms[i].name)) w->form = &forms[i];
     if (!w->form || !suits(e, &image, &weight) || !sched_copy_plan(e, image.load, true, -1, &w->copy, &w->at))
@@ -203,6 +206,8 @@ bool sched_winograd_plan(emit *e, winograd *w) {
     w->image = image.load->i;
     w->weight = weight.load->i;
     w->direct = reads_in_place(e, e->f->operands.at[w->image], &w->copy);
+    ir_dim_is_const(k->dims[1], &oc);
+    w->oc = sched_num(e, whole_panels(oc));
     int m = w->form->m;
     w->height = k->ndims - 2;
     w->th = ir_dim_ceildiv(e->c, k->dims[w->height], m);
@@ -318,7 +323,8 @@ static k_kernel *window_kernel(emit *e, const winograd *w, int64_t rows) {
     return k;
 }
 
-/* Weights [oc][ic][planes][r][r] as [panel][planes][ic][r][r][LANES], a tensor of the module that the transform reads at load. */
+/* Weights [oc][ic][planes][r][r] as [panel][planes][ic][r][r][LANES], zeros where there is
+ * no channel, a tensor of the module that the transform reads at load. */
 static const char *packed_weights(emit *e, const winograd *w, int64_t ic, int64_t oc) {
     const char *name = ir_fmt(e->c, "windows(%s)", e->f->operands.at[w->weight]->def->sym);
     int64_t taps = w->form->r * w->form->r, planes = w->planes, each = ic / planes;
@@ -327,8 +333,8 @@ static const char *packed_weights(emit *e, const winograd *w, int64_t ic, int64_
               *to = rt_tensor_new(DT_F32, 4, (int64_t[]){oc / LANES, ic, taps, LANES});
     if (from && to) {
         const float *x = (const float *)from->storage->data + from->offset;
-        float *y = to->storage->data;
-        for (int64_t o = 0; o < oc; o++)
+        float *y = memset(to->storage->data, 0, to->storage->bytes);
+        for (int64_t o = 0; o < from->shape[0]; o++)
             for (int64_t i = 0; i < ic * taps; i++) {
                 int64_t channel = i / taps % each, plane = i / taps / each;
                 y[(o / LANES * ic * taps + i) * LANES + o % LANES] = x[((o * each + channel) * planes + plane) * taps + i % taps];
@@ -678,8 +684,8 @@ static void result_kernel(emit *e, const winograd *w, int block) {
         h[i] = k_add(b, k_mul(b, ty, k_i64(b, m)), k_i64(b, i));
         v[i] = k_add(b, k_mul(b, tx, k_i64(b, m)), k_i64(b, i));
     }
-    k_value *channels = sched_dim(e, w->oc), *step = sched_dim(e, point_step(e, w, w->oc)),
-            *from = k_mul(b, slot, channels);
+    k_value *channels = sched_dim(e, e->f->k->dims[1]), *step = sched_dim(e, point_step(e, w, w->oc)),
+            *from = k_mul(b, slot, sched_dim(e, w->oc));
     k_value *c = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), channels, 1)), *point[MAX_ALL], *result[MAX_TILE * MAX_TILE];
     set_var(e, 1, c);
     for (int i = 0; i < all; i++) point[i] = k_load(b, P, k_add(b, k_add(b, from, k_mul(b, step, k_i64(b, i))), c));
