@@ -68,6 +68,7 @@ int lower_convbn(ir_module *m);
 int lower_deconv(ir_module *m);
 int lower_siblings(ir_module *m);
 int lower_concat(ir_module *m);
+int lower_postpone(ir_module *m);
 int lower_cse(ir_module *m);
 int lower_dce(ir_module *m);
 /* A param that holds t (taken), read in front of `at`. */
