@@ -42,6 +42,7 @@ typedef struct info {
     int order;    /* place in the block; of all nodes */
     bool aligned; /* the root reads it at the output index only, and it has the root's dims */
     bool bare;    /* only moves elements, or is a constant */
+    bool counts;  /* made of index variables and constants alone, in few primitives: causal masks */
     bool regular; /* bare, and reads at sums, products, quotients and remainders of its indexes: a reshape, no reflection or gather */
     bool strict;  /* feeds a contraction or write: what joins behind it must be bare, too */
     int weight;   /* primitives per result */
@@ -133,6 +134,15 @@ static int64_t source_of(const fuse *f, const ir_node *n, const info *x) {
     return sum ? sum : -1;
 }
 
+/* Reading it would cost as much as computing it, and where it is computed bounds of loops can come of it (stage_online.c). */
+static bool counts(const fuse *f, const ir_node *n, const info *x) {
+    for (int i = 0; i < x->a.operands.n; i++) {
+        const ir_node *p = x->a.operands.at[i]->def;
+        if (!p || p->block != n->block || f->at[p->id].kind != CK_MAP || !f->at[p->id].counts) return false;
+    }
+    return x->work <= EXPENSIVE * elements(n);
+}
+
 static bool regular(const ir_expr *e) {
     if (e->op > X_LOAD || (e->op < K_COUNT && e->op != K_ADD && e->op != K_SUB && e->op != K_MUL && e->op != K_FLOORDIV && e->op != K_MOD)) return false;
     for (int i = 0; i < e->n; i++)
@@ -159,6 +169,7 @@ static bool describe(fuse *f, ir_node *n) {
     for (int i = 0; i < x->k->nout; i++) x->weight += weight_of(seen, x->k->out[i]);
     x->work = work_of(f, n, x);
     x->source = source_of(f, n, x);
+    x->counts = counts(f, n, x);
     return true;
 }
 
@@ -345,7 +356,7 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
     j->sites += c->sites * r.n;
-    if (p->bare) return true;
+    if (p->bare || p->counts) return true;
     return cheap_again(f, n, f->groups[c->group].loops, j->vars) && (p->weight < EXPENSIVE || c->sites * r.n <= 2);
 }
 
