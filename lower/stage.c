@@ -9,6 +9,7 @@ enum {
     MIN_BLOCKS = 16,       /* for many cores */
     MOST_LANES = 64, FEWEST_LANES = 16, LANE_ELEMENTS = 4096,
     ALIGNED = 16,          /* elements: rows of scratch begin at multiples of it */
+    FEW_KEYS = 64,         /* of which it does not pay to leave any out */
     SAME_SETS = 512        /* elements: rows so far apart share sets of the first cache */
 };
 
@@ -418,10 +419,11 @@ static bool keys_alone(const stages *s) {
     return true;
 }
 
-/* Scores of so many keys are kept, at most: then a block has rows enough. */
+/* Are there more keys than are kept at once, or many that a row does not look at? */
 static bool many_keys(const stages *s) {
+    stage_bound bounds[STAGE_BOUNDS];
     int64_t n;
-    return !ir_dim_is_const(s->all_keys, &n) || n > 2 * STAGE_KEYS;
+    return !ir_dim_is_const(s->all_keys, &n) || n > 2 * STAGE_KEYS || (n >= FEW_KEYS && stages_bounds(s, bounds));
 }
 
 bool stages_of(ir_module *m, int n, ir_node *const *groups, const ir_value *result, stages *out) {

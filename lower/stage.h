@@ -20,7 +20,7 @@
 #include "lower/emit.h"
 
 enum { STAGE_MAX = 12, STAGE_SCRATCH = 58 << 10 /* bytes; more (up to 300 KB was tried) made attention no faster */,
-       STAGE_KEYS = 256 /* of a block */ };
+       STAGE_KEYS = 512 /* of a block */ };
 
 typedef struct stage_read { const ir_expr *load; int from; } stage_read; /* of what stage `from` made */
 
