@@ -180,17 +180,18 @@ static set best_set(joiner *x, ir_node *root, bool grow, bool *too_long) {
     set s = {1, {root}}, best = {0}, refused = {0};
     stages *st = RT_NEW(&x->m->c->arena, stages);
     ir_node *n;
+    bool keys = false; /* blocks of keys are not given up for one stage more */
     *too_long = false;
     while (s.n < STAGE_MAX && refused.n < STAGE_MAX && (n = candidate(x, &s, &refused))) {
         set more = with(x, &s, n);
-        bool ok = promising(&more) && fits(x, &more, root->out[0], st);
+        bool ok = promising(&more) && fits(x, &more, root->out[0], st) && (!keys || st->keys);
         *too_long = *too_long || (!ok && st->too_long);
         if (!ok && !(grow && st->too_long)) {
             refused.at[refused.n++] = n;
             continue;
         }
         s = more;
-        if (ok && (!grow || st->keys) && pays(st)) best = s;
+        if (ok && (!grow || st->keys) && pays(st)) best = s, keys = st->keys;
     }
     return best;
 }
