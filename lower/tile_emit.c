@@ -46,6 +46,7 @@ typedef struct plan {
     int nlate;
     const nest_access *late[MAX_LATE]; /* see find_late */
     int fetch;                    /* elements of the next panel to ask for per k, 0: none */
+    bool stage;                   /* what the epilogue reads is asked for a panel ahead */
     bool narrow;                  /* the last panel has at most NARROW columns */
     bool blocked;                 /* the first segment runs outside of the tiles */
     bool together;                /* each tile of the group has its own acc */
@@ -255,7 +256,7 @@ static void ask_for_late(emit *e, const plan *p, const tile *x, k_value *first) 
     for (int i = 0; i < p->nlate; i++) {
         D step = nest_coef(&e->t, p->late[i], t->mloop);
         k_value *at = k_add(b, outer_address(e, t, p->late[i], p->late[i]->load->i), k_mul(b, x->row, sched_dim(e, step)));
-        ask_for_rows(e, e->in[p->late[i]->load->i], k_add(b, at, first), step);
+        ask_for_rows(e, e->in[p->late[i]->load->i], k_add(b, at, p->stage ? k_add(b, first, k_i64(b, TILE_N)) : first), step);
     }
     D step = e->t.ocoef[e->t.loops.at[t->mloop].last];
     for (int i = 0; i < e->f->k->nout; i++) ask_for_rows(e, e->outs[i], sched_out_address(e), step);
@@ -708,6 +709,8 @@ void sched_tiles_stage(emit *e, tiles *t, k_buffer *A, k_buffer *B, k_value *tlo
     p.B = B;
     p.tlo = tlo;
     start(e, t, &p);
+    find_late(e, &p);
+    p.stage = true;
     at_batch(e, &p);
     if (!t->linear || !p.known) make_table(e, &p, thi);
     k_value *panel = open_panels(e, t);
