@@ -31,6 +31,9 @@ typedef struct emit {
     bool stream;                        /* results are written around the caches */
     k_value **base, *out_base;          /* by operand, and of the results: added to every address; NULL: 0 */
     int placed;                         /* operand + 1 that moves over the last loop, and whose address is its base; 0: none */
+    int keys;                           /* the loop that goes through [klo, khi) only; klo NULL: none does */
+    k_value *klo, *khi;
+    k_value *start;                     /* of a reduction with one state: what came before; NULL: its init */
     int scratch;                        /* number of the group's first scratch buffer that is free */
 } emit;
 
@@ -127,8 +130,14 @@ static inline rt_dtype sched_tiles_b(const emit *e, const tiles *t) {
     return t->copy[1].on ? t->copy[1].dtype : e->f->operands.at[t->b]->type->dtype;
 }
 void sched_tiles(emit *e, tiles *t); /* may cut its segments */
-/* As a stage: all columns of the rows of tiles [tlo, thi), at most 16 of them; A and B as sched_tiles_copies gave them. */
+/* As a stage: the rows of tiles [tlo, thi), at most 16 of them; A and B as sched_tiles_copies gave them.  With keys (emit), those
+ * of its columns that they are. */
 void sched_tiles_stage(emit *e, tiles *t, k_buffer *A, k_buffer *B, k_value *tlo, k_value *thi);
+/* As a stage whose one segment of k is the keys: the sums of all columns stay in acc, [panels][tiles][height][TILE_N].  Each call
+ * of add scales those of a row by scale[row + at] and adds the products of its keys; finish makes the results of them. */
+typedef struct tile_sums { k_buffer *acc, *scale; k_value *at; int64_t tiles; } tile_sums;
+void sched_tiles_add(emit *e, tiles *t, k_buffer *A, k_buffer *B, k_value *tlo, k_value *thi, const tile_sums *sums);
+void sched_tiles_finish(emit *e, tiles *t, k_value *tlo, k_value *thi, const tile_sums *sums);
 /* The first row of tile number i of `rows` rows; for the number behind the last one, `rows`. */
 k_value *sched_tiles_row(emit *e, const ir_dim *rows, k_value *i);
 /* The copy and the panels, by kernels before the main one; returns the buffers from which the main kernel reads. */

@@ -1,12 +1,21 @@
 /* fold.c: computes at compile time what depends on constants and params only.
  * in, out: core.  A node of a comprehension class whose operands are all params becomes a param of its own, computed by the
- * reference interpreter, if that does not make the weights much larger: a single result, nor all of them together. */
+ * reference interpreter, if that does not make the weights much larger: a single result, nor all of them together.  Masks
+ * that indexes alone decide stay (lower_counts). */
 #include "lower/group.h"
 
 enum {
     SMALL = 64 * 1024, /* bytes that a result may have whatever its operands have */
-    GROWTH = 8         /* results may have more bytes than their operands by one in so many of the params', and SMALL */
+    GROWTH = 8,        /* results may have more bytes than their operands by one in so many of the params', and SMALL */
+    MASK = 64 * 64     /* elements of a mask that stays */
 };
+
+typedef struct folder {
+    ir_module *m;
+    lower_interp *in;
+    rt_map kept;  /* nodes that are not folded */
+    int64_t room; /* bytes by which results may still exceed their operands */
+} folder;
 
 static bool is_struct(const ir_node *n, ir_struct_id id) { return n && n->op->cls == OP_STRUCT && n->op->id == (int)id; }
 
@@ -63,6 +72,33 @@ static int64_t room_for(const ir_module *m) {
     return SMALL + sum / GROWTH;
 }
 
+/* ---- masks */
+
+static bool is_kept(const folder *x, const ir_node *n) { return rt_map_getn(&x->kept, (const char *)&n, sizeof n); }
+
+/* Keeps n; what it is made of becomes its own, since others may want that folded. */
+static void keep(folder *x, ir_node *n) {
+    rt_map_putn(&x->m->c->arena, &x->kept, (const char *)&n, sizeof n, n);
+    for (int i = 0; i < n->nin; i++) {
+        const ir_node *from = n->in[i]->def;
+        if (n->in[i]->type->kind != T_TENSOR) continue;
+        ir_node *own = ir_node_new(n->func, from->op, from->span, from->nin, from->in, 1, &n->in[i]->type);
+        ir_insert_before(n, own);
+        ir_set_input(n, i, own->out[0]);
+        keep(x, own);
+    }
+}
+
+static void keep_masks(folder *x, ir_block *b) {
+    for (ir_node *n = b->last; n; n = n->prev) {
+        const ir_type *t = n->nout == 1 ? n->out[0]->type : NULL;
+        if (!t || t->kind != T_TENSOR || t->dtype != DT_BOOL || is_kept(x, n)) continue;
+        if (bytes_of(t) >= MASK && n->out[0]->uses && lower_counts(x->m->c, n)) keep(x, n);
+    }
+}
+
+/* ---- values */
+
 static rt_value value_of(ir_module *m, const ir_value *v) {
     const ir_node *d = v->def;
     if (is_struct(d, S_CONST)) return rt_retain(d->value);
@@ -114,21 +150,21 @@ static bool fold_node(ir_module *m, lower_interp *in, ir_node *n) {
     return true;
 }
 
-static int fold_block(ir_module *m, lower_interp *in, ir_block *b, int64_t *room) {
+static int fold_block(folder *x, ir_block *b) {
     int changes = 0;
+    keep_masks(x, b);
     for (ir_node *n = b->first, *next; n; n = next) {
         next = n->next;
-        for (int i = 0; i < n->nblocks; i++) changes += fold_block(m, in, n->blocks[i], room);
-        if (foldable(n, room)) changes += fold_node(m, in, n);
+        for (int i = 0; i < n->nblocks; i++) changes += fold_block(x, n->blocks[i]);
+        if (!is_kept(x, n) && foldable(n, &x->room)) changes += fold_node(x->m, x->in, n);
     }
     return changes;
 }
 
 int lower_fold(ir_module *m) {
-    lower_interp *in = lower_interp_new(m);
+    folder x = {.m = m, .in = lower_interp_new(m), .room = room_for(m)};
     int changes = 0;
-    int64_t room = room_for(m);
-    for (int i = 0; in && i < m->funcs.n; i++) changes += fold_block(m, in, ((ir_func *)m->funcs.entries[i].value)->body, &room);
-    lower_interp_free(in);
+    for (int i = 0; x.in && i < m->funcs.n; i++) changes += fold_block(&x, ((ir_func *)m->funcs.entries[i].value)->body);
+    lower_interp_free(x.in);
     return changes;
 }

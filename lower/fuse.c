@@ -8,10 +8,11 @@
  *     element of a column reads), nor an expensive one at many different indexes.  A node with index checks only where every
  *     reader up to the root reads at the output index, so that a check is never done where a guard forbids the load.
  *   - a reduction or contraction joins as the anchor of a group of maps that has none yet, checks no index, has the same dims
- *     and reads it only at the output index: the maps become its epilogue.
+ *     and reads it only at the output index: the maps become its epilogue.  A map that a product alone waits for joins no group
+ *     that reads it elsewhere (transposed).
  *   - a map node whose users are in several groups joins the first of them, if that reads it at the output index only, and is
  *     one more result of it: all other users come behind that group.
- * Map nodes that only move elements or hold a constant are duplicated for each user, so that they never cost memory.
+ * Map nodes that only move elements, hold a constant or count indexes are duplicated for each user: they never cost memory.
  * Everything here is pure, so the group can stand where its last node stood.  Linear in the nodes, their uses and the sizes
  * of their expressions. */
 #include "lower/fused.h"
@@ -42,6 +43,7 @@ typedef struct info {
     int order;    /* place in the block; of all nodes */
     bool aligned; /* the root reads it at the output index only, and it has the root's dims */
     bool bare;    /* only moves elements, or is a constant */
+    bool counts;  /* made of index variables and constants alone, in few primitives: causal masks */
     bool regular; /* bare, and reads at sums, products, quotients and remainders of its indexes: a reshape, no reflection or gather */
     bool strict;  /* feeds a contraction or write: what joins behind it must be bare, too */
     int weight;   /* primitives per result */
@@ -133,6 +135,15 @@ static int64_t source_of(const fuse *f, const ir_node *n, const info *x) {
     return sum ? sum : -1;
 }
 
+/* As lower_counts; its operands were asked. */
+static bool counts(const fuse *f, const ir_node *n, const info *x) {
+    for (int i = 0; i < x->a.operands.n; i++) {
+        const ir_node *p = x->a.operands.at[i]->def;
+        if (!p || p->block != n->block || f->at[p->id].kind != CK_MAP || !f->at[p->id].counts) return false;
+    }
+    return x->work <= EXPENSIVE * elements(n);
+}
+
 static bool regular(const ir_expr *e) {
     if (e->op > X_LOAD || (e->op < K_COUNT && e->op != K_ADD && e->op != K_SUB && e->op != K_MUL && e->op != K_FLOORDIV && e->op != K_MOD)) return false;
     for (int i = 0; i < e->n; i++)
@@ -159,6 +170,7 @@ static bool describe(fuse *f, ir_node *n) {
     for (int i = 0; i < x->k->nout; i++) x->weight += weight_of(seen, x->k->out[i]);
     x->work = work_of(f, n, x);
     x->source = source_of(f, n, x);
+    x->counts = counts(f, n, x);
     return true;
 }
 
@@ -359,7 +371,7 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
     j->sites += c->sites * r.n;
-    if (p->bare) return true;
+    if (p->bare || p->counts) return true;
     return cheap_again(f, n, f->groups[c->group].loops, j->vars) && (p->weight < EXPENSIVE || c->sites * r.n <= 2);
 }
 
@@ -379,6 +391,17 @@ static void join(fuse *f, ir_node *n, int g, const joining *j) {
     f->groups[g].checked = f->groups[g].checked || x->k->checks.n;
 }
 
+/* Is a product, which nobody else reads, to have n as its epilogue? */
+static bool ends_product(fuse *f, const ir_node *n) {
+    const info *x = &f->at[n->id];
+    for (int i = 0; i < x->a.operands.n && !x->bare; i++) {
+        const ir_node *p = x->a.operands.at[i]->def;
+        if (!p || p->block != n->block || f->at[p->id].kind != CK_CONTRACT || uses_of(p) != 1) continue;
+        if (same_dims(p->out[0]->type, n->out[0]->type) && how_read(f, p, n).identity) return true;
+    }
+    return false;
+}
+
 static bool join_users(fuse *f, ir_node *n) {
     info *x = &f->at[n->id];
     int g = users_group(f, n);
@@ -387,7 +410,7 @@ static bool join_users(fuse *f, ir_node *n) {
     bool same = same_dims(n->out[0]->type, to->root->out[0]->type);
     joining j = {.aligned = same};
     if (x->kind == CK_MAP) {
-        if (!for_users(f, n, producer_ok, &j) || (!j.aligned && j.sites > MAX_SITES)) return false;
+        if (!for_users(f, n, producer_ok, &j) || (!j.aligned && (j.sites > MAX_SITES || ends_product(f, n)))) return false;
         join(f, n, g, &j);
         return true;
     }
@@ -480,12 +503,12 @@ static bool writes(ir_module *m, const ir_node *n) {
     return n->op->cls == OP_MOVE && lower_comp_kind(lower_node_comp(m->c, n, &a)) == CK_WRITE;
 }
 
-/* A bare node gets a copy in front of each user that is a comprehension. */
+/* A bare node, or one that counts indexes alone, gets a copy in front of each user that is a comprehension. */
 static void duplicate(ir_module *m, ir_func *f, ir_node *n) {
     lower_node a;
     if (n->nout != 1 || !is_comp_class(n) || single_user_here(n)) return;
     comp *k = lower_node_comp(m->c, n, &a);
-    if (lower_comp_kind(k) != CK_MAP || !only_moves(k->out[0]) || k->checks.n || moves_concat(n)) return;
+    if (lower_comp_kind(k) != CK_MAP || k->checks.n || moves_concat(n) || !(only_moves(k->out[0]) || lower_counts(m->c, n))) return;
     RT_VEC(ir_use) users = {0};
     for (ir_use *u = n->out[0]->uses; u; u = u->next)
         if (u->node && is_comp_class(u->node) && !(u->node->block != n->block && writes(m, u->node))) RT_PUSH(&m->c->arena, &users, *u);

@@ -20,6 +20,9 @@ typedef struct lower_node {
 bool lower_node_infer(ir_context *c, const ir_node *n, lower_node *out); /* false: x.error says why */
 /* The comprehension of a node of class POINTWISE, REDUCE, MOVE or CONTRACT (operand numbers as in out->operands), or NULL. */
 comp *lower_node_comp(ir_context *c, const ir_node *n, lower_node *out);
+/* Is the node a map of index variables and sizes alone, with all that it is made of, in few primitives (a causal mask)?  To read it
+ * would cost as much as to compute it, and where it is computed bounds of loops can come of it (stage_online.c). */
+bool lower_counts(ir_context *c, const ir_node *n);
 
 /* ---- schedule.c */
 
@@ -70,6 +73,7 @@ int lower_convbn(ir_module *m);
 int lower_deconv(ir_module *m);
 int lower_siblings(ir_module *m);
 int lower_concat(ir_module *m);
+int lower_postpone(ir_module *m);
 int lower_cse(ir_module *m);
 int lower_dce(ir_module *m);
 /* A param that holds t (taken), read in front of `at`. */

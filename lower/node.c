@@ -1,5 +1,5 @@
 /* node.c: a core node seen as an application of its op: arguments for shape rules and comprehensions. */
-#include "lower/group.h"
+#include "lower/fused.h"
 
 static void node_arg(ir_context *c, ir_value *v, lower_node *out, ir_arg *a);
 
@@ -78,4 +78,28 @@ comp *lower_node_comp(ir_context *c, const ir_node *n, lower_node *out) {
     if (n->op->cls != OP_POINTWISE && n->op->cls != OP_REDUCE && n->op->cls != OP_MOVE && n->op->cls != OP_CONTRACT) return NULL;
     if (!lower_node_infer(c, n, out)) return NULL;
     return comp_build(&out->x);
+}
+
+/* Primitives of an expression, as far as there are not more than `most`. */
+static int primitives(const ir_expr *e, int most) {
+    int n = e->op < K_EXP ? 1 : e->op < K_COUNT ? most + 1 : 0;
+    for (int i = 0; i < e->n && n <= most; i++) n += primitives(e->args[i], most - n);
+    return n;
+}
+
+static bool counts(ir_context *c, const ir_node *n, int *left) {
+    lower_node a;
+    if (n->nout != 1 || (n->op->cls != OP_POINTWISE && n->op->cls != OP_MOVE) || n->op->effects) return false;
+    const comp *k = lower_node_comp(c, n, &a);
+    if (lower_comp_kind(k) != CK_MAP || k->checks.n || (*left -= primitives(k->out[0], *left)) < 0) return false;
+    for (int i = 0; i < a.operands.n; i++) {
+        const ir_value *v = a.operands.at[i];
+        if (v->type->kind == T_TENSOR ? !v->def || !counts(c, v->def, left) : !v->type->dim) return false;
+    }
+    return true;
+}
+
+bool lower_counts(ir_context *c, const ir_node *n) {
+    int left = 12;
+    return counts(c, n, &left);
 }

@@ -269,7 +269,9 @@ static void open_vector(emit *e, int l, k_value *lo, k_value *hi, int width) {
 }
 
 static k_inst *open_for(emit *e, int l, k_loop kind, int width) {
-    k_inst *f = k_for(&e->b, kind, width, k_i64(&e->b, 0), sched_dim(e, e->t.loops.at[l].size), 1);
+    bool part = e->klo && l == e->keys;
+    k_value *lo = part ? e->klo : k_i64(&e->b, 0), *hi = part ? e->khi : sched_dim(e, e->t.loops.at[l].size);
+    k_inst *f = k_for(&e->b, kind, width, lo, hi, 1);
     e->var[l] = k_var(f);
     return f;
 }
@@ -470,7 +472,9 @@ static bool one_sum(const emit *e) { return e->f->k->nstate == 1 && e->x.n <= LI
 /* Lanes for sums along loop l, or over its outputs: the most of 16 to 64 that leave few unused; 0: the target's. */
 static int sum_width(const emit *e, int l) {
     int64_t size;
-    if (!one_sum(e) || !ir_dim_is_const(e->t.loops.at[l].size, &size)) return 0;
+    if (!one_sum(e)) return 0;
+    if (e->klo && l == e->keys) return REDUCE_CHUNK;
+    if (!ir_dim_is_const(e->t.loops.at[l].size, &size)) return 0;
     for (int w = REDUCE_CHUNK; w > MIN_VECTOR; w /= 2)
         if (size % w == 0 || size >= 8 * w) return w;
     return 0;
@@ -479,7 +483,7 @@ static int sum_width(const emit *e, int l) {
 /* Is l the last loop of a reduction without enough sums beside each other? */
 static bool chains(const emit *e, int l, bool vector, int64_t *size) {
     int o = e->t.nouter - 1;
-    if (vector || l != e->t.loops.n - 1 || !one_sum(e) || !e->f->k->associative || !constant_init(e)) return false;
+    if (vector || e->klo || l != e->t.loops.n - 1 || !one_sum(e) || !e->f->k->associative || !constant_init(e)) return false;
     return ir_dim_is_const(e->t.loops.at[l].size, size) && *size >= 2 * CHAINS && (o < 0 || sum_width(e, o) <= 16);
 }
 
@@ -576,7 +580,8 @@ static void reduce_loops(emit *e, int l, bool vector, k_value **state) {
 
 static void reduce_and_store(emit *e, bool vector) {
     k_value *state[COMP_MAX_STATE];
-    initial(e, state);
+    if (e->start) state[0] = e->start;
+    else initial(e, state);
     reduce_loops(e, e->t.nouter, vector, state);
     for (int i = 0; i < e->f->k->nstate; i++) e->param[i] = state[i];
     sched_store_outs(e, k_memo_under(e->memo));

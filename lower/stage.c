@@ -10,6 +10,7 @@ enum {
     MIN_BLOCKS = 16,       /* for many cores */
     MOST_LANES = 64, FEWEST_LANES = 16, LANE_ELEMENTS = 4096,
     ALIGNED = 16,          /* elements: rows of scratch begin at multiples of it */
+    FEW_KEYS = 64,         /* of which it does not pay to leave any out */
     SAME_SETS = 512        /* elements: rows so far apart share sets of the first cache */
 };
 
@@ -65,6 +66,8 @@ static bool is_step(const stage *p, int v, int d, int64_t step) {
     return p->f.dim_of[v] == d && ir_dim_is(p->f.step[v], step);
 }
 
+static D var_size(const stage *x, int v) { return v < x->f.k->ndims ? x->f.k->dims[v] : x->f.k->rdims[v - x->f.k->ndims]; }
+
 /* Does `reader` count through dim d of what p made just as p does: by variables of the same sizes and steps? */
 static bool counts_alike(const stage *reader, const stage *p, const sched_line *at, int d) {
     int terms = 0, matched = 0, vars = 0;
@@ -72,14 +75,13 @@ static bool counts_alike(const stage *reader, const stage *p, const sched_line *
     for (int r = 0; r < NEST_MAX; r++) {
         if (!at->coef[r]) continue;
         terms++;
-        for (int v = 0; v < p->f.k->ndims && r < reader->f.k->ndims; v++)
-            matched += is_step(p, v, d, at->coef[r]) && p->f.k->dims[v] == reader->f.k->dims[r];
+        for (int v = 0; v < p->f.k->ndims; v++)
+            matched += is_step(p, v, d, at->coef[r]) && p->f.k->dims[v] == var_size(reader, r);
     }
     return !at->c && terms == vars && matched == vars;
 }
 
-/* The variable by which p counts what the reader's variable `var` counts; -1: none, or not `known`. */
-static int producer_var(const stage *reader, const stage *p, const ir_expr *load, int var, int known) {
+int stages_var_of(const stage *reader, const stage *p, const ir_expr *load, int var, int known) {
     sched_line at;
     for (int d = 0; d < load->n; d++) {
         if (!sched_line_of(load->args[d], &at) || !at.coef[var] || !counts_alike(reader, p, &at, d)) continue;
@@ -122,7 +124,7 @@ static bool add_row(stages *s, int root) {
         if (var[i] < 0 || s->at[i].f.k->dims[var[i]] != size) return false;
         for (int r = 0; r < s->at[i].reads.n; r++) {
             stage_read *x = &s->at[i].reads.at[r];
-            var[x->from] = producer_var(&s->at[i], &s->at[x->from], x->load, var[i], var[x->from]);
+            var[x->from] = stages_var_of(&s->at[i], &s->at[x->from], x->load, var[i], var[x->from]);
             if (var[x->from] < 0) return false;
         }
     }
@@ -159,8 +161,14 @@ static int all_vars(const stage *p, int d) {
 
 /* Elements from one row to the next: rows begin aligned, and not all in the same sets of the cache. */
 static int64_t pitch(int64_t inner) {
+    if (inner == 1) return 1;
     int64_t n = (inner + ALIGNED - 1) / ALIGNED * ALIGNED;
     return n % SAME_SETS ? n : n + ALIGNED;
+}
+
+/* Does dim d of what p makes count keys, of which it holds a block? */
+static bool counts_keys(const stages *s, const stage *p, int d) {
+    return s->keys && p->key >= 0 && p->key < p->f.k->ndims && p->f.dim_of[p->key] == d;
 }
 
 static bool add_value(stages *s, int made, const ir_value *v) {
@@ -178,9 +186,11 @@ static bool add_value(stages *s, int made, const ir_value *v) {
         int rows = row_vars(s, p, d);
         if (rows && rows != all_vars(p, d)) return false; /* a part of a dim */
         if (rows) continue;
-        if (!ir_dim_is_const(v->type->dims[d], &n) || n < 1 || n > STAGE_SCRATCH / x.inner) return false;
+        if (counts_keys(s, p, d)) n = s->keys;
+        else if (!ir_dim_is_const(v->type->dims[d], &n) || n < 1 || n > STAGE_SCRATCH / x.inner) return !(s->too_long = true);
         x.inner *= n;
     }
+    x.whole = x.whole || (s->keys && x.inner == 1);
     RT_PUSH(&s->c->arena, &s->values, x);
     return true;
 }
@@ -195,7 +205,8 @@ static bool lay_out(stages *s, stage_value *x) {
     x->pitch = s->lanes ? 1 : x->whole ? pitch(x->inner) : 0;
     for (int d = x->v->type->rank - 1; d >= 0; d--) {
         x->strides[d] = ir_dim_const(s->c, row_vars(s, p, d) ? 0 : step);
-        if (!row_vars(s, p, d) && ir_dim_is_const(x->v->type->dims[d], &n)) step *= n;
+        bool key = counts_keys(s, p, d);
+        if (!row_vars(s, p, d) && (key || ir_dim_is_const(x->v->type->dims[d], &n))) step *= key ? s->keys : n;
     }
     D along = ir_dim_const(s->c, x->pitch);
     for (int i = last->n - 1; i >= 0 && x->whole; i--) {
@@ -207,11 +218,33 @@ static bool lay_out(stages *s, stage_value *x) {
     return true;
 }
 
-/* May y lie where x lies?  x is read for the last time by a stage before the one that makes y: row by row, as they lie
- * alike. */
+/* Does the stage read this at the index of its own result? */
+static bool reads_at_own_index(const stage *p, const ir_expr *load) {
+    sched_line at;
+    for (int d = 0; d < load->n; d++) {
+        if (!sched_line_of(load->args[d], &at) || at.c) return false;
+        for (int v = 0; v < p->f.k->ndims; v++) {
+            bool one = ir_dim_is(p->f.k->dims[v], 1), own = p->f.dim_of[v] == d;
+            if (!one && (own ? !is_step(p, v, d, at.coef[v]) : at.coef[v] != 0)) return false;
+        }
+    }
+    return true;
+}
+
+/* Does each element of y take the place of the one of x of which it is made? */
+static bool in_place(const stages *s, const stage_value *x, const stage_value *y) {
+    const stage *p = &s->at[y->made];
+    for (int r = 0; r < p->reads.n; r++)
+        if (p->f.operands.at[p->reads.at[r].load->i] == x->v && !reads_at_own_index(p, p->reads.at[r].load)) return false;
+    return p->kind == CK_MAP && !s->lanes;
+}
+
+/* May y lie where x lies?  x is read for the last time by a stage before the one that makes y, or by that one in place: row by
+ * row, as they lie alike. */
 static bool may_share(const stages *s, const stage_value *x, const stage_value *y) {
     bool alike = s->lanes ? x->inner == y->inner : x->whole && y->whole && pitch(x->inner) == pitch(y->inner);
-    return x->last < y->made && alike && x->v->type->dtype == y->v->type->dtype;
+    if (s->keys && x->inner == 1) return false; /* from one block of keys to the next */
+    return (x->last < y->made || (x->last == y->made && in_place(s, x, y))) && alike && x->v->type->dtype == y->v->type->dtype;
 }
 
 static void choose_buffers(stages *s) {
@@ -259,9 +292,24 @@ static bool choose_lanes(stages *s, int64_t row, int64_t bytes) {
     return s->block * bytes <= STAGE_SCRATCH;
 }
 
+/* What is kept of each row from one block of keys to the next, next to the values: its sums, in panels, a maximum and a scale. */
+static bool sums_per_row(const stages *s, int64_t *out) {
+    const stage *last = &s->at[s->n - 1];
+    int64_t n, columns = 1;
+    for (int v = 0; v < last->f.k->ndims; v++) {
+        bool row = false;
+        for (int r = 0; r < s->nrows; r++)
+            for (int i = 0; i < last->f.row[r].n; i++) row = row || last->f.row[r].var[i] == v;
+        if (!row && (!ir_dim_is_const(last->f.k->dims[v], &n) || n > STAGE_SCRATCH)) return false;
+        if (!row) columns *= n;
+    }
+    *out = (columns + TILE_N - 1) / TILE_N * TILE_N + 2;
+    return true;
+}
+
 /* Rows of a block, or tiles: as many as scratch has room for. */
 static bool choose_block(stages *s) {
-    int64_t row = 0, once = 0, rows, largest = 1, all = 0;
+    int64_t row = 0, once = 0, rows, largest = 1, all = 0, n;
     for (int i = 0; i < s->values.n; i++) {
         const stage_value *v = &s->values.at[i];
         int64_t size = rt_dtypes[v->v->type->dtype].bytes;
@@ -271,11 +319,13 @@ static bool choose_block(stages *s) {
     if (s->lanes) return choose_lanes(s, largest, all);
     for (int i = 0; i < s->n && !s->tiled; i++)
         if (stages_inner(s, i) > largest) largest = stages_inner(s, i);
+    if (s->keys && !sums_per_row(s, &n)) return false;
+    if (s->keys) row += n * (int64_t)sizeof(float);
     s->block = BLOCK_ELEMENTS / largest + 1;
-    if (!s->tiled) return row + once <= STAGE_SCRATCH;
+    if (!s->tiled) return row + once <= STAGE_SCRATCH || !(s->too_long = true);
     s->block = row ? (STAGE_SCRATCH - once) / (row * s->m->tile_rows) : BLOCK_TILES;
     if (s->block > BLOCK_TILES) s->block = BLOCK_TILES;
-    if (s->block < 1 || once > STAGE_SCRATCH) return false;
+    if (s->block < 1 || once > STAGE_SCRATCH) return !(s->too_long = true);
     if (ir_dim_is_const(stages_row(s, s->nrows - 1), &rows) && rows > 0) { /* equal blocks */
         int64_t tiles = (rows + s->m->tile_rows - 1) / s->m->tile_rows, blocks = (tiles + s->block - 1) / s->block;
         int64_t least = MIN_BLOCKS / outer_rows(s);
@@ -339,7 +389,7 @@ static void build_nests(stages *s, const ir_value *result) {
 
 static bool add_stage(stages *s, ir_node *n) {
     stage *x = &s->at[s->n];
-    *x = (stage){.n = n};
+    *x = (stage){.n = n, .key = -1};
     if (!lower_fused(s->m, n, &x->f)) return false;
     x->kind = lower_comp_kind(x->f.k);
     if (x->kind != CK_MAP && x->kind != CK_REDUCE && x->kind != CK_CONTRACT) return false;
@@ -363,10 +413,28 @@ static bool plan_tiles(stages *s, stage *x, ir_node *kernel) {
     }
     if (!sched_tiles_plan(&e, &x->tiles) || x->tiles.mloop != s->nrows - 1) return false;
     x->t = e.t;
+    if (s->keys && x->key >= x->f.k->ndims && (x->tiles.nseg != 1 || x->tiles.across || x->tiles.wide)) return false;
     for (int l = s->nrows; l < x->t.nouter; l++)
         if (l != x->tiles.nloop) return false; /* nobody opens it */
     bool a = stages_value(s, x->f.operands.at[x->tiles.a]), b = stages_value(s, x->f.operands.at[x->tiles.b]);
     return !b && !(a && x->tiles.copy[0].on);
+}
+
+/* Is the loop over keys one of its own in each stage that has them? */
+static bool keys_alone(const stages *s) {
+    for (int i = 0; i < s->n && s->keys; i++) {
+        bool found = s->at[i].key < 0;
+        for (int l = s->nrows; l < s->at[i].t.loops.n; l++) found = found || s->at[i].t.loops.at[l].vars == 1u << s->at[i].key;
+        if (!found) return false;
+    }
+    return true;
+}
+
+/* Are there more keys than are kept at once, or many that a row does not look at? */
+static bool many_keys(const stages *s) {
+    stage_bound bounds[STAGE_BOUNDS];
+    int64_t n;
+    return !ir_dim_is_const(s->all_keys, &n) || n > 2 * STAGE_KEYS || (n >= FEW_KEYS && stages_bounds(s, bounds));
 }
 
 bool stages_of(ir_module *m, int n, ir_node *const *groups, const ir_value *result, stages *out) {
@@ -379,6 +447,7 @@ bool stages_of(ir_module *m, int n, ir_node *const *groups, const ir_value *resu
     merge_rows(out);
     build_nests(out, result);
     out->lanes = runs_along_rows(out);
+    if (stages_online(out) && many_keys(out)) out->keys = STAGE_KEYS;
     for (int i = 0; i < n - 1; i++)
         if (groups[i]->nout != 1 || !add_value(out, i, groups[i]->out[0])) return false;
     choose_buffers(out);
@@ -389,5 +458,5 @@ bool stages_of(ir_module *m, int n, ir_node *const *groups, const ir_value *resu
     build_nests(out, result);
     for (int i = 0; i < n; i++)
         if (out->at[i].kind == CK_CONTRACT && !plan_tiles(out, &out->at[i], groups[n - 1])) return false;
-    return true;
+    return keys_alone(out);
 }

@@ -80,6 +80,7 @@ static bool walks_along_memory(const stages *s, const stage *x) {
     int64_t n;
     if (l < 0) return true;
     const nest_loop *loop = &x->t.loops.at[l];
+    if (s->keys && x->key >= 0 && loop->vars == 1u << x->key) return true; /* scratch */
     bool known = ir_dim_is_const(loop->size, &n);
     if (known ? n < MIN_INNER : !s->lanes) return false;
     for (int i = 0; i < x->t.accesses.n; i++) {
@@ -192,19 +193,35 @@ static ir_node *make(joiner *x, const set *s) {
     return kernel;
 }
 
-/* The staged kernel that ends with this group; the group itself if there is none. */
-static ir_node *join(joiner *x, ir_node *root) {
+/* The best set that ends with this group.  too_long: those whose rows are too long may grow, until they can go through keys in
+ * blocks; tells whether there are any. */
+static set best_set(joiner *x, ir_node *root, bool grow, bool *too_long) {
     set s = {1, {root}}, best = {0}, refused = {0};
     stages *st = RT_NEW(&x->m->c->arena, stages);
     ir_node *n;
+    bool keys = false; /* blocks of keys are not given up for one stage more */
+    *too_long = false;
     while (s.n < STAGE_MAX && refused.n < STAGE_MAX && (n = candidate(x, &s, &refused))) {
         set more = with(x, &s, n);
-        if (!promising(&more) || !fits(x, &more, root->out[0], st)) {
+        bool ok = promising(&more) && fits(x, &more, root->out[0], st) && (!keys || st->keys);
+        *too_long = *too_long || (!ok && st->too_long);
+        if (!ok && !(grow && st->too_long)) {
             refused.at[refused.n++] = n;
             continue;
         }
         s = more;
-        if (pays(st)) best = s;
+        if (ok && (!grow || st->keys) && pays(st)) best = s, keys = st->keys;
+    }
+    return best;
+}
+
+/* The staged kernel that ends with this group; the group itself if there is none. */
+static ir_node *join(joiner *x, ir_node *root) {
+    bool too_long;
+    set best = best_set(x, root, false, &too_long);
+    if (too_long && has_class(root, OP_CONTRACT)) {
+        set keys = best_set(x, root, true, &too_long);
+        if (keys.n > best.n) best = keys;
     }
     if (!best.n) return root;
     for (int i = 0; i < best.n; i++) x->place[best.at[i]->id] = 0;

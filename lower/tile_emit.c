@@ -50,12 +50,14 @@ typedef struct plan {
     const nest_access *late[MAX_LATE]; /* see find_late */
     int fetch;                    /* elements of the next panel to ask for per k, 0: none */
     int touch;                    /* elements from a place in B to the page that is touched from there, 0: none */
+    bool stage;                   /* what the epilogue reads is asked for a panel ahead */
     bool narrow;                  /* the last panel has at most NARROW columns */
     bool blocked;                 /* the first segment runs outside of the tiles */
     bool together;                /* each tile of the group has its own acc */
     k_buffer *wide;               /* a block of f32 values of B: takes its place; NULL: there is none */
     k_value *steps;               /* of k in that block */
     bool direct;                  /* a single tile of rows takes B's elements as they are, or computes them where it uses them */
+    const tile_sums *sums;        /* k comes in parts: see sched_tiles_add */
 } plan;
 
 static bool outer_only(const emit *e, const tiles *t, int l) { return l < e->t.nouter && l != t->nloop && l != t->mloop; }
@@ -155,7 +157,7 @@ static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
     if (ak != 1) ak = 0; /* other steps are rare: one kernel for all of them */
     if (bk != TILE_N) bk = 0;
     k_buffer *B = p->steps ? p->wide : p->B;
-    bool more = p->steps || t->nseg > p->inside;
+    bool more = p->sums || p->steps || t->nseg > p->inside;
     int fetch = p->steps ? 0 : p->fetch, touch = p->steps ? 0 : p->touch;
     shape of = {rows, at.width, p->A->dtype, B->dtype, ak, bk, p->rows != NULL, outer != NULL, more, cols != NULL, fetch, touch};
     k_kernel *k = micro_kernel(e, of);
@@ -166,7 +168,7 @@ static void call_micro(emit *e, plan *p, int rows, place at, k_value *cols) {
         at.a = k_add(b, at.a, k_mul(b, lo, dim_or_zero(e, outer->a)));
         at.bk = k_add(b, at.bk, k_mul(b, lo, dim_or_zero(e, outer->b)));
     }
-    scalars[n++] = p->steps ? p->steps : sched_dim(e, s->size);
+    scalars[n++] = p->sums ? k_sub(b, e->khi, e->klo) : p->steps ? p->steps : sched_dim(e, s->size);
     if (!ak) scalars[n++] = dim_or_zero(e, s->a);
     if (!bk) scalars[n++] = dim_or_zero(e, s->b);
     if (!p->rows) scalars[n++] = t->mloop >= 0 ? dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop)) : k_i64(b, 0);
@@ -241,8 +243,10 @@ static bool whole_panels(const emit *e, const tiles *t) {
 
 static k_value *columns_left(emit *e, const plan *p, k_value *first) { return whole_panels(e, p->t) ? NULL : k_sub(&e->b, p->N, first); }
 
-static k_value *acc_of(emit *e, const plan *p, const tile *x) {
+static k_value *acc_of(emit *e, const plan *p, const tile *x, k_value *panel) {
     k_builder *b = &e->b;
+    k_value *nth = p->sums ? k_add(b, k_mul(b, panel, k_i64(b, p->sums->tiles)), k_sub(b, x->number, p->tlo)) : NULL;
+    if (nth) return k_mul(b, nth, k_i64(b, sched_tile_rows(e) * TILE_N));
     if (p->t->across) return k_mul(b, k_sub(b, x->row, p->first), k_i64(b, TILE_N));
     return p->blocked ? k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, sched_tile_rows(e) * TILE_N)) : k_i64(b, 0);
 }
@@ -279,7 +283,7 @@ static void ask_for_late(emit *e, const plan *p, const tile *x, k_value *first) 
     for (int i = 0; i < p->nlate; i++) {
         D step = nest_coef(&e->t, p->late[i], t->mloop);
         k_value *at = k_add(b, outer_address(e, t, p->late[i], p->late[i]->load->i), k_mul(b, x->row, sched_dim(e, step)));
-        ask_for_rows(e, e->in[p->late[i]->load->i], k_add(b, at, first), step);
+        ask_for_rows(e, e->in[p->late[i]->load->i], k_add(b, at, p->stage ? k_add(b, first, k_i64(b, TILE_N)) : first), step);
     }
     D step = e->t.ocoef[e->t.loops.at[t->mloop].last];
     for (int i = 0; i < e->f->k->nout; i++) ask_for_rows(e, e->outs[i], sched_out_address(e), step);
@@ -290,18 +294,20 @@ static void compute(emit *e, plan *p, const tile *x, k_value *panel, k_value *bl
     k_builder *b = &e->b;
     const tiles *t = p->t;
     k_value *first = k_mul(b, panel, k_i64(b, TILE_N));
-    place at = {.a = p->a0, .acc = acc_of(e, p, x)};
+    place at = {.a = p->a0, .acc = acc_of(e, p, x, panel)};
     if (p->bounds) at.bounds = k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, 2 * t->ntaps));
     if (p->rows) at.table = k_mul(b, k_sub(b, x->number, p->tlo), k_i64(b, sched_tile_rows(e)));
     else if (t->mloop >= 0) at.a = k_add(b, p->a0, k_mul(b, x->row, dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop))));
     at.bk = t->packed || t->run_time ? k_add(b, p->b0, k_mul(b, first, sched_dim(e, p->kall))) : k_add(b, p->b0, first);
     if (block) at.a = k_add(b, at.a, k_mul(b, block, dim_or_zero(e, t->seg[0].a)));
     if (block) at.bk = k_add(b, at.bk, k_mul(b, block, dim_or_zero(e, t->seg[0].b)));
+    if (p->sums) at.a = k_add(b, at.a, k_mul(b, e->klo, dim_or_zero(e, t->seg[0].a)));
+    if (p->sums) at.bk = k_add(b, at.bk, k_mul(b, e->klo, dim_or_zero(e, t->seg[0].b)));
     if (p->fetch) {
         k_value *k = inner_k(e, p), *nth = k_2(b, K_MIN, k_sub(b, x->number, p->tlo), k_i64(b, TILE_N / p->fetch - 1));
         at.ahead = k_mul(b, k, k_add(b, k_mul(b, nth, k_i64(b, p->fetch)), k_i64(b, TILE_N)));
     }
-    ask_for_late(e, p, x, first);
+    if (!p->sums) ask_for_late(e, p, x, first);
     k_value *left = columns_left(e, p, first);
     if (p->narrow) {
         k_if(b, k_2(b, K_LE, left, k_i64(b, NARROW)));
@@ -318,7 +324,7 @@ static void compute(emit *e, plan *p, const tile *x, k_value *panel, k_value *bl
 static void finish(emit *e, plan *p, const tile *x, k_value *panel) {
     k_builder *b = &e->b;
     const tiles *t = p->t;
-    k_value *first = k_mul(b, panel, k_i64(b, TILE_N)), *left = columns_left(e, p, first), *acc = acc_of(e, p, x);
+    k_value *first = k_mul(b, panel, k_i64(b, TILE_N)), *left = columns_left(e, p, first), *acc = acc_of(e, p, x, panel);
     k_inst *i = k_for(b, KL_SERIAL, 0, k_i64(b, 0), x->rows, 1);
     if (t->mloop >= 0) e->var[t->mloop] = k_add(b, x->row, k_var(i));
     k_inst *j = k_for(b, KL_VECTOR, 0, k_i64(b, 0), left ? k_2(b, K_MIN, left, k_i64(b, TILE_N)) : k_i64(b, TILE_N), 1);
@@ -459,7 +465,7 @@ static void wide_tiles(emit *e, plan *p, k_value *panel, k_value *thi, k_value *
     k_value *first = k_mul(b, panel, k_i64(b, TILE_N));
     widen(e, p, first, k);
     tile x = open_tiles(e, p, thi);
-    place at = {.a = a, .bk = k_i64(b, 0), .acc = acc_of(e, p, &x), .width = TILE_N};
+    place at = {.a = a, .bk = k_i64(b, 0), .acc = acc_of(e, p, &x, panel), .width = TILE_N};
     if (p->rows) at.table = k_mul(b, k_sub(b, x.number, p->tlo), k_i64(b, sched_tile_rows(e)));
     else if (t->mloop >= 0) at.a = k_add(b, a, k_mul(b, x.row, dim_or_zero(e, nest_coef(&e->t, &t->aa, t->mloop))));
     if (e->placed) ask_for_block(e, p, &x, k_add(b, panel_address(e, p, first), k_mul(b, k_add(b, k, p->steps), k_i64(b, TILE_N))));
@@ -745,7 +751,7 @@ static k_value *part_at(emit *e, k_value *i, D n, D parts) {
 /* Once the copies are made: they come before the scratch among the kernel's buffers. */
 static void start(emit *e, tiles *t, plan *p) {
     int64_t columns;
-    p->blocked = t->wide || (t->mloop >= 0 && cut_blocks(e, t));
+    p->blocked = t->wide || (t->mloop >= 0 && !p->sums && cut_blocks(e, t));
     p->known = t->mloop < 0 || ir_dim_is_const(all_rows(e, t), NULL);
     bool lone = hint(all_rows(e, t), INT32_MAX) <= sched_tile_rows(e);
     p->direct = t->wide && (lone || !p->known) && (!t->computed || t->nseg == 1);
@@ -754,7 +760,7 @@ static void start(emit *e, tiles *t, plan *p) {
     if (t->wide && !(p->direct && lone)) p->wide = k_scratch(e->b.k, KS_LOCAL, DT_F32, WIDE_K * TILE_N, "wide");
     if (t->wide && e->placed) e->in[t->b] = p->B;
     if (t->wide && !e->base) e->base = RT_ARRAY(&e->c->arena, k_value *, e->f->operands.n + 1);
-    p->acc = k_scratch(e->b.k, KS_LOCAL, DT_F32, (p->together ? p->group : 1) * sched_tile_rows(e) * TILE_N, "acc");
+    p->acc = p->sums ? p->sums->acc : k_scratch(e->b.k, KS_LOCAL, DT_F32, (p->together ? p->group : 1) * sched_tile_rows(e) * TILE_N, "acc");
     if (t->across) p->turned = k_scratch(e->b.k, KS_LOCAL, DT_F32, TILE_N * TILE_N, "turned");
     p->narrow = ir_dim_is_const(sched_size(e, t->nloop), &columns) && columns % TILE_N && columns % TILE_N <= NARROW;
     p->M = sched_dim(e, all_rows(e, t));
@@ -773,16 +779,72 @@ static plan plan_of(emit *e, const tiles *t) {
     return (plan){.t = t, .kall = sched_tiles_k(e, t), .inside = t->nseg > 1 ? 2 : 1, .group = GROUP};
 }
 
+/* Panels of all columns, or of those that are the keys. */
+static k_value *open_panels(emit *e, const tiles *t) {
+    k_builder *b = &e->b;
+    k_value *lo = k_i64(b, 0), *hi = sched_dim(e, sched_tiles_panels(e, t)), *n = k_i64(b, TILE_N);
+    if (e->klo && e->keys == t->nloop) {
+        lo = k_2(b, K_DIV, e->klo, n);
+        hi = k_2(b, K_DIV, k_add(b, e->khi, k_i64(b, TILE_N - 1)), n);
+    }
+    return k_var(k_for(b, KL_SERIAL, 0, lo, hi, 1));
+}
+
 void sched_tiles_stage(emit *e, tiles *t, k_buffer *A, k_buffer *B, k_value *tlo, k_value *thi) {
     plan p = plan_of(e, t);
     p.A = A;
     p.B = B;
     p.tlo = tlo;
     start(e, t, &p);
+    find_late(e, &p);
+    p.stage = true;
     at_batch(e, &p);
     if (!t->linear || !p.known) make_table(e, &p, thi);
-    k_value *panel = k_var(k_for(&e->b, KL_SERIAL, 0, k_i64(&e->b, 0), sched_dim(e, sched_tiles_panels(e, t)), 1));
+    k_value *panel = open_panels(e, t);
     panel_tiles(e, &p, panel, thi);
+    k_end(&e->b, 0, NULL);
+}
+
+static plan plan_of_sums(emit *e, tiles *t, k_value *tlo, const tile_sums *sums) {
+    plan p = plan_of(e, t);
+    p.tlo = tlo;
+    p.sums = sums;
+    start(e, t, &p);
+    return p;
+}
+
+/* The sums of a tile's rows, each times its scale. */
+static void scale_sums(emit *e, const plan *p, const tile *x, k_value *panel) {
+    k_builder *b = &e->b;
+    k_value *acc = acc_of(e, p, x, panel), *i = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), x->rows, 1));
+    k_value *scale = k_load(b, p->sums->scale, k_add(b, k_add(b, x->row, p->sums->at), i));
+    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1));
+    k_value *at = k_add(b, k_add(b, acc, k_mul(b, i, k_i64(b, TILE_N))), j);
+    k_store(b, p->acc, at, k_mul(b, k_load(b, p->acc, at), scale));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
+void sched_tiles_add(emit *e, tiles *t, k_buffer *A, k_buffer *B, k_value *tlo, k_value *thi, const tile_sums *sums) {
+    plan p = plan_of_sums(e, t, tlo, sums);
+    p.A = A;
+    p.B = B;
+    at_batch(e, &p);
+    if (!t->linear || !p.known) make_table(e, &p, thi);
+    k_value *panel = open_panels(e, t);
+    tile x = open_tiles(e, &p, thi);
+    scale_sums(e, &p, &x, panel);
+    compute(e, &p, &x, panel, NULL);
+    k_end(&e->b, 0, NULL);
+    k_end(&e->b, 0, NULL);
+}
+
+void sched_tiles_finish(emit *e, tiles *t, k_value *tlo, k_value *thi, const tile_sums *sums) {
+    plan p = plan_of_sums(e, t, tlo, sums);
+    k_value *panel = open_panels(e, t);
+    tile x = open_tiles(e, &p, thi);
+    finish(e, &p, &x, panel);
+    k_end(&e->b, 0, NULL);
     k_end(&e->b, 0, NULL);
 }
 

@@ -1045,8 +1045,7 @@ def _softmax(self: Tensor, dim: int, half_to_float: bool) -> Tensor:
 
 def _safe_softmax(self: Tensor, dim: int, dtype: Optional[int] = None) -> Tensor:
     y = torch.softmax(self, dim, dtype)
-    dead = torch.all(self == -inf, dim, True)
-    return torch.where(dead, torch.zeros_like(y), y)
+    return torch.where(torch._amax(self, [dim], True) == -inf, 0.0, y)
 
 @overload("int")
 def log_softmax(self: Tensor, dim: int, dtype: Optional[int] = None) -> Tensor:

@@ -1,5 +1,5 @@
 /* test_stages.c: staged kernels give the same bits compiled and in the kernel interpreter: softmax of a sum, softmax across
- * memory (rows as lanes), and attention with heads that share keys, whose rows no tile divides. */
+ * memory (rows as lanes), and attention with heads that share keys, whose rows no tile divides, or to blocks of keys. */
 #include "jitc_internal.h"
 #include "lower/group.h"
 #include "runtime/module.h"
@@ -44,6 +44,14 @@ static const program attention = {
     "  %y: tensor = scaled_dot_product_attention %q, %k, %v, %n, %p, %f, %n, %t\n"
     "  return %y\n}\n",
     3, 4, {{2, 4, 23, 16}, {2, 2, 20, 16}, {2, 2, 20, 16}}, {2, 4, 23, 16}};
+
+static const program keys = { /* several blocks of them; the first rows look at one only */
+    "module \"m\" surface\n"
+    "func @forward(%q: tensor, %k: tensor, %v: tensor) -> tensor export {\n"
+    "  %n: none = const none\n  %p: float = const 0.0\n  %f: bool = const false\n  %t: bool = const true\n"
+    "  %y: tensor = scaled_dot_product_attention %q, %k, %v, %n, %p, %t, %n, %f\n"
+    "  return %y\n}\n",
+    3, 3, {{1, 530, 5}, {1, 1031, 5}, {1, 1031, 21}}, {1, 530, 21}};
 
 static ir_module *module_of(const program *p) {
     ir_module *m = ir_read_module(c, "m", p->text, strlen(p->text));
@@ -147,3 +155,4 @@ static void check(const program *p) {
 Test(stages, softmax) { check(&softmax); }
 Test(stages, across) { check(&across); }
 Test(stages, attention) { check(&attention); }
+Test(stages, keys) { check(&keys); }
