@@ -12,7 +12,10 @@
  * expression (a cast, scales, a zero point): what is packed are its elements as they are. */
 #include "lower/emit.h"
 
-enum { MIN_COPY_ROWS = 4, MIN_COPY_COLUMNS = 32, MIN_PACK_ROWS = 4 };
+enum {
+    MIN_COPY_ROWS = 4, MIN_COPY_COLUMNS = 32, MIN_PACK_ROWS = 4,
+    PANEL_STEP = 512, PANEL_ROWS = 96, PANEL_K = 64 /* see wants_panels; elements from row to row of B, rows of A, rows of B */
+};
 static const double WORTH = 0.96; /* of the taps: more of them inside are computed all */
 
 typedef const ir_dim *D;
@@ -528,6 +531,20 @@ static bool wants_wide(const emit *e, const tiles *t) {
     return other && !e->f->nrows && t->a != t->b && !sched_used_elsewhere(e, t->b);
 }
 
+/* Is a B whose columns are contiguous better read from panels?  In its place a strip of TILE_N columns has a line or two in every
+ * page: each tile of rows waits for the TLB, and where rows lie whole pages apart, their lines are in each other's way in the
+ * caches.  Making the panels costs as much as a few tiles. */
+static bool wants_panels(const emit *e, const tiles *t) {
+    int64_t rows, step, least = INT64_MAX;
+    D k = sched_num(e, 1);
+    if (t->mloop < 0 || !ir_dim_is_const(sched_size(e, t->mloop), &rows) || sched_tiles_b(e, t) != DT_F32) return false;
+    for (int i = 0; i < t->nr; i++) {
+        k = ir_dim_mul(e->c, k, var_size(e->f->k, t->rvar[i]));
+        if (t->ba.coef[t->rvar[i]] && ir_dim_is_const(t->ba.coef[t->rvar[i]], &step) && step < least) least = step;
+    }
+    return least >= PANEL_STEP && least <= INT32_MAX && rows * least >= PANEL_ROWS * PANEL_STEP && at_least(k, PANEL_K);
+}
+
 bool sched_tiles_plan(emit *e, tiles *t) {
     const comp *k = e->f->k;
     sched_factor a, b;
@@ -539,7 +556,7 @@ bool sched_tiles_plan(emit *e, tiles *t) {
     make_loops(e, t, &a, &b);
     order_reduction(e, t);
     if (packable(e, t)) t->packed = pack_param(e, t);
-    t->run_time = !t->packed && !b.computed && !ir_dim_is(nest_coef(&e->t, &t->ba, t->nloop), 1);
+    t->run_time = !t->packed && !b.computed && (!ir_dim_is(nest_coef(&e->t, &t->ba, t->nloop), 1) || wants_panels(e, t));
     t->factor = b.value == k->elem[0]->args[1];
     t->computed = b.computed;
     t->wide = wants_wide(e, t);

@@ -2,7 +2,10 @@
  * [batch][N / TILE_N][K][TILE_N] where it is no param. */
 #include "lower/emit.h"
 
-enum { LONG_RUN = 512 /* elements of the copy: runs are items of the grid, and need not be longer */ };
+enum {
+    LONG_RUN = 512, /* elements of the copy: runs are items of the grid, and need not be longer */
+    PACK_ROWS = 16  /* of B in an item of the grid: so many streams are read at once */
+};
 
 typedef const ir_dim *D;
 
@@ -69,30 +72,46 @@ static void plain_run(emit *x, const run *r, k_buffer *in, k_buffer *out, k_valu
     k_end(b, 0, NULL);
 }
 
-/* Zeros for elements [lo, hi) of the run in TILE_N of the copy's fastest dim. */
-static void fill(emit *x, k_buffer *out, k_value *to, k_value *lo, k_value *hi, D step) {
+/* Zeros for elements [lo, hi) of the run in n indexes of the copy's fastest dim. */
+static void fill(emit *x, k_buffer *out, k_value *to, k_value *lo, k_value *hi, D step, k_value *n) {
     k_builder *b = &x->b;
     k_value *j = k_var(k_for(b, KL_SERIAL, 0, lo, hi, 1)), *at = move(x, to, j, step);
-    k_value *i = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), k_i64(b, TILE_N), 1));
+    k_value *i = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), n, 1));
     k_store(b, out, k_add(b, at, i), k_float(b, out->dtype, 0));
     k_end(b, 0, NULL);
     k_end(b, 0, NULL);
 }
 
-/* A run of TILE_N indexes of the copy's fastest dim at once, in squares; ok: NULL: it is not in the padding as a whole. */
-static void turned_run(emit *x, const run *r, k_buffer *in, k_buffer *out, k_value *from, k_value *to, D row, k_value *ok) {
+/* Elements [lo, hi) of the run in the few indexes that fill no square. */
+static void turned_rest(emit *x, const run *r, k_buffer *in, k_buffer *out, k_value *at, k_value *to, k_value *n, k_value *left, D row) {
     k_builder *b = &x->b;
-    k_value *zero = k_i64(b, 0), *width = sched_dim(x, r->width), *first = k_i64(b, r->shift < 0 ? -r->shift : 0);
+    k_value *j = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), n, 1)), *i = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), left, 1));
+    k_store(b, out, k_add(b, move(x, to, j, r->copy_step), i), k_load(b, in, k_add(b, at, k_add(b, j, k_mul(b, i, sched_dim(x, row))))));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
+/* A run of TILE_N indexes of the copy's fastest dim at once, in squares; left: indexes to the end, NULL: that many at least;
+ * ok: NULL: it is not in the padding as a whole. */
+static void turned_run(emit *x, const run *r, k_buffer *in, k_buffer *out, k_value *from, k_value *to, D row, k_value *ok, k_value *left) {
+    k_builder *b = &x->b;
+    k_value *zero = k_i64(b, 0), *width = sched_dim(x, r->width), *first = k_i64(b, r->shift < 0 ? -r->shift : 0), *square = k_i64(b, TILE_N);
     k_value *end = k_2(b, K_MIN, width, k_sub(b, sched_dim(x, r->valid), k_i64(b, r->shift)));
-    k_value *lo = k_2(b, K_MIN, first, width), *hi = k_2(b, K_MAX, lo, end);
+    k_value *lo = k_2(b, K_MIN, first, width), *hi = k_2(b, K_MAX, lo, end), *n = left ? k_2(b, K_MIN, left, square) : square;
     if (ok) k_if(b, ok);
-    fill(x, out, to, zero, lo, r->copy_step);
-    k_value *at = k_add(b, from, k_add(b, lo, k_i64(b, r->shift)));
-    k_transpose(b, out, move(x, to, lo, r->copy_step), sched_dim(x, r->copy_step), in, at, sched_dim(x, row), TILE_N, k_sub(b, hi, lo), k_i64(b, TILE_N));
-    fill(x, out, to, hi, width, r->copy_step);
+    fill(x, out, to, zero, lo, r->copy_step, n);
+    k_value *at = k_add(b, from, k_add(b, lo, k_i64(b, r->shift))), *copy = move(x, to, lo, r->copy_step), *many = k_sub(b, hi, lo);
+    if (left) k_if(b, k_2(b, K_GE, left, square));
+    k_transpose(b, out, copy, sched_dim(x, r->copy_step), in, at, sched_dim(x, row), TILE_N, many, square);
+    if (left) {
+        k_else(b, 0, NULL);
+        turned_rest(x, r, in, out, at, copy, many, left, row);
+        k_end(b, 0, NULL);
+    }
+    fill(x, out, to, hi, width, r->copy_step, n);
     if (!ok) return;
     k_else(b, 0, NULL);
-    fill(x, out, to, zero, width, r->copy_step);
+    fill(x, out, to, zero, width, r->copy_step, n);
     k_end(b, 0, NULL);
 }
 
@@ -100,13 +119,13 @@ static void turned_run(emit *x, const run *r, k_buffer *in, k_buffer *out, k_val
 static int turned_dim(const tile_copy *c, const ir_type *t, const run *r) {
     int d = c->order[t->rank - 1];
     int64_t n;
-    bool whole = same(c->size[d], c->shift[d], t->dims[d]) && ir_dim_is_const(t->dims[d], &n) && n % TILE_N == 0;
+    bool whole = same(c->size[d], c->shift[d], t->dims[d]) && ir_dim_is_const(t->dims[d], &n) && n >= TILE_N;
     return whole && ir_dim_is(r->step, 1) && !(r->dims >> d & 1) && t->dtype == DT_F32 && c->dtype == DT_F32 ? d : -1;
 }
 
 /* Items of the grid for dim d. */
 static D items(emit *e, const tile_copy *c, int d, int turned) {
-    return d == turned ? ir_dim_floordiv(e->c, c->size[d], sched_num(e, TILE_N)) : c->size[d];
+    return d == turned ? ir_dim_ceildiv(e->c, c->size[d], TILE_N) : c->size[d];
 }
 
 /* Grid over all runs of the copy; a run is a vector loop; outside of the operand it is 0. */
@@ -127,12 +146,13 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
         if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, items(e, c, d, turned));
     x.launch->grid = rows;
     x.launch->cost = turned < 0 ? r.width : ir_dim_mul(e->c, r.width, sched_num(e, TILE_N / 4));
-    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *from = k_i64(b, 0), *to = from, *ok = NULL;
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *from = k_i64(b, 0), *to = from, *ok = NULL, *left = NULL;
     for (int i = v->type->rank - 1; i >= 0; i--) {
         int d = c->order[i];
         if (r.dims >> d & 1) continue;
         k_value *q = sched_split(&x, &g, items(e, c, d, turned));
         if (d == turned) q = k_mul(b, q, k_i64(b, TILE_N));
+        if (d == turned && !ir_dim_is(ir_dim_mod(e->c, c->size[d], sched_num(e, TILE_N)), 0)) left = k_sub(b, sched_dim(&x, c->size[d]), q);
         k_value *p = k_add(b, q, k_i64(b, c->shift[d]));
         from = move(&x, from, p, stride[d]);
         to = move(&x, to, q, copy_stride[d]);
@@ -141,7 +161,7 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
         ok = ok ? k_2(b, K_AND, ok, here) : here;
     }
     if (turned < 0) plain_run(&x, &r, in, out, from, to, ok);
-    else turned_run(&x, &r, in, out, from, to, stride[turned], ok);
+    else turned_run(&x, &r, in, out, from, to, stride[turned], ok, left);
     k_end(b, 0, NULL);
     RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
 }
@@ -182,13 +202,50 @@ static void pack_rows(emit *x, const tiles *t, k_buffer *in, k_buffer *out, k_va
     k_end(b, 0, NULL);
 }
 
-/* Grid over batch, panel and all variables of k but the last. */
+/* n elements of each of the rows [lo, hi), which lie `step` apart. */
+static void pack_part(emit *x, k_buffer *in, k_buffer *out, k_value *at, k_value *to, k_value *lo, k_value *hi, k_value *step, k_value *n) {
+    k_builder *b = &x->b;
+    k_value *r = k_var(k_for(b, KL_SERIAL, 0, lo, hi, 1)), *from = k_add(b, at, k_mul(b, r, step));
+    k_value *j = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), n, 1));
+    k_store(b, out, k_add(b, k_add(b, to, k_mul(b, r, k_i64(b, TILE_N))), j), k_load(b, in, k_add(b, from, j)));
+    k_end(b, 0, NULL);
+    k_end(b, 0, NULL);
+}
+
+/* Where the columns are contiguous: a block of rows in all panels, since a panel alone would go through as many pages as it
+ * has rows.  The last panel may lack columns. */
+static void pack_block(emit *x, const tiles *t, k_buffer *in, k_buffer *out, k_value *at, k_value *block, k_value *item) {
+    k_builder *b = &x->b;
+    D size = last_size(x, t), kall = sched_tiles_k(x, t), panels = sched_tiles_panels(x, t), width = sched_size(x, t->nloop);
+    D coef = t->nr ? t->ba.coef[t->rvar[t->nr - 1]] : NULL;
+    k_value *step = coef ? sched_dim(x, coef) : k_i64(b, 0), *nth = sched_split(x, &item, ir_dim_floordiv(x->c, kall, size));
+    k_value *lo = k_mul(b, block, k_i64(b, PACK_ROWS)), *hi = k_2(b, K_MIN, sched_dim(x, size), k_add(b, lo, k_i64(b, PACK_ROWS)));
+    k_value *p = k_var(k_for(b, KL_SERIAL, 0, k_i64(b, 0), sched_dim(x, panels), 1)), *first = k_mul(b, p, k_i64(b, TILE_N));
+    k_value *panel = k_add(b, k_mul(b, item, sched_dim(x, panels)), p);
+    k_value *to = k_mul(b, k_add(b, k_mul(b, panel, sched_dim(x, kall)), k_mul(b, nth, sched_dim(x, size))), k_i64(b, TILE_N));
+    at = k_add(b, at, first);
+    if (ir_dim_is(ir_dim_mod(x->c, width, sched_num(x, TILE_N)), 0)) {
+        pack_part(x, in, out, at, to, lo, hi, step, k_i64(b, TILE_N));
+    } else {
+        k_value *left = k_sub(b, sched_dim(x, width), first);
+        k_if(b, k_2(b, K_GE, left, k_i64(b, TILE_N)));
+        pack_part(x, in, out, at, to, lo, hi, step, k_i64(b, TILE_N));
+        k_else(b, 0, NULL);
+        pack_part(x, in, out, at, to, lo, hi, step, left);
+        k_end(b, 0, NULL);
+    }
+    k_end(b, 0, NULL);
+}
+
+/* Grid over batch, panel (or block of rows) and all variables of k but the last. */
 static void pack_kernel(emit *e, const tiles *t) {
     emit x = sched_before(e, "pack");
     k_builder *b = &x.b;
     const comp *k = e->f->k;
     ir_value *v = e->f->operands.at[t->b];
-    D elements = panel_elements(e, t), items = sched_tiles_panels(e, t);
+    D steps = t->nr ? t->ba.coef[t->rvar[t->nr - 1]] : NULL, width = sched_size(e, t->nloop), size = last_size(&x, t);
+    bool transposed = steps && ir_dim_is(steps, 1), by_rows = !transposed && ir_dim_is(nest_coef(&e->t, &t->ba, t->nloop), 1);
+    D elements = panel_elements(e, t), blocks = by_rows ? ir_dim_ceildiv(e->c, size, PACK_ROWS) : sched_tiles_panels(e, t), items = blocks;
     rt_dtype dtype = sched_tiles_b(e, t);
     k_buffer *in = t->copy[1].on ? sched_buffer(&x, LB_SCRATCH, e->scratch, dtype, sched_copy_elements(e, &t->copy[1]), "padded")
                                  : sched_buffer(&x, LB_IN, sched_input(e->kernel, v), dtype, NULL, "in");
@@ -196,16 +253,16 @@ static void pack_kernel(emit *e, const tiles *t) {
     for (int l = 0; l < e->t.nouter; l++)
         if (sched_tiles_batch(e, t, l)) items = ir_dim_mul(e->c, items, sched_size(e, l));
     for (int i = 0; i < t->nr - 1; i++) items = ir_dim_mul(e->c, items, k->rdims[t->rvar[i] - k->ndims]);
-    bool transposed = t->nr && t->ba.coef[t->rvar[t->nr - 1]] && ir_dim_is(t->ba.coef[t->rvar[t->nr - 1]], 1);
     x.launch->grid = items;
-    x.launch->cost = ir_dim_mul(e->c, last_size(&x, t), sched_num(e, transposed ? TILE_N / 4 : TILE_N * 2));
-    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, items), 1)), *item = g;
+    x.launch->cost = by_rows ? ir_dim_mul(e->c, width, sched_num(e, PACK_ROWS)) : ir_dim_mul(e->c, size, sched_num(e, transposed ? TILE_N / 4 : TILE_N * 2));
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, items), 1)), *block = by_rows ? sched_split(&x, &g, blocks) : NULL, *item = g;
     k_value *at = t->ba.rest ? sched_value(&x, k_memo_new(b->k), t->ba.rest) : k_i64(b, 0);
     for (int i = t->nr - 2; i >= 0; i--) at = move(&x, at, sched_split(&x, &g, k->rdims[t->rvar[i] - k->ndims]), t->ba.coef[t->rvar[i]]);
-    k_value *first = k_mul(b, sched_split(&x, &g, sched_tiles_panels(e, t)), k_i64(b, TILE_N));
+    k_value *first = by_rows ? NULL : k_mul(b, sched_split(&x, &g, blocks), k_i64(b, TILE_N));
     for (int l = e->t.nouter - 1; l >= 0; l--)
         if (sched_tiles_batch(e, t, l)) at = move(&x, at, sched_split(&x, &g, sched_size(e, l)), nest_coef(&e->t, &t->ba, l));
-    (transposed ? pack_transposed : pack_rows)(&x, t, in, out, at, first, item);
+    if (by_rows) pack_block(&x, t, in, out, at, block, item);
+    else (transposed ? pack_transposed : pack_rows)(&x, t, in, out, at, first, item);
     k_end(b, 0, NULL);
     RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
 }
