@@ -470,7 +470,7 @@ static bool constant_init(const emit *e) {
 /* One light sum over outputs that lie side by side (or merged in any tree): more of them can run at once. */
 static bool one_sum(const emit *e) { return e->f->k->nstate == 1 && e->x.n <= LIGHT; }
 
-/* Lanes for sums along loop l, or over its outputs: the most of 16 to 64 that leave few unused; 0: the target's. */
+/* Lanes for sums along loop l, or over its outputs: the most, up to 64, that leave few unused; 0: the target's. */
 static int sum_width(const emit *e, int l) {
     int64_t size;
     if (!one_sum(e)) return 0;
@@ -484,7 +484,8 @@ static int sum_width(const emit *e, int l) {
 /* Is l the last loop of a reduction without enough sums beside each other? */
 static bool chains(const emit *e, int l, bool vector, int64_t *size) {
     int o = e->t.nouter - 1;
-    if (vector || e->klo || l != e->t.loops.n - 1 || !one_sum(e) || !e->f->k->associative || !constant_init(e)) return false;
+    bool few = one_sum(e) || e->f->k->nstate == 2;
+    if (vector || e->klo || l != e->t.loops.n - 1 || !few || !e->f->k->associative || !constant_init(e)) return false;
     return ir_dim_is_const(e->t.loops.at[l].size, size) && *size >= 2 * CHAINS && (o < 0 || sum_width(e, o) <= 16);
 }
 
@@ -542,22 +543,26 @@ static void vector_reduce(emit *e, int l, span at, k_value **state) {
     merge(e, state, red->out, state);
 }
 
-/* A multiple of CHAINS steps of the last loop, one state, in CHAINS parts: step t goes to part t % CHAINS. */
+/* A multiple of CHAINS steps of the last loop, in CHAINS parts: step t goes to part t % CHAINS. */
 static void chained_reduce(emit *e, int l, span at, k_value **state) {
     k_builder *b = &e->b;
-    k_value *part[CHAINS] = {state[0]};
-    for (int c = 1; c < CHAINS; c++) initial(e, &part[c]);
+    int n = e->f->k->nstate;
+    k_value *part[CHAINS][COMP_MAX_STATE], *next[CHAINS * COMP_MAX_STATE];
+    for (int c = 1; c < CHAINS; c++) initial(e, part[c]);
+    memcpy(part[0], state, (size_t)n * sizeof *state);
     k_inst *f = k_for(b, KL_SERIAL, 0, at.lo, at.hi, CHAINS);
-    for (int c = 0; c < CHAINS; c++) part[c] = k_carry(b, f, part[c]);
+    for (int c = 0; c < CHAINS; c++)
+        for (int i = 0; i < n; i++) part[c][i] = k_carry(b, f, part[c][i]);
     for (int c = 0; c < CHAINS; c++) {
         e->var[l] = k_add(b, k_var(f), k_i64(b, c));
-        step(e, &part[c]);
+        step(e, part[c]);
+        memcpy(next + c * n, part[c], (size_t)n * sizeof *next);
     }
-    k_end(b, CHAINS, part);
-    for (int c = 0; c < CHAINS; c++) part[c] = f->out[c];
-    for (int n = CHAINS / 2; n > 0; n /= 2)
-        for (int c = 0; c < n; c++) merge(e, &part[c], &part[c + n], &part[c]);
-    state[0] = part[0];
+    k_end(b, CHAINS * n, next);
+    for (int c = 0; c < CHAINS; c++) memcpy(part[c], f->out + c * n, (size_t)n * sizeof *next);
+    for (int h = CHAINS / 2; h > 0; h /= 2)
+        for (int c = 0; c < h; c++) merge(e, part[c], part[c + h], part[c]);
+    memcpy(state, part[0], (size_t)n * sizeof *state);
 }
 
 static void reduce_loops(emit *e, int l, bool vector, k_value **state);
