@@ -54,10 +54,12 @@ static ex parse(comp *k, ir_infer *x, const char *text, int n, const char *const
     return e;
 }
 
-static bool parse_init(comp *k, ir_infer *x, const struct body *b) {
+static bool parse_init(comp *k, ir_infer *x, const struct body *b, rt_dtype index) {
+    static const char *const names[] = {"last"};
+    ex last = ir_x_int(&k->x, index, index == DT_I32 ? INT32_MAX : INT64_MAX);
     k->nstate = b->n[INIT];
     for (int i = 0; i < k->nstate; i++) {
-        if (!(k->init[i] = parse(k, x, b->item[INIT][i], 0, NULL, NULL))) return false;
+        if (!(k->init[i] = parse(k, x, b->item[INIT][i], 1, names, &last))) return false;
         k->state_dtype[i] = k->init[i]->dtype;
     }
     return true;
@@ -89,6 +91,14 @@ static bool parse_combine(comp *k, ir_infer *x, const struct body *b) {
         k->combine[i] = ir_x_cast(&k->x, e, k->state_dtype[i]);
     }
     return true;
+}
+
+/* All but the results.  index: i64, of `count` elements. */
+static bool parse_state(comp *k, ir_infer *x, const struct body *b, ex self, ex index, const ir_dim *count) {
+    int64_t low, high;
+    ir_dim_range(C, count, &low, &high);
+    rt_dtype d = high <= INT32_MAX ? DT_I32 : DT_I64;
+    return parse_init(k, x, b, d) && parse_combine(k, x, b) && parse_elem(k, x, b, self, ir_x_cast(&k->x, index, d));
 }
 
 static bool parse_finish(comp *k, ir_infer *x, const struct body *b, ex count) {
@@ -145,9 +155,9 @@ static bool over_dims(comp *k, ir_infer *x, const struct body *b) {
             at[d] = ir_x_index(&k->x, out++);
         }
     }
-    ex count = dim(k, ir_numel(C, k->nrdims, (const ir_dim *const *)k->rdims));
+    const ir_dim *count = ir_numel(C, k->nrdims, (const ir_dim *const *)k->rdims);
     ex index = flat(k, C, k->nrdims, (const ir_dim *const *)k->rdims, r);
-    return parse_elem(k, x, b, self_at(k, x, at), index) && parse_finish(k, x, b, count);
+    return parse_state(k, x, b, self_at(k, x, at), index, count) && parse_finish(k, x, b, dim(k, count));
 }
 
 static bool over_scan(comp *k, ir_infer *x, const struct body *b) {
@@ -165,7 +175,7 @@ static bool over_scan(comp *k, ir_infer *x, const struct body *b) {
     }
     for (int d = 0; d < t->rank; d++) at[d] = ir_x_index(&k->x, d == axis ? k->ndims : d);
     ex index = t->rank ? ir_x_index(&k->x, k->ndims) : num(k, 0);
-    return parse_elem(k, x, b, self_at(k, x, at), index) && parse_finish(k, x, b, NULL);
+    return parse_state(k, x, b, self_at(k, x, at), index, t->rank ? t->dims[axis] : ir_dim_const(C, 1)) && parse_finish(k, x, b, NULL);
 }
 
 /* ------------------------------------------------------------------ over windows */
@@ -254,14 +264,14 @@ static bool over_windows(comp *k, ir_infer *x, const struct body *b) {
     }
     if (w.divisor) count = num(k, w.divisor);
     ex index = flat(k, C, w.n, w.size, at + lead);
-    if (!parse_elem(k, x, b, self_at(k, x, at), index)) return false;
+    if (!parse_state(k, x, b, self_at(k, x, at), index, ir_numel(C, w.n, w.size))) return false;
     for (int i = 0; i < k->nstate; i++) k->elem[i] = ir_x_select(&k->x, inside, k->elem[i], k->init[i]);
     return parse_finish(k, x, b, count);
 }
 
 bool comp_reduce(comp *k, ir_infer *x) {
     struct body b;
-    if (!split(x, &b) || !parse_init(k, x, &b) || !parse_combine(k, x, &b)) return false;
+    if (!split(x, &b)) return false;
     k->associative = true;
     if (!strcmp(x->op->dims, "scan")) return over_scan(k, x, &b);
     if (!strcmp(x->op->dims, "window")) return over_windows(k, x, &b);

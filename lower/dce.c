@@ -1,4 +1,4 @@
-/* dce.c: removes nodes whose results nobody needs.
+/* dce.c: removes nodes whose results nobody needs, and results that nobody needs of nodes with two.
  *
  * A result is needed if it is used, and also if its type binds a symbol (a size or an int that the data decides) that
  * another type mentions.  Writes, failures that the program can see and guards stay.  One sweep backwards per
@@ -93,14 +93,41 @@ static bool effectful_block(const ir_block *b) {
     return false;
 }
 
-static int dce_block(symbols *s, ir_block *b) {
+/* Ops with two results, and those that make only the first or only the second one of the same arguments (or NULL). */
+static const char *const halves[][3] = {
+    {"max.dim", "_max.dim", "argmax"},
+    {"min.dim", "_min.dim", "argmin"},
+    {"max_pool1d_with_indices", "max_pool1d", NULL},
+    {"max_pool2d_with_indices", "max_pool2d", NULL},
+    {"max_pool3d_with_indices", "max_pool3d", NULL},
+};
+
+/* Only one of two results is used: an op that makes no other takes the place of n. */
+static bool halve(ir_module *m, ir_node *n) {
+    if (n->nout != 2 || !n->out[0]->uses == !n->out[1]->uses) return false;
+    int used = n->out[0]->uses ? 0 : 1;
+    const char *name = NULL;
+    for (size_t i = 0; i < sizeof halves / sizeof *halves; i++)
+        if (ir_is(n, halves[i][0])) name = halves[i][1 + used];
+    if (!name) return false;
+    ir_node *one = ir_node_new(n->func, ir_op_find(m->c, name), n->span, n->nin, n->in, 1, &n->out[used]->type);
+    ir_insert_before(n, one);
+    ir_replace_uses(n->out[used], one->out[0]);
+    ir_erase(n);
+    return true;
+}
+
+static int dce_block(ir_module *m, symbols *s, ir_block *b) {
     int changes = 0;
     for (ir_node *n = b->last, *prev; n; n = prev) {
         prev = n->prev;
-        for (int i = 0; i < n->nblocks; i++) changes += dce_block(s, n->blocks[i]);
+        for (int i = 0; i < n->nblocks; i++) changes += dce_block(m, s, n->blocks[i]);
         bool used = effectful(n) || binds(s, n);
         for (int i = 0; i < n->nout && !used; i++) used = n->out[i]->uses != NULL;
-        if (used) continue;
+        if (used) {
+            changes += halve(m, n);
+            continue;
+        }
         ir_erase(n);
         changes++;
     }
@@ -114,7 +141,7 @@ int lower_dce(ir_module *m) {
         for (int n = 1; n; total += n) {
             symbols s = {.a = &m->c->arena};
             collect(&s, f->body);
-            n = dce_block(&s, f->body);
+            n = dce_block(m, &s, f->body);
         }
     }
     return total;

@@ -7,7 +7,7 @@
  *             fixed tree: where loads are contiguous along it
  *   reduce o  grid over the outer loops but the last, which is vector; reduce loops serial inside: elsewhere.  Several sums
  *             go on at once, so that none waits for its last addition: wide vectors, and the last loop in CHAINS parts
- *   scan      grid over the other loops, the scanned one serial
+ *   scan      grid over the other loops, the last of them as vector if it lies inside of the scanned one, which is serial
  *   stage     like map or reduce r, inside of loops over rows that several groups share (stage.h); or the rows are the lanes
  *   write     one iteration: copies the base, then writes in index order (so duplicates are decided)
  *
@@ -15,7 +15,8 @@
  * every reduction depends on sizes alone, never on threads. */
 #include "lower/stage.h"
 
-enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 4, LIGHT = 40 /* expressions */, ROW_LANES = 16 };
+enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 4, LIGHT = 40 /* expressions */, ROW_LANES = 16,
+       BLOCK = 32, BLOCK_LEVELS = 3 /* of sums, see reduce_blocks */ };
 /* Results of a map that are written around the caches, as large as a last-level cache: nobody would find them there. */
 static const int64_t STREAM_BYTES = 32 << 20;
 
@@ -469,7 +470,7 @@ static bool constant_init(const emit *e) {
 /* One light sum over outputs that lie side by side (or merged in any tree): more of them can run at once. */
 static bool one_sum(const emit *e) { return e->f->k->nstate == 1 && e->x.n <= LIGHT; }
 
-/* Lanes for sums along loop l, or over its outputs: the most of 16 to 64 that leave few unused; 0: the target's. */
+/* Lanes for sums along loop l, or over its outputs: the most, up to 64, that leave few unused; 0: the target's. */
 static int sum_width(const emit *e, int l) {
     int64_t size;
     if (!one_sum(e)) return 0;
@@ -483,7 +484,8 @@ static int sum_width(const emit *e, int l) {
 /* Is l the last loop of a reduction without enough sums beside each other? */
 static bool chains(const emit *e, int l, bool vector, int64_t *size) {
     int o = e->t.nouter - 1;
-    if (vector || e->klo || l != e->t.loops.n - 1 || !one_sum(e) || !e->f->k->associative || !constant_init(e)) return false;
+    bool few = one_sum(e) || e->f->k->nstate == 2;
+    if (vector || e->klo || l != e->t.loops.n - 1 || !few || !e->f->k->associative || !constant_init(e)) return false;
     return ir_dim_is_const(e->t.loops.at[l].size, size) && *size >= 2 * CHAINS && (o < 0 || sum_width(e, o) <= 16);
 }
 
@@ -518,11 +520,20 @@ static void initial(emit *e, k_value **state) {
     for (int i = 0; i < e->f->k->nstate; i++) state[i] = sched_value(e, memo, e->init[i]);
 }
 
-static void vector_reduce(emit *e, int l, k_value **state) {
+/* Iterations of a loop. */
+typedef struct span { k_value *lo, *hi; } span;
+
+static k_inst *open_span(emit *e, int l, k_loop kind, int width, span at) {
+    k_inst *f = k_for(&e->b, kind, width, at.lo, at.hi, 1);
+    e->var[l] = k_var(f);
+    return f;
+}
+
+static void vector_reduce(emit *e, int l, span at, k_value **state) {
     int n = e->f->k->nstate;
     k_value *lane[COMP_MAX_STATE], *left[COMP_MAX_STATE], *right[COMP_MAX_STATE], *r[COMP_MAX_STATE];
     initial(e, lane);
-    k_inst *f = open_for(e, l, KL_VECTOR, sum_width(e, l));
+    k_inst *f = open_span(e, l, KL_VECTOR, sum_width(e, l), at);
     for (int i = 0; i < n; i++) lane[i] = k_carry(&e->b, f, lane[i]);
     step(e, lane);
     k_end(&e->b, n, lane);
@@ -532,50 +543,116 @@ static void vector_reduce(emit *e, int l, k_value **state) {
     merge(e, state, red->out, state);
 }
 
-/* The last loop over constant `size`, one state, in CHAINS parts: step t goes to part t % CHAINS. */
-static void chained_reduce(emit *e, int l, int64_t size, k_value **state) {
+/* A multiple of CHAINS steps of the last loop, in CHAINS parts: step t goes to part t % CHAINS. */
+static void chained_reduce(emit *e, int l, span at, k_value **state) {
     k_builder *b = &e->b;
-    k_value *part[CHAINS] = {state[0]};
-    for (int c = 1; c < CHAINS; c++) initial(e, &part[c]);
-    k_inst *f = k_for(b, KL_SERIAL, 0, k_i64(b, 0), k_i64(b, size - size % CHAINS), CHAINS);
-    for (int c = 0; c < CHAINS; c++) part[c] = k_carry(b, f, part[c]);
+    int n = e->f->k->nstate;
+    k_value *part[CHAINS][COMP_MAX_STATE], *next[CHAINS * COMP_MAX_STATE];
+    for (int c = 1; c < CHAINS; c++) initial(e, part[c]);
+    memcpy(part[0], state, (size_t)n * sizeof *state);
+    k_inst *f = k_for(b, KL_SERIAL, 0, at.lo, at.hi, CHAINS);
+    for (int c = 0; c < CHAINS; c++)
+        for (int i = 0; i < n; i++) part[c][i] = k_carry(b, f, part[c][i]);
     for (int c = 0; c < CHAINS; c++) {
         e->var[l] = k_add(b, k_var(f), k_i64(b, c));
-        step(e, &part[c]);
+        step(e, part[c]);
+        memcpy(next + c * n, part[c], (size_t)n * sizeof *next);
     }
-    k_end(b, CHAINS, part);
-    for (int c = 0; c < CHAINS; c++) part[c] = f->out[c];
-    for (int c = 0; c < size % CHAINS; c++) {
-        e->var[l] = k_i64(b, size - size % CHAINS + c);
-        step(e, &part[c]);
+    k_end(b, CHAINS * n, next);
+    for (int c = 0; c < CHAINS; c++) memcpy(part[c], f->out + c * n, (size_t)n * sizeof *next);
+    for (int h = CHAINS / 2; h > 0; h /= 2)
+        for (int c = 0; c < h; c++) merge(e, part[c], part[c + h], part[c]);
+    memcpy(state, part[0], (size_t)n * sizeof *state);
+}
+
+static void reduce_loops(emit *e, int l, bool vector, k_value **state);
+
+static void serial_reduce(emit *e, int l, bool vector, span at, k_value **state) {
+    int n = e->f->k->nstate;
+    k_inst *f = open_span(e, l, KL_SERIAL, 0, at);
+    k_value *p[COMP_MAX_STATE];
+    for (int i = 0; i < n; i++) p[i] = k_carry(&e->b, f, state[i]);
+    reduce_loops(e, l + 1, vector, p);
+    k_end(&e->b, n, p);
+    for (int i = 0; i < n; i++) state[i] = f->out[i];
+}
+
+/* How a long sum is taken apart so that its rounding errors stay small: a loop in blocks of `block` iterations, BLOCK of
+ * which make one of the next level, and each of them is a sum of its own. */
+typedef struct blocks { int levels; int64_t block; bool vector, chained; } blocks;
+
+static int64_t most_of(const emit *e, int l) {
+    int64_t low, high;
+    ir_dim_range(e->c, e->t.loops.at[l].size, &low, &high);
+    return high;
+}
+
+static bool float_sum(const emit *e) {
+    const comp *k = e->f->k;
+    return k->associative && constant_init(e) && e->combine[0]->op == K_ADD && rt_dtypes[k->state_dtype[0]].kind == 'F';
+}
+
+static int64_t additions(const emit *e, int l, bool vector);
+
+static blocks blocks_of(const emit *e, int l, bool vector) {
+    int64_t size, each = additions(e, l + 1, vector);
+    blocks s = {.vector = vector && l == e->t.loops.n - 1, .chained = chains(e, l, vector, &size)};
+    s.block = BLOCK * (s.vector ? REDUCE_CHUNK : s.chained ? CHAINS : 1) / each;
+    if (s.block < 1) s.block = 1;
+    if (!float_sum(e) || (e->klo && l == e->keys)) return s;
+    for (int64_t n = s.block; s.levels < BLOCK_LEVELS && n < most_of(e, l) / 2; n *= BLOCK) s.levels++;
+    return s;
+}
+
+/* What the loops from l on add to one sum, one after the other, at most; BLOCK for more. */
+static int64_t additions(const emit *e, int l, bool vector) {
+    if (l >= e->t.loops.n) return 1;
+    blocks s = blocks_of(e, l, vector);
+    if (s.vector || s.chained) return 1;
+    int64_t n = most_of(e, l);
+    return s.levels || n >= s.block ? BLOCK : n * additions(e, l + 1, vector);
+}
+
+/* Iterations `at`, in so many levels of blocks. */
+static void reduce_blocks(emit *e, int l, bool vector, const blocks *s, int levels, span at, k_value **state) {
+    k_builder *b = &e->b;
+    int n = e->f->k->nstate;
+    int64_t size = s->block;
+    if (!levels) {
+        if (s->chained) chained_reduce(e, l, at, state);
+        else if (s->vector) vector_reduce(e, l, at, state);
+        else serial_reduce(e, l, vector, at, state);
+        return;
     }
-    for (int n = CHAINS / 2; n > 0; n /= 2)
-        for (int c = 0; c < n; c++) merge(e, &part[c], &part[c + n], &part[c]);
-    state[0] = part[0];
+    for (int i = 1; i < levels; i++) size *= BLOCK;
+    k_value *p[COMP_MAX_STATE], *part[COMP_MAX_STATE];
+    initial(e, part);
+    k_inst *f = k_for(b, KL_SERIAL, 0, at.lo, at.hi, size);
+    for (int i = 0; i < n; i++) p[i] = k_carry(b, f, state[i]);
+    span in = {k_var(f), k_2(b, K_MIN, k_add(b, k_var(f), k_i64(b, size)), at.hi)};
+    reduce_blocks(e, l, vector, s, levels - 1, in, part);
+    merge(e, p, part, p);
+    k_end(b, n, p);
+    for (int i = 0; i < n; i++) state[i] = f->out[i];
 }
 
 static void reduce_loops(emit *e, int l, bool vector, k_value **state) {
-    int n = e->f->k->nstate;
     int64_t size;
     if (l == e->t.loops.n) {
         step(e, state);
         return;
     }
     compute_outside(e);
-    if (vector && l == e->t.loops.n - 1) {
-        vector_reduce(e, l, state);
-        return;
+    bool part = e->klo && l == e->keys;
+    span at = {part ? e->klo : k_i64(&e->b, 0), part ? e->khi : sched_dim(e, sched_size(e, l))};
+    blocks s = blocks_of(e, l, vector);
+    int rest = s.chained && ir_dim_is_const(sched_size(e, l), &size) ? (int)(size % CHAINS) : 0;
+    if (rest) at.hi = k_i64(&e->b, size - rest);
+    reduce_blocks(e, l, vector, &s, s.levels, at, state);
+    for (int c = 0; c < rest; c++) {
+        e->var[l] = k_i64(&e->b, size - rest + c);
+        step(e, state);
     }
-    if (chains(e, l, vector, &size)) {
-        chained_reduce(e, l, size, state);
-        return;
-    }
-    k_inst *f = open_loop(e, l, KL_SERIAL);
-    k_value *p[COMP_MAX_STATE];
-    for (int i = 0; i < n; i++) p[i] = k_carry(&e->b, f, state[i]);
-    reduce_loops(e, l + 1, vector, p);
-    k_end(&e->b, n, p);
-    for (int i = 0; i < n; i++) state[i] = f->out[i];
 }
 
 static void reduce_and_store(emit *e, bool vector) {
@@ -639,14 +716,34 @@ const ir_dim *sched_stage(emit *e, k_value *lo, k_value *hi) {
 
 /* ---- scan */
 
+/* Opens the loops around a scan over loop r, which also counts the results of loop `skip` (-1: none); how many. */
+static int open_scan(emit *e, int r, int skip) {
+    int m = e->t.nouter, others = m - (skip >= 0);
+    bool lanes = r >= 0 && skip >= 0 && skip < m - 1 && large(sched_size(e, m - 1));
+    const ir_dim *steps = r >= 0 ? sched_size(e, r) : one(e);
+    if (!others) return 0;
+    if (!lanes) {
+        open_grid(e, m, skip);
+        set_cost(e, steps, 4);
+        return 1;
+    }
+    k_value *lo = k_i64(&e->b, 0), *hi;
+    if (others == 1) open_chunks(e, m - 1, REDUCE_CHUNK, &lo, &hi);
+    else {
+        open_grid(e, m - 1, skip);
+        hi = sched_dim(e, sched_size(e, m - 1));
+    }
+    open_vector(e, m - 1, lo, hi, sum_width(e, m - 1));
+    set_cost(e, ir_dim_mul(e->c, steps, others == 1 ? sched_num(e, REDUCE_CHUNK) : sched_size(e, m - 1)), 1);
+    return 2;
+}
+
 static void emit_scan(emit *e) {
     const comp *k = e->f->k;
     int m = e->t.nouter, skip = -1, r = m < e->t.loops.n ? m : -1;
     for (int l = 0; l < m; l++)
         if (e->t.loops.at[l].vars == 1u << k->scan) skip = l;
-    int others = m - (skip >= 0);
-    if (others) open_grid(e, m, skip);
-    set_cost(e, r >= 0 ? e->t.loops.at[r].size : one(e), 4);
+    int opened = open_scan(e, r, skip);
     k_value *state[COMP_MAX_STATE], *p[COMP_MAX_STATE];
     initial(e, state);
     k_inst *f = r >= 0 ? open_loop(e, r, KL_SERIAL) : NULL;
@@ -656,7 +753,7 @@ static void emit_scan(emit *e) {
     for (int i = 0; i < k->nstate; i++) e->param[i] = p[i];
     sched_store_outs(e, k_memo_new(e->b.k));
     if (f) k_end(&e->b, k->nstate, p);
-    close(e, others ? 1 : 0);
+    close(e, opened);
 }
 
 /* ---- write */
