@@ -97,7 +97,7 @@ void sched_cut_points(const emit *e, int loop, sched_cuts *cuts) {
 
 /* ---- what is known in a piece */
 
-typedef struct piece { emit *e; int loop; D lo, hi; const ir_expr **done; } piece;
+typedef struct piece { emit *e; int loop; D lo, hi; } piece;
 
 static bool below(const piece *p, D a, D b) { return ir_dim_lt(p->e->c, a, b) == IR_YES; }
 
@@ -166,11 +166,21 @@ static const ir_expr *known_new(piece *p, const ir_expr *x) {
 }
 
 static const ir_expr *known(piece *p, const ir_expr *x) {
-    if (!p->done[x->id]) p->done[x->id] = known_new(p, x);
-    return p->done[x->id];
+    sched_known *k = &p->e->known;
+    if (k->piece[x->id] == k->pieces) return k->as[x->id];
+    const ir_expr *y = known_new(p, x);
+    k->piece[x->id] = k->pieces;
+    return k->as[x->id] = y;
 }
 
 void sched_cut_piece(emit *e, int loop, const ir_dim *lo, const ir_dim *hi) {
-    piece p = {e, loop, lo, hi, RT_ARRAY(&e->c->arena, const ir_expr *, e->x.n + 1)};
+    piece p = {e, loop, lo, hi};
+    sched_known *k = &e->known;
+    if (k->cap <= e->x.n) {
+        *k = (sched_known){.cap = 2 * e->x.n + 1};
+        k->as = RT_ARRAY(&e->c->arena, const ir_expr *, k->cap);
+        k->piece = RT_ARRAY(&e->c->arena, int, k->cap);
+    }
+    k->pieces++;
     for (int i = 0; i < e->f->k->nout; i++) e->out[i] = known(&p, e->out[i]);
 }

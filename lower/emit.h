@@ -4,6 +4,9 @@
 
 #include "lower/nest.h"
 
+/* What expressions are in a piece of a loop (cut.c), by id: as[id] holds for the last of the pieces where piece[id] is `pieces`. */
+typedef struct sched_known { const ir_expr **as; int *piece, pieces, cap; } sched_known;
+
 typedef struct emit {
     ir_context *c;
     k_builder b;
@@ -21,6 +24,7 @@ typedef struct emit {
     const ir_expr **done;
     k_memo *memo;                       /* what does not change in the loops that are not open yet */
     uint32_t cuts;                      /* loops of a map that are cut, by bit */
+    sched_known known;
     bool interleave;                    /* a map: its last loop is unrolled inside of the vector loop */
     unsigned char *checked;             /* by check: it stands further out */
     ir_module *m;
@@ -58,7 +62,7 @@ k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtyp
 void sched_begin(emit *e, const char *name);
 
 /* cut.c: the indexes at which a loop of a map is cut, ascending; and what its results are for lo <= index < hi. */
-enum { SCHED_CUTS = 64 };
+enum { SCHED_CUTS = 1024 /* the steps of a sequence that was unrolled, put side by side */ };
 typedef struct sched_cuts { int n; const ir_dim *at[SCHED_CUTS]; } sched_cuts;
 void sched_cut_points(const emit *e, int loop, sched_cuts *cuts);
 void sched_cut_piece(emit *e, int loop, const ir_dim *lo, const ir_dim *hi); /* changes e->out */

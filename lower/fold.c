@@ -112,7 +112,13 @@ static rt_value value_of(ir_module *m, const ir_value *v) {
     return l;
 }
 
-/* A new param that holds t (taken), read in front of `at`. */
+static ir_value *read_param(ir_module *m, ir_node *at, const char *name, const ir_type *type) {
+    ir_node *n = ir_node_new(at->block->func, ir_struct(m->c, S_PARAM), at->span, 0, NULL, 1, &type);
+    n->sym = name;
+    ir_insert_before(at, n);
+    return n->out[0];
+}
+
 ir_value *lower_new_param(ir_module *m, ir_node *at, rt_tensor *t, const ir_type *type) {
     ir_context *c = m->c;
     const char *name;
@@ -121,11 +127,10 @@ ir_value *lower_new_param(ir_module *m, ir_node *at, rt_tensor *t, const ir_type
     ir_tensor_data *d = RT_NEW(&c->arena, ir_tensor_data);
     *d = (ir_tensor_data){.name = name, .tensor = t};
     rt_map_put(&c->arena, &m->tensors, name, d);
-    ir_node *n = ir_node_new(at->block->func, ir_struct(c, S_PARAM), at->span, 0, NULL, 1, &type);
-    n->sym = name;
-    ir_insert_before(at, n);
-    return n->out[0];
+    return read_param(m, at, name, type);
 }
+
+ir_value *lower_same_param(ir_module *m, ir_node *at, const ir_value *param) { return read_param(m, at, param->def->sym, param->type); }
 
 static bool fold_node(ir_module *m, lower_interp *in, ir_node *n) {
     rt_value *args = RT_ARRAY(&m->c->arena, rt_value, n->nin + 1), *out = RT_ARRAY(&m->c->arena, rt_value, n->nout + 1);

@@ -78,6 +78,8 @@ int lower_cse(ir_module *m);
 int lower_dce(ir_module *m);
 /* A param that holds t (taken), read in front of `at`. */
 ir_value *lower_new_param(ir_module *m, ir_node *at, rt_tensor *t, const ir_type *type);
+/* A param that another value already is, read once more in front of `at`: that value need not be known there. */
+ir_value *lower_same_param(ir_module *m, ir_node *at, const ir_value *param);
 int lower_fuse(ir_module *m);     /* core -> grouped */
 int lower_layout(ir_module *m);   /* grouped: orders of values between kernels */
 int lower_winograd(ir_module *m); /* grouped: marks kernels */

@@ -15,8 +15,8 @@
  * every reduction depends on sizes alone, never on threads. */
 #include "lower/stage.h"
 
-enum { MAP_CHUNK = 8192, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 4, LIGHT = 40 /* expressions */, ROW_LANES = 16,
-       BLOCK = 32, BLOCK_LEVELS = 3 /* of sums, see reduce_blocks */ };
+enum { MAP_CHUNK = 8192, MAX_PIECES = 64 /* of all loops together, if several are cut */, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 4,
+       LIGHT = 40 /* expressions */, ROW_LANES = 16, BLOCK = 32, BLOCK_LEVELS = 3 /* of sums, see reduce_blocks */ };
 /* Results of a map that are written around the caches, as large as a last-level cache: nobody would find them there. */
 static const int64_t STREAM_BYTES = 32 << 20;
 
@@ -383,13 +383,14 @@ static void map_pieces(emit *e, int l, k_value *lo, k_value *hi) {
 
 static void map_loops(emit *e, int l);
 
-/* An outer loop's piece between points `from` and `to` (-1 and cuts->n: its ends), by branches. */
+/* An outer loop's piece between points `from` and `to` (-1 and cuts->n: its ends), by branches.  What is known in the piece is
+ * less to look through in its parts. */
 static void map_branch(emit *e, int l, const sched_cuts *cuts, int from, int to) {
     k_builder *b = &e->b;
+    results all;
+    memcpy(all, e->out, sizeof all);
+    if (cuts->n) sched_cut_piece(e, l, from < 0 ? sched_num(e, 0) : cuts->at[from], to < cuts->n ? cuts->at[to] : sched_size(e, l));
     if (to - from == 1) {
-        results all;
-        memcpy(all, e->out, sizeof all);
-        if (cuts->n) sched_cut_piece(e, l, from < 0 ? sched_num(e, 0) : cuts->at[from], to < cuts->n ? cuts->at[to] : sched_size(e, l));
         map_loops(e, l + 1);
         memcpy(e->out, all, sizeof all);
         return;
@@ -404,6 +405,7 @@ static void map_branch(emit *e, int l, const sched_cuts *cuts, int from, int to)
         else k_else(b, 0, NULL);
     }
     e->checked = checked;
+    memcpy(e->out, all, sizeof all);
 }
 
 /* Loops from l on; those before it are open. */
@@ -424,7 +426,7 @@ static uint32_t loops_to_cut(const emit *e) {
     sched_cuts cuts;
     for (int l = lane_loop(e); l >= 0; l--) {
         sched_cut_points(e, l, &cuts);
-        if (!cuts.n || pieces * (cuts.n + 1) > SCHED_CUTS) continue;
+        if (!cuts.n || (pieces > 1 && pieces * (cuts.n + 1) > MAX_PIECES)) continue;
         pieces *= cuts.n + 1;
         u |= 1u << l;
     }

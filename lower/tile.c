@@ -211,13 +211,16 @@ static bool few_rows(const comp *k, uint32_t rows) {
     return n < MIN_PACK_ROWS;
 }
 
-/* Would packing make a second copy: no param, or one that others read as it is? */
+/* Would packing make a second copy: no param, or one that others read as it is?  Other products of the same kind will share the
+ * panels. */
 static bool stays(const emit *e, int operand_) {
     const ir_value *v = operand(e, operand_);
+    const ir_use *own = v->uses;
     if (!ir_is_param(v)) return true;
+    while (own && !(own->node && own->node->block->owner == e->kernel)) own = own->next;
     for (const ir_use *u = v->uses; u; u = u->next) {
-        const ir_node *in = u->node ? u->node->block->owner : NULL;
-        if (u->node != e->kernel && in != e->kernel) return true;
+        bool kernel = u->node && u->node->op->cls == OP_STRUCT && u->node->op->id == S_KERNEL;
+        if (!own || !(kernel || (u->node && u->node->op == own->node->op && u->index == own->index))) return true;
     }
     return false;
 }
@@ -448,11 +451,8 @@ rt_tensor *sched_param_data(const emit *e, int operand_) {
     return t;
 }
 
-int sched_replace_param(emit *e, int operand_, rt_tensor *t) {
-    D dims[RT_MAX_RANK];
-    ir_value *v = operand(e, operand_);
-    for (int i = 0; i < t->ndim; i++) dims[i] = sched_num(e, t->shape[i]);
-    ir_value *p = lower_new_param(e->m, e->kernel, t, ir_type_tensor(e->c, t->dtype, t->ndim, dims));
+static int replace_operand(emit *e, int operand_, ir_value *p) {
+    const ir_value *v = operand(e, operand_);
     int at = -1;
     for (int i = 0; i < e->kernel->nin; i++)
         if (e->kernel->in[i] == v) {
@@ -460,6 +460,12 @@ int sched_replace_param(emit *e, int operand_, rt_tensor *t) {
             at = i;
         }
     return at;
+}
+
+int sched_replace_param(emit *e, int operand_, rt_tensor *t) {
+    D dims[RT_MAX_RANK];
+    for (int i = 0; i < t->ndim; i++) dims[i] = sched_num(e, t->shape[i]);
+    return replace_operand(e, operand_, lower_new_param(e->m, e->kernel, t, ir_type_tensor(e->c, t->dtype, t->ndim, dims)));
 }
 
 /* A mixed-radix counter, the last digit fastest: the element offset of a count. */
@@ -490,27 +496,57 @@ static void gather(char *to, const char *from, int64_t n, int64_t step, int byte
     for (int64_t i = 0; bytes != 4 && i < n; i++) memcpy(to + bytes * i, from + bytes * i * step, (size_t)bytes);
 }
 
-/* The panels of all batches: k counts through rvar. */
-static bool pack_param(emit *e, tiles *t) {
-    rt_tensor *from = sched_param_data(e, t->b);
-    if (!from) return false;
-    counter batch = {0}, reduce = {0}, column = {0};
-    int bytes = rt_dtypes[from->dtype].bytes;
+typedef struct panels { counter batch, reduce, column; } panels; /* k counts through `reduce` */
+
+static panels panels_of(emit *e, const tiles *t) {
+    panels p = {0};
     for (int l = 0; l < e->t.nouter; l++)
-        if (sched_tiles_batch(e, t, l)) counter_add(&batch, sched_size(e, l), nest_coef(&e->t, &t->ba, l));
-    for (int i = 0; i < t->nr; i++) counter_add(&reduce, var_size(e->f->k, t->rvar[i]), t->ba.coef[t->rvar[i]]);
-    counter_add(&column, sched_size(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
-    int64_t width = counter_total(&column), k = counter_total(&reduce), panels = (width + TILE_N - 1) / TILE_N;
-    rt_tensor *packed = rt_tensor_new(from->dtype, 4, (int64_t[]){counter_total(&batch), panels, k, TILE_N});
+        if (sched_tiles_batch(e, t, l)) counter_add(&p.batch, sched_size(e, l), nest_coef(&e->t, &t->ba, l));
+    for (int i = 0; i < t->nr; i++) counter_add(&p.reduce, var_size(e->f->k, t->rvar[i]), t->ba.coef[t->rvar[i]]);
+    counter_add(&p.column, sched_size(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
+    return p;
+}
+
+static rt_tensor *make_panels(const emit *e, const tiles *t, const panels *x) {
+    rt_tensor *from = sched_param_data(e, t->b);
+    if (!from) return NULL;
+    int bytes = rt_dtypes[from->dtype].bytes;
+    int64_t width = counter_total(&x->column), k = counter_total(&x->reduce), n = (width + TILE_N - 1) / TILE_N;
+    rt_tensor *packed = rt_tensor_new(from->dtype, 4, (int64_t[]){counter_total(&x->batch), n, k, TILE_N});
     char *to = packed ? memset(packed->storage->data, 0, packed->storage->bytes) : NULL;
     for (int64_t b = 0; packed && b < packed->shape[0]; b++)
-        for (int64_t p = 0; p < panels; p++)
+        for (int64_t p = 0; p < n; p++)
             for (int64_t r = 0; r < k; r++, to += TILE_N * bytes) {
-                int64_t j = p * TILE_N, at = from->offset + counter_at(&batch, b) + counter_at(&reduce, r) + counter_at(&column, j);
-                gather(to, (char *)from->storage->data + at * bytes, width - j < TILE_N ? width - j : TILE_N, column.step[0], bytes);
+                int64_t j = p * TILE_N, at = from->offset + counter_at(&x->batch, b) + counter_at(&x->reduce, r) + counter_at(&x->column, j);
+                gather(to, (char *)from->storage->data + at * bytes, width - j < TILE_N ? width - j : TILE_N, x->column.step[0], bytes);
             }
     rt_tensor_release(from);
-    if (packed) t->bin = sched_replace_param(e, t->b, packed);
+    return packed;
+}
+
+static void name_counter(rt_text *t, const counter *k) {
+    for (int i = 0; i < k->n; i++) rt_text_fmt(t, " %lld*%lld", (long long)k->size[i], (long long)k->step[i]);
+    rt_text_fmt(t, ";");
+}
+
+/* Puts the panels in the operand's place.  The steps of a recurrent network read those that the first of them has made: they stay
+ * in the caches. */
+static bool pack_param(emit *e, tiles *t) {
+    panels x = panels_of(e, t);
+    rt_text name = {0};
+    rt_text_fmt(&name, "panels of %s:", operand(e, t->b)->def->sym);
+    name_counter(&name, &x.batch);
+    name_counter(&name, &x.reduce);
+    name_counter(&name, &x.column);
+    ir_value *made = name.failed ? NULL : rt_map_getn(e->shared, name.s, name.n);
+    if (made) {
+        t->bin = replace_operand(e, t->b, lower_same_param(e->m, e->kernel, made));
+    } else {
+        rt_tensor *packed = make_panels(e, t, &x);
+        if (packed) t->bin = sched_replace_param(e, t->b, packed);
+        if (t->bin >= 0 && !name.failed) rt_map_putn(&e->c->arena, e->shared, name.s, name.n, e->kernel->in[t->bin]);
+    }
+    rt_text_free(&name);
     return t->bin >= 0;
 }
 

@@ -38,6 +38,13 @@ printf 'def sum(x: Tensor, w: Tensor) -> Tensor:\n    a = torch.matmul(x, w)\n  
 expect 0 "" "$jitc" "$work/sum.py" --method sum --input 'x=f32[64,64]' --input 'w=f32[64,64]' -o "$work/sum.so"
 expect 0 "workspace 32768" "$jitc" show "$work/sum.so"
 
+# steps of a recurrence share the packed copy of their weights, whatever their number of rows
+printf 'def steps(x: Tensor) -> Tensor:\n    w = torch.cumsum(torch.ones([64, 64]), 0) / 4096\n    for i in range(4):\n        x = torch.tanh(torch.nn.functional.linear(x, w))\n    return x\n' >"$work/steps.py"
+for rows in 1 2 8; do
+    expect 0 "" "$jitc" "$work/steps.py" --input "x=f32[$rows,64]" -o "$work/steps.so"
+    expect 0 "weights 16384 bytes in 1 tensors" "$jitc" show "$work/steps.so"
+done
+
 # weights beside the module
 expect 0 "" "$jitc" $models/lenet.pt --input 'x=f32[N,1,28,28]' --weights side -o "$work/lenet.so"
 expect 0 "all agree" "$jitc" check "$work/lenet.so" $models/lenet.safetensors
