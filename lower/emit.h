@@ -7,6 +7,10 @@
 /* What expressions are in a piece of a loop (cut.c), by id: as[id] holds for the last of the pieces where piece[id] is `pieces`. */
 typedef struct sched_known { const ir_expr **as; int *piece, pieces, cap; } sched_known;
 
+/* table.c: what is computed once for all indexes of some loops.  sure: a place that is an element's, whatever guards the load. */
+enum { SCHED_TABLES = 48 };
+typedef struct sched_table { const ir_expr *x; uint32_t loops; bool sure; } sched_table;
+
 typedef struct emit {
     ir_context *c;
     k_builder b;
@@ -17,7 +21,9 @@ typedef struct emit {
     const ir_expr *init[COMP_MAX_STATE], *elem[COMP_MAX_STATE], *combine[COMP_MAX_STATE], *out[COMP_MAX_OUT];
     const ir_expr **at;
     RT_VEC(struct comp_check) checks;
-    k_buffer **in, *outs[COMP_MAX_OUT]; /* in: by operand */
+    k_buffer **in, *outs[COMP_MAX_OUT]; /* in: by operand; behind them the tables */
+    sched_table tables[SCHED_TABLES];
+    int ntables, lane;                  /* lane: the loop whose steps are lanes when tables are read */
     k_value **scalars;                  /* by operand */
     k_value *var[NEST_MAX];             /* by loop */
     k_value *param[2 * COMP_MAX_STATE];
@@ -31,6 +37,7 @@ typedef struct emit {
     ir_node *kernel;
     lower_kernel *info;
     rt_map *shared;                     /* micro-kernels of the module by name; whole kernels by text */
+    const ir_expr **turned;             /* by operand: a load of it, if it is read from a copy (turn.c); NULL: none is */
     bool *unused;                       /* by operand: read through another buffer, gets no argument */
     bool stream;                        /* results are written around the caches */
     k_value **base, *out_base;          /* by operand, and of the results: added to every address; NULL: 0 */
@@ -60,6 +67,17 @@ void sched_store_outs(emit *e, k_memo *memo);
 emit sched_before(emit *e, const char *suffix);
 k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype, const ir_dim *elements, const char *name);
 void sched_begin(emit *e, const char *name);
+
+/* table.c: makes the tables that are worth it, by kernels before the main one, for loops whose vectors run along `lane` (-1: none
+ * do), and changes e->out or e->elem. */
+void sched_tables(emit *e, int lane);
+bool sched_sure(const emit *e, const ir_expr *load); /* is there an element in any case? */
+bool sched_near(const emit *e, const ir_expr *load); /* do places of its own for each lane, whatever the other loops, come from a table? */
+
+/* turn.c: copies of operands of a map whose order does not suit its vectors.  The plan (then the nest is to be built again), and the
+ * kernels before the main one. */
+bool sched_turn_plan(emit *e, fused *f);
+void sched_turn(emit *e);
 
 /* cut.c: the indexes at which a loop of a map is cut, ascending; and what its results are for lo <= index < hi. */
 enum { SCHED_CUTS = 1024 /* the steps of a sequence that was unrolled, put side by side */ };
