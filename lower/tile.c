@@ -51,39 +51,104 @@ static bool in_load(const ir_expr *load, const ir_expr *index) {
     return false;
 }
 
-/* Is the guard nothing but comparisons of the load's own indices with sizes and constants? */
-static bool only_bounds(const ir_expr *g, const ir_expr *load) {
-    if (g->op == K_AND) return only_bounds(g->args[0], load) && only_bounds(g->args[1], load);
-    if (g->op != K_GE && g->op != K_LT) return false;
-    return in_load(load, g->args[0]) && (g->args[1]->op == X_CONST || g->args[1]->op == X_DIM);
+/* Is the guard nothing but comparisons of indices with sizes and constants?  *apart: of others than the load's own. */
+static bool only_bounds(const ir_expr *g, const ir_expr *load, bool *apart) {
+    if (g->op == K_AND) return only_bounds(g->args[0], load, apart) && only_bounds(g->args[1], load, apart);
+    if ((g->op != K_GE && g->op != K_LT) || (g->args[1]->op != X_CONST && g->args[1]->op != X_DIM)) return false;
+    *apart = *apart || !in_load(load, g->args[0]);
+    return true;
 }
 
-static void copy_order(const emit *e, const ir_expr *load, const sched_line *at, bool rows, int last, uint8_t *order) {
-    const ir_layout *own = operand(e, load->i)->layout;
+/* The operand itself. */
+static bool own_view(const emit *e, const ir_expr *load, sched_view *v) {
+    const ir_value *x = operand(e, load->i);
+    v->n = load->n;
+    nest_strides(e->c, load->n, x->type->dims, x->layout, v->stride);
+    for (int d = 0; d < load->n; d++) {
+        v->size[d] = x->type->dims[d];
+        v->order[d] = x->layout ? x->layout->order[d] : (uint8_t)d;
+        if (!sched_line_of(load->args[d], &v->at[d])) return false;
+    }
+    return true;
+}
+
+static bool add_dim(sched_view *v, const sched_line *at, D size, int64_t stride) {
+    int i = v->n;
+    int64_t other;
+    if (i == RT_MAX_RANK || !ir_dim_is_const(size, NULL) || stride <= 0) return false;
+    v->at[i] = *at;
+    v->size[i] = size;
+    for (; i > 0 && ir_dim_is_const(v->stride[v->order[i - 1]], &other) && other < stride; i--) v->order[i] = v->order[i - 1];
+    v->order[i] = (uint8_t)v->n;
+    return true;
+}
+
+/* A dim for each index that the guard bounds by 0 and a size; *flat, the address, is what they leave of it. */
+static bool guard_dims(const emit *e, const ir_expr *g, sched_view *v, sched_line *flat) {
+    const ir_expr *from = g->op == K_AND ? g->args[0] : g, *to = g->op == K_AND ? g->args[1] : g;
+    sched_line at;
+    int64_t stride = 0;
+    if (from->op == K_AND || to->op == K_AND) return from != to && guard_dims(e, from, v, flat) && guard_dims(e, to, v, flat);
+    if (from->op != K_GE || from->args[1]->op != X_CONST || from->args[1]->k != 0) return false;
+    if (to->op != K_LT || to->args[0] != from->args[0] || !sched_line_of(to->args[0], &at)) return false;
+    for (int i = 0; i < NEST_MAX; i++) {
+        if (!at.coef[i]) continue;
+        if (!stride) stride = flat->coef[i] / at.coef[i];
+        if (flat->coef[i] != stride * at.coef[i]) return false;
+        flat->coef[i] = 0;
+    }
+    flat->c -= stride * at.c;
+    D size = to->args[1]->op == X_DIM ? to->args[1]->dim : sched_num(e, to->args[1]->k);
+    if (!add_dim(v, &at, size, stride)) return false;
+    v->stride[v->n++] = sched_num(e, stride);
+    return true;
+}
+
+/* The operand as the guard sees it: what the guard does not know has a dim for each variable. */
+static bool guard_view(const emit *e, const sched_factor *f, sched_view *v) {
+    const comp *k = e->f->k;
+    sched_line flat = {.c = 0}, at;
+    if (f->access->rest && f->access->rest->op != X_CONST) return false;
+    if (f->access->rest) flat.c = f->access->rest->k;
+    for (int i = 0; i < k->ndims + k->nrdims; i++)
+        if (f->access->coef[i] && !ir_dim_is_const(f->access->coef[i], &flat.coef[i])) return false;
+    v->n = 0;
+    if (!guard_dims(e, f->value->args[0], v, &flat)) return false;
+    for (int i = 0; i < k->ndims + k->nrdims; i++) {
+        if (!flat.coef[i]) continue;
+        at = (sched_line){.c = 0};
+        at.coef[i] = 1;
+        if (!add_dim(v, &at, var_size(k, i), flat.coef[i])) return false;
+        v->stride[v->n++] = sched_num(e, flat.coef[i]);
+    }
+    v->base = flat.c;
+    return true;
+}
+
+static void copy_order(const emit *e, const sched_view *of, bool rows, int last, uint8_t *order) {
     int ndims = e->f->k->ndims, n = 0;
     for (int pass = 0; pass < 2; pass++)
-        for (int i = 0; i < load->n; i++) {
-            int d = own ? own->order[i] : i;
+        for (int i = 0; i < of->n; i++) {
+            int d = of->order[i];
             bool outer = !rows;
-            for (int v = 0; v < ndims; v++) outer = outer || at[d].coef[v];
-            if (last >= 0) outer = !at[d].coef[last];
+            for (int v = 0; v < ndims; v++) outer = outer || of->at[d].coef[v];
+            if (last >= 0) outer = !of->at[d].coef[last];
             if (outer == !pass) order[n++] = (uint8_t)d;
         }
 }
 
-bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a) {
+bool sched_copy_plan(emit *e, const sched_factor *f, bool rows, int last, tile_copy *out, nest_access *a) {
     const comp *k = e->f->k;
-    sched_line at[RT_MAX_RANK];
-    for (int d = 0; d < load->n; d++) {
-        if (!sched_line_of(load->args[d], &at[d])) return false;
+    *out = (tile_copy){.on = true, .dtype = operand(e, f->load->i)->type->dtype};
+    const sched_line *at = out->of.at;
+    if (!(f->apart ? guard_view(e, f, &out->of) : own_view(e, f->load, &out->of))) return false;
+    for (int d = 0; d < out->of.n; d++)
         for (int v = 0; v < k->ndims + k->nrdims; v++)
             if (at[d].coef[v] < 0) return false;
-    }
-    *out = (tile_copy){.on = true, .load = load, .dtype = operand(e, load->i)->type->dtype};
-    *a = (nest_access){.load = load};
-    copy_order(e, load, at, rows, last, out->order);
+    *a = (nest_access){.load = f->load};
+    copy_order(e, &out->of, rows, last, out->order);
     D stride = sched_num(e, 1);
-    for (int i = load->n - 1; i >= 0; i--) {
+    for (int i = out->of.n - 1; i >= 0; i--) {
         int d = out->order[i];
         out->size[d] = sched_num(e, 1);
         out->shift[d] = at[d].c;
@@ -104,7 +169,7 @@ bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f) {
     bool guarded = x->op == K_SELECT;
     *f = (sched_factor){.load = guarded ? x->args[1] : x, .value = x, .guarded = guarded};
     while (f->load->op == K_CAST && !lower_rounds(f->load)) f->load = f->load->args[0];
-    if (guarded && (x->args[2]->op != X_CONST || x->args[2]->f != 0 || !only_bounds(x->args[0], f->load))) return false;
+    if (guarded && (x->args[2]->op != X_CONST || x->args[2]->f != 0 || !only_bounds(x->args[0], f->load, &f->apart))) return false;
     if (f->load->op != X_LOAD || rt_dtypes[f->load->dtype].kind != 'F' || f->load->dtype == DT_F64) return false;
     f->access = nest_find(&e->t, f->load);
     return f->guarded || !f->access->rest_uses;
@@ -245,7 +310,7 @@ static int across_var(const emit *e, const sched_factor *a, const sched_factor *
 static bool copy_a(emit *e, const sched_factor *a, uint32_t rows, int column, tiles *t) {
     bool narrow = operand(e, t->a)->type->dtype != DT_F32, sorted = a->guarded || wants_order(e, &t->aa, rows, column);
     if (narrow ? e->f->nrows || !(sorted || at_least(e->f->k->dims[column], MIN_COPY_COLUMNS)) : !sorted) return false;
-    if (!sched_copy_plan(e, a->load, sorted, -1, &t->copy[0], &t->aa)) return false;
+    if (!sched_copy_plan(e, a, sorted, -1, &t->copy[0], &t->aa)) return false;
     t->copy[0].dtype = DT_F32;
     return true;
 }
@@ -267,7 +332,7 @@ static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
     t->ba = *b->access;
     if ((a->guarded && b->guarded) || a->computed) return false;
     if (b->guarded) {
-        if (!sched_copy_plan(e, b->load, false, -1, &t->copy[1], &t->ba)) return false;
+        if (!sched_copy_plan(e, b, false, -1, &t->copy[1], &t->ba)) return false;
         t->copy[1].dtype = DT_F32;
         return t->ba.coef[n];
     }
@@ -337,20 +402,19 @@ static void make_segments(emit *e, tiles *t) {
 /* ---- taps in the padding */
 
 /* Index `at` into a dim of the image as a tap of one segment for one row variable; false: it is no such thing. */
-static bool taps_of(const emit *e, const tiles *t, const ir_expr *at, D size, tile_taps *out) {
+static bool taps_of(const emit *e, const tiles *t, const sched_line *at, D size, tile_taps *out) {
     const comp *k = e->f->k;
-    sched_line l;
     *out = (tile_taps){.seg = -1, .q = -1};
-    if (!sched_line_of(at, &l) || !ir_dim_is_const(size, &out->size)) return false;
+    if (!ir_dim_is_const(size, &out->size)) return false;
     for (int v = 0; v < k->ndims + k->nrdims; v++) {
-        if (!l.coef[v] || ir_dim_is(var_size(k, v), 1)) continue;
+        if (!at->coef[v] || ir_dim_is(var_size(k, v), 1)) continue;
         if (v < k->ndims ? out->q >= 0 || !(e->t.loops.at[t->mloop].vars >> v & 1) : out->seg >= 0) return false;
-        if (v < k->ndims) out->q = v, out->step = l.coef[v];
+        if (v < k->ndims) out->q = v, out->step = at->coef[v];
         for (int i = 0; i < t->nseg - 1 && v >= k->ndims; i++)
-            if (t->seg[i].var == v) out->seg = i, out->dilation = l.coef[v];
+            if (t->seg[i].var == v) out->seg = i, out->dilation = at->coef[v];
         if (v >= k->ndims && out->seg < 0) return false;
     }
-    out->first = l.c;
+    out->first = at->c;
     return out->seg >= 0 && out->q >= 0;
 }
 
@@ -368,11 +432,11 @@ static double share_inside(const emit *e, const tiles *t, const tile_taps *x) {
 
 static void find_taps(const emit *e, tiles *t) {
     double inside = 1;
-    const ir_expr *load = t->copy[0].load;
+    const sched_view *of = &t->copy[0].of;
     if (!t->copy[0].on || t->linear || !ir_dim_is_const(sched_size(e, t->mloop), NULL)) return;
-    for (int d = 0; d < load->n; d++) {
+    for (int d = 0; d < of->n; d++) {
         tile_taps *x = &t->taps[t->ntaps];
-        if (!taps_of(e, t, load->args[d], operand(e, t->a)->type->dims[d], x)) continue;
+        if (!taps_of(e, t, &of->at[d], of->size[d], x)) continue;
         double share = share_inside(e, t, x);
         inside *= share;
         t->ntaps += share < 1;
