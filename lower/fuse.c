@@ -37,7 +37,7 @@ typedef struct reads {
 } reads;
 
 /* How the contraction behind a strict node takes the node's result: windows and guards as above, by dim of the result. */
-typedef struct taking { uint32_t windows, guards; bool groups; /* a convolution in groups */ } taking;
+typedef struct taking { uint32_t windows, guards; bool image, groups; /* by a convolution, by one in groups */ } taking;
 
 typedef struct info {
     lower_node a;
@@ -102,6 +102,11 @@ static double elements(const ir_node *n) {
     double e = 1;
     for (int i = 0; i < t->rank; i++) e *= likely(t->dims[i]);
     return e;
+}
+
+static bool single_user_here(const ir_node *n) {
+    const ir_use *u = n->out[0]->uses;
+    return u && !u->next && u->node && u->node->block == n->block;
 }
 
 static int uses_of(const ir_node *n) {
@@ -367,6 +372,8 @@ static bool restored(const fuse *f, const ir_node *n, const info *user, const ui
     return all >> (loops->ndims - 1) & 1 && p->source <= bytes_of(n->out[0]->type) / 4 * 3;
 }
 
+static bool is_convolution(const ir_node *n) { return n->op->body && !strcmp(n->op->body, "conv"); }
+
 static bool in_groups(const ir_node *n) {
     const rt_value *groups = ir_is(n, "convolution") ? ir_const_of(n->in[n->nin - 1]) : NULL;
     return groups && groups->i > 1;
@@ -380,11 +387,17 @@ static bool reads_affine(fuse *f, info *p) {
     return true;
 }
 
+/* Does p move what another node has moved, which is then done by itself anyway? */
+static bool moves_moved(const fuse *f, const info *p) {
+    const ir_node *from = p->a.operands.n == 1 ? p->a.operands.at[0]->def : NULL;
+    return from && is_comp_class(from) && f->at[from->id].bare && single_user_here(from);
+}
+
 /* How the contraction behind `user` takes n. */
 static taking taken_by(const info *c, const ir_node *user, const reads *r, int rank) {
-    taking t = {r->windows, r->guards, in_groups(user)};
+    taking t = {r->windows, r->guards, is_convolution(user), in_groups(user)};
     if (!c->strict) return t;
-    t = (taking){.groups = c->taken.groups};
+    t = (taking){.image = c->taken.image, .groups = c->taken.groups};
     for (int d = 0; d < rank; d++) {
         t.windows |= (uint32_t)((r->vars[d] & c->taken.windows) != 0) << d;
         t.guards |= (uint32_t)((r->vars[d] & c->taken.guards) != 0) << d;
@@ -404,9 +417,11 @@ static bool ascends(const ir_expr *e) {
 
 /* Can tiles and windows be read through p, which only moves elements?  Windows have steps in memory that are the same
  * everywhere, and where they are cut off at the sides they do so at those of the tensor: else p is done once, and by itself,
- * since it costs far less than the sum without tiles does.  Depthwise windows know their bounds themselves (stencil.c). */
-static bool reads_through(info *p, const taking *t) {
+ * since it costs far less than the sum without tiles does.  Depthwise windows know their bounds themselves (stencil.c).
+ * Convolutions have fast forms for channels that stand side by side. */
+static bool reads_through(fuse *f, info *p, const taking *t) {
     const ir_expr *e = p->k->out[0];
+    if (t->image && (t->windows || t->groups || moves_moved(f, p)) && !reads_affine(f, p)) return false;
     nest_facts *facts = RT_ARRAY(&p->k->x.c->arena, nest_facts, p->k->x.n + 1);
     while (e->op == K_CAST) e = e->args[0];
     for (int d = 0; e->op == X_LOAD && d < e->n; d++) {
@@ -428,10 +443,9 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     if (c->kind == CK_WRITE || c->kind == CK_CONTRACT || c->strict) {
         taking t = taken_by(c, user, &r, n->out[0]->type->rank);
         j->strict = true;
-        j->taken = (taking){j->taken.windows | t.windows, j->taken.guards | t.guards, j->taken.groups || t.groups};
-        if (t.groups && !reads_affine(f, p)) return false; /* it wants its channels side by side */
+        j->taken = (taking){j->taken.windows | t.windows, j->taken.guards | t.guards, j->taken.image || t.image, j->taken.groups || t.groups};
         if (!r.affine || is_base(c, n)) return false;
-        return (c->kind == CK_WRITE ? p->bare : p->regular && reads_through(p, &j->taken)) || restored(f, n, c, j->vars);
+        return (c->kind == CK_WRITE ? p->bare : p->regular && reads_through(f, p, &j->taken)) || restored(f, n, c, j->vars);
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
     j->sites += c->sites * r.n;
@@ -543,11 +557,6 @@ static ir_node *clone(ir_func *f, const ir_node *n) {
     const ir_type *t[COMP_MAX_OUT];
     for (int i = 0; i < n->nout; i++) t[i] = n->out[i]->type;
     return ir_node_new(f, n->op, n->span, n->nin, n->in, n->nout, t);
-}
-
-static bool single_user_here(const ir_node *n) {
-    const ir_use *u = n->out[0]->uses;
-    return u && !u->next && u->node && u->node->block == n->block;
 }
 
 /* Does n only put the elements of a concat in another place, which nobody else reads?  (A shuffle of channels.)  The parts
