@@ -66,7 +66,7 @@ void sched_cut_piece(emit *e, int loop, const ir_dim *lo, const ir_dim *hi); /* 
 /* Contractions on register tiles: C[m, n] = sum over k of A[m, k] * B[k, n], with batch loops around.  sched_tiles_plan
  * (tile.c) is asked before the expressions are rewritten to loops; sched_tiles_copies (tile_copy.c) makes the kernels that
  * run before, and sched_tiles (tile_emit.c) writes the loops. */
-enum { TILE_N = 16 };
+enum { TILE_N = 16, DOTS_N = 6 /* columns that make no panel: tile_dots.c */ };
 /* Rows of a tile, at most: those of the best level that the code is for. */
 static inline int sched_tile_rows(const emit *e) { return e->m->tile_rows; }
 
@@ -133,6 +133,7 @@ typedef struct tiles {
     bool computed;         /* B's elements are an expression of what its operand holds */
     bool wide;             /* where many rows share a panel, f32 values of a block of it are made first (tile_emit.c) */
     bool packed, run_time; /* B lies in panels of TILE_N columns: a param; packed by a kernel before */
+    bool dots;             /* few columns: the param B lies [columns][k] */
     int bin;               /* packed param: input number of the node; else -1 */
     int nr, rvar[NEST_MAX];/* reduce variables in the order in which k counts */
     int nseg;
@@ -146,6 +147,8 @@ static inline rt_dtype sched_tiles_b(const emit *e, const tiles *t) {
     return t->copy[1].on ? t->copy[1].dtype : e->f->operands.at[t->b]->type->dtype;
 }
 void sched_tiles(emit *e, tiles *t); /* may cut its segments */
+bool sched_dots_suit(const emit *e, const tiles *t); /* once loops and the order of k are known */
+void sched_dots(emit *e, const tiles *t);
 /* As a stage: the rows of tiles [tlo, thi), at most 16 of them; A and B as sched_tiles_copies gave them.  With keys (emit), those
  * of its columns that they are. */
 void sched_tiles_stage(emit *e, tiles *t, k_buffer *A, k_buffer *B, k_value *tlo, k_value *thi);

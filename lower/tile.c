@@ -551,7 +551,7 @@ static void gather(char *to, const char *from, int64_t n, int64_t step, int byte
     for (int64_t i = 0; bytes != 4 && i < n; i++) memcpy(to + bytes * i, from + bytes * i * step, (size_t)bytes);
 }
 
-/* The panels of all batches: k counts through rvar. */
+/* The panels (single columns for dots) of all batches: k counts through rvar. */
 static bool pack_param(emit *e, tiles *t) {
     rt_tensor *from = sched_param_data(e, t->b);
     if (!from) return false;
@@ -561,14 +561,14 @@ static bool pack_param(emit *e, tiles *t) {
         if (sched_tiles_batch(e, t, l)) counter_add(&batch, sched_size(e, l), nest_coef(&e->t, &t->ba, l));
     for (int i = 0; i < t->nr; i++) counter_add(&reduce, var_size(e->f->k, t->rvar[i]), t->ba.coef[t->rvar[i]]);
     counter_add(&column, sched_size(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
-    int64_t width = counter_total(&column), k = counter_total(&reduce), panels = (width + TILE_N - 1) / TILE_N;
-    rt_tensor *packed = rt_tensor_new(from->dtype, 4, (int64_t[]){counter_total(&batch), panels, k, TILE_N});
+    int64_t width = counter_total(&column), k = counter_total(&reduce), lanes = t->dots ? 1 : TILE_N, panels = (width + lanes - 1) / lanes;
+    rt_tensor *packed = rt_tensor_new(from->dtype, 4, (int64_t[]){counter_total(&batch), panels, k, lanes});
     char *to = packed ? memset(packed->storage->data, 0, packed->storage->bytes) : NULL;
     for (int64_t b = 0; packed && b < packed->shape[0]; b++)
         for (int64_t p = 0; p < panels; p++)
-            for (int64_t r = 0; r < k; r++, to += TILE_N * bytes) {
-                int64_t j = p * TILE_N, at = from->offset + counter_at(&batch, b) + counter_at(&reduce, r) + counter_at(&column, j);
-                gather(to, (char *)from->storage->data + at * bytes, width - j < TILE_N ? width - j : TILE_N, column.step[0], bytes);
+            for (int64_t r = 0; r < k; r++, to += lanes * bytes) {
+                int64_t j = p * lanes, at = from->offset + counter_at(&batch, b) + counter_at(&reduce, r) + counter_at(&column, j);
+                gather(to, (char *)from->storage->data + at * bytes, width - j < lanes ? width - j : lanes, column.step[0], bytes);
             }
     rt_tensor_release(from);
     if (packed) t->bin = sched_replace_param(e, t->b, packed);
@@ -602,7 +602,9 @@ bool sched_tiles_plan(emit *e, tiles *t) {
     if (sched_in_results(e, a.load) || sched_in_results(e, b.load) || !choose_roles(e, &a, &b, t)) return false;
     make_loops(e, t, &a, &b);
     order_reduction(e, t);
+    t->dots = packable(e, t) && !b.computed && sched_dots_suit(e, t);
     if (packable(e, t)) t->packed = pack_param(e, t);
+    t->dots = t->dots && t->packed;
     t->run_time = !t->packed && !b.computed && !ir_dim_is(nest_coef(&e->t, &t->ba, t->nloop), 1);
     t->factor = b.value == k->elem[0]->args[1];
     t->computed = b.computed;
