@@ -125,8 +125,8 @@ typedef struct tiles {
     int a, b;              /* operands (factors of the product) */
     nest_access aa, ba;    /* their addresses by index variable: in the copies where they are on */
     tile_copy copy[2];     /* of A, of B: at most one is on */
-    int column;            /* index variable of the columns */
-    int nloop, mloop;      /* loops of columns and rows; mloop -1: one row */
+    int column;            /* index variable of the columns; -1: there is one (dots) */
+    int nloop, mloop;      /* loops of columns and rows, -1: there is one */
     bool across;           /* the result lies along the rows */
     bool linear;           /* A's address is the row times the row loop's coefficient */
     int factor;            /* which argument of the product B is */
@@ -147,7 +147,7 @@ static inline rt_dtype sched_tiles_b(const emit *e, const tiles *t) {
     return t->copy[1].on ? t->copy[1].dtype : e->f->operands.at[t->b]->type->dtype;
 }
 void sched_tiles(emit *e, tiles *t); /* may cut its segments */
-bool sched_dots_suit(const emit *e, const tiles *t); /* once loops and the order of k are known */
+bool sched_dots_suit(const emit *e, const tiles *t); /* once roles and the order of k are known */
 void sched_dots(emit *e, const tiles *t);
 /* As a stage: the rows of tiles [tlo, thi), at most 16 of them; A and B as sched_tiles_copies gave them.  With keys (emit), those
  * of its columns that they are. */

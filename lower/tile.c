@@ -246,7 +246,7 @@ static bool wants_order(const emit *e, const nest_access *a, uint32_t rows, int 
     bool ordered = false, many = false;
     for (int v = 0; v < k->nrdims; v++) ordered = ordered || ir_dim_is(a->coef[k->ndims + v], 1) || !at_least(k->rdims[v], 2);
     for (int v = 0; v < k->ndims; v++) many = many || (rows >> v & 1 && at_least(k->dims[v], MIN_COPY_ROWS));
-    return !ordered && many && at_least(k->dims[column], MIN_COPY_COLUMNS);
+    return !ordered && many && column >= 0 && at_least(k->dims[column], MIN_COPY_COLUMNS);
 }
 
 /* The variables over which the loads of an expression move, by bit. */
@@ -290,15 +290,19 @@ static void swap(sched_factor *a, sched_factor *b) {
     *b = x;
 }
 
-/* The result lies along b, of which panels would have to be made (of an image: each element once for every tap): the variable
- * along which a param a may be B instead; -1: none. */
-static int across_var(const emit *e, const sched_factor *a, const sched_factor *b, int n) {
+/* The result lies along b, of which panels would have to be made (of an image: each element once for every tap): may a param a
+ * be B instead? */
+static bool may_cross(const emit *e, const sched_factor *a, const sched_factor *b, int n) {
+    const ir_value *weights = operand(e, a->load->i);
+    if (e->f->nrows || a->guarded || a->computed || b->computed || weights->type->dtype != DT_F32) return false;
+    if (!ir_is_param(weights) || ir_is_param(operand(e, b->load->i))) return false;
+    return b->guarded || !ir_dim_is(b->access->coef[n], 1);
+}
+
+/* The variable along which it is; -1: none. */
+static int across_var(const emit *e, const sched_factor *a, const sched_factor *b) {
     const comp *k = e->f->k;
     int column = -1;
-    const ir_value *weights = operand(e, a->load->i);
-    if (e->f->nrows || a->guarded || a->computed || b->computed || weights->type->dtype != DT_F32) return -1;
-    if (!ir_is_param(weights) || ir_is_param(operand(e, b->load->i))) return -1;
-    if (!b->guarded && ir_dim_is(b->access->coef[n], 1)) return -1;
     for (int p = 0; p < k->ndims; p++) {
         int v = e->t.order[p];
         if (a->access->coef[v] && !b->access->coef[v] && !ir_dim_is(k->dims[v], 1)) column = v;
@@ -306,46 +310,10 @@ static int across_var(const emit *e, const sched_factor *a, const sched_factor *
     return column;
 }
 
-/* Plans the copy of A, if there is to be one. */
-static bool copy_a(emit *e, const sched_factor *a, uint32_t rows, int column, tiles *t) {
-    bool narrow = operand(e, t->a)->type->dtype != DT_F32, sorted = a->guarded || wants_order(e, &t->aa, rows, column);
-    if (narrow ? e->f->nrows || !(sorted || at_least(e->f->k->dims[column], MIN_COPY_COLUMNS)) : !sorted) return false;
-    if (!sched_copy_plan(e, a, sorted, -1, &t->copy[0], &t->aa)) return false;
-    t->copy[0].dtype = DT_F32;
-    return true;
-}
-
-static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
-    int n = column_var(e);
-    if (n < 0 || !!a->access->coef[n] == !!b->access->coef[n]) return false;
-    if (a->access->coef[n]) swap(a, b);
-    int column = across_var(e, a, b, n);
-    t->across = column >= 0;
-    if (t->across) {
-        swap(a, b);
-        n = column;
-    }
-    t->column = n;
-    t->a = a->load->i;
-    t->b = b->load->i;
-    t->aa = *a->access;
-    t->ba = *b->access;
-    if ((a->guarded && b->guarded) || a->computed) return false;
-    if (b->guarded) {
-        if (!sched_copy_plan(e, b, false, -1, &t->copy[1], &t->ba)) return false;
-        t->copy[1].dtype = DT_F32;
-        return t->ba.coef[n];
-    }
-    uint32_t rows = row_vars(e, b, &t->ba, n);
-    if (!ir_dim_is(t->ba.coef[n], 1) && few_rows(e->f->k, rows) && stays(e, t->b)) return false;
-    return copy_a(e, a, rows, n, t) || !a->guarded;
-}
-
-/* ---- loops */
-
 /* Reduce variables by falling step in A; those of size 1 are left out. */
 static void order_reduction(emit *e, tiles *t) {
     const comp *k = e->f->k;
+    t->nr = 0;
     for (int r = 0; r < k->nrdims; r++) {
         int v = k->ndims + r, at = t->nr;
         if (ir_dim_is(k->rdims[r], 1)) continue;
@@ -360,6 +328,61 @@ static void order_reduction(emit *e, tiles *t) {
         t->nr++;
     }
 }
+
+/* Plans the copy of A, if there is to be one. */
+static bool copy_a(emit *e, const sched_factor *a, uint32_t rows, int column, tiles *t) {
+    bool narrow = operand(e, t->a)->type->dtype != DT_F32, sorted = a->guarded || wants_order(e, &t->aa, rows, column);
+    if (narrow ? e->f->nrows || !(sorted || column < 0 || at_least(e->f->k->dims[column], MIN_COPY_COLUMNS)) : !sorted) return false;
+    if (!sched_copy_plan(e, a, sorted, -1, &t->copy[0], &t->aa)) return false;
+    t->copy[0].dtype = DT_F32;
+    return true;
+}
+
+static void set_roles(tiles *t, const sched_factor *a, const sched_factor *b, int column) {
+    t->column = column;
+    t->a = a->load->i;
+    t->b = b->load->i;
+    t->aa = *a->access;
+    t->ba = *b->access;
+}
+
+/* The param b has one column, and all variables of the result are rows: dots or nothing. */
+static bool one_column(emit *e, const sched_factor *a, const sched_factor *b, tiles *t) {
+    tiles x = {.bin = -1, .across = true, .dots = true};
+    set_roles(&x, a, b, -1);
+    if (!copy_a(e, a, row_vars(e, b, &x.ba, -1), -1, &x) && a->guarded) return false;
+    order_reduction(e, &x);
+    if (!sched_dots_suit(e, &x)) return false;
+    *t = x;
+    return true;
+}
+
+static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
+    int n = column_var(e);
+    if (n < 0 || !!a->access->coef[n] == !!b->access->coef[n]) return false;
+    if (a->access->coef[n]) swap(a, b);
+    bool crosses = may_cross(e, a, b, n);
+    int column = crosses ? across_var(e, a, b) : -1;
+    t->across = column >= 0;
+    if (crosses) swap(a, b);
+    if (crosses && column < 0) {
+        if (one_column(e, a, b, t)) return true;
+        swap(a, b);
+    }
+    if (t->across) n = column;
+    set_roles(t, a, b, n);
+    if ((a->guarded && b->guarded) || a->computed) return false;
+    if (b->guarded) {
+        if (!sched_copy_plan(e, b, false, -1, &t->copy[1], &t->ba)) return false;
+        t->copy[1].dtype = DT_F32;
+        return t->ba.coef[n];
+    }
+    uint32_t rows = row_vars(e, b, &t->ba, n);
+    if (!ir_dim_is(t->ba.coef[n], 1) && few_rows(e->f->k, rows) && stays(e, t->b)) return false;
+    return copy_a(e, a, rows, n, t) || !a->guarded;
+}
+
+/* ---- loops */
 
 static bool one_run(emit *e, D slow, D fast, D n) {
     if (!slow || !fast) return !slow && !fast;
@@ -469,9 +492,9 @@ static void make_loops(emit *e, tiles *t, const sched_factor *a, const sched_fac
     for (int i = 0; i < k->nout; i++) e->t.pinned |= nest_pins(&e->t, k->out[i]);
     if (b->computed) e->t.pinned |= nest_pins(&e->t, b->value);
     nest_merge(&e->t, a->access, rows);
-    t->mloop = -1;
+    t->mloop = t->nloop = -1;
     for (int l = 0; l < e->t.nouter; l++) {
-        if (e->t.loops.at[l].vars >> t->column & 1) t->nloop = l;
+        if (t->column >= 0 && e->t.loops.at[l].vars >> t->column & 1) t->nloop = l;
         else if (rows >> e->t.loops.at[l].last & 1) t->mloop = l;
     }
     t->linear = t->mloop < 0 || is_linear(e, t);
@@ -560,7 +583,7 @@ static bool pack_param(emit *e, tiles *t) {
     for (int l = 0; l < e->t.nouter; l++)
         if (sched_tiles_batch(e, t, l)) counter_add(&batch, sched_size(e, l), nest_coef(&e->t, &t->ba, l));
     for (int i = 0; i < t->nr; i++) counter_add(&reduce, var_size(e->f->k, t->rvar[i]), t->ba.coef[t->rvar[i]]);
-    counter_add(&column, sched_size(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
+    if (t->nloop >= 0) counter_add(&column, sched_size(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
     int64_t width = counter_total(&column), k = counter_total(&reduce), lanes = t->dots ? 1 : TILE_N, panels = (width + lanes - 1) / lanes;
     rt_tensor *packed = rt_tensor_new(from->dtype, 4, (int64_t[]){counter_total(&batch), panels, k, lanes});
     char *to = packed ? memset(packed->storage->data, 0, packed->storage->bytes) : NULL;
@@ -600,11 +623,13 @@ bool sched_tiles_plan(emit *e, tiles *t) {
     if (k->init[0]->op != X_CONST || k->init[0]->f != 0 || has_empty_loop(e)) return false;
     if (e->t.loops.n == e->t.nouter || !factor_of(e, k->elem[0]->args[0], &a) || !factor_of(e, k->elem[0]->args[1], &b)) return false;
     if (sched_in_results(e, a.load) || sched_in_results(e, b.load) || !choose_roles(e, &a, &b, t)) return false;
-    make_loops(e, t, &a, &b);
     order_reduction(e, t);
-    t->dots = packable(e, t) && !b.computed && sched_dots_suit(e, t);
+    t->dots = !b.computed && sched_dots_suit(e, t);
+    make_loops(e, t, &a, &b);
+    t->dots = t->dots && packable(e, t) && t->mloop >= 0;
+    if (t->column < 0 && !t->dots) return false;
     if (packable(e, t)) t->packed = pack_param(e, t);
-    t->dots = t->dots && t->packed;
+    if (t->dots && !t->packed) return false;
     t->run_time = !t->packed && !b.computed && !ir_dim_is(nest_coef(&e->t, &t->ba, t->nloop), 1);
     t->factor = b.value == k->elem[0]->args[1];
     t->computed = b.computed;
