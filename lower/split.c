@@ -125,19 +125,39 @@ static bool below(splitter *s, const linear *l, D m) {
     return ir_dim_lt(s->c, most, m) == IR_YES;
 }
 
+/* The sum as g * y + rest. */
+static void part_by(splitter *s, const linear *sum, D g, linear *y, linear *rest) {
+    D part;
+    *y = *rest = (linear){.c = NULL};
+    for (int v = 0; v < s->nnew; v++) {
+        if (!sum->coef[v]) continue;
+        if ((part = ir_dim_exact_div(s->c, sum->coef[v], g))) y->coef[v] = part;
+        else rest->coef[v] = sum->coef[v];
+    }
+    if (sum->c && (part = ir_dim_exact_div(s->c, sum->c, g))) y->c = part;
+    else rest->c = sum->c;
+}
+
+/* A quotient of g * y + rest by g * m is that of y by m, if rest is in [0, g): what other parts of the address divide as well. */
+static const ir_expr *reduced(splitter *s, const ir_expr *e, const linear *sum, D m) {
+    linear y, rest;
+    D less;
+    for (int v = 0; v < s->nnew && e->op == K_FLOORDIV; v++) {
+        D g = sum->coef[v];
+        if (!g || ir_dim_is(g, 1) || !(less = ir_dim_exact_div(s->c, m, g))) continue;
+        part_by(s, sum, g, &y, &rest);
+        if (below(s, &rest, g)) return ir_x2(&s->k->x, K_FLOORDIV, expr_of(s, &y), ir_x_dim(&s->k->x, less));
+    }
+    return e;
+}
+
 /* e is a rewritten quotient or remainder. */
 static const ir_expr *simplified(splitter *s, const ir_expr *e) {
-    linear a, q = {.c = NULL}, r = {.c = NULL};
-    D m = divisor(s->c, e), part;
+    linear a, q, r;
+    D m = divisor(s->c, e);
     if (!m || !linear_of(s->c, e->args[0], &a)) return e;
-    for (int v = 0; v < s->nnew; v++) {
-        if (!a.coef[v]) continue;
-        if ((part = ir_dim_exact_div(s->c, a.coef[v], m))) q.coef[v] = part;
-        else r.coef[v] = a.coef[v];
-    }
-    if (a.c && (part = ir_dim_exact_div(s->c, a.c, m))) q.c = part;
-    else r.c = a.c;
-    if (!below(s, &r, m)) return e;
+    part_by(s, &a, m, &q, &r);
+    if (!below(s, &r, m)) return reduced(s, e, &a, m);
     return expr_of(s, e->op == K_FLOORDIV ? &q : &r);
 }
 
