@@ -88,14 +88,26 @@ void sched_cut_piece(emit *e, int loop, const ir_dim *lo, const ir_dim *hi); /* 
 /* Contractions on register tiles: C[m, n] = sum over k of A[m, k] * B[k, n], with batch loops around.  sched_tiles_plan
  * (tile.c) is asked before the expressions are rewritten to loops; sched_tiles_copies (tile_copy.c) makes the kernels that
  * run before, and sched_tiles (tile_emit.c) writes the loops. */
-enum { TILE_N = 16 };
+enum { TILE_N = 16, DOTS_N = 6 /* columns that make no panel: tile_dots.c */ };
 /* Rows of a tile, at most: those of the best level that the code is for. */
 static inline int sched_tile_rows(const emit *e) { return e->m->tile_rows; }
 
-/* A zero-padded copy of a factor, its dims in another order: its index p in dim d is p + shift[d] of the operand. */
+typedef struct sched_line { int64_t coef[NEST_MAX], c; } sched_line; /* an index that is a sum of variables times constants */
+
+/* A factor as a tensor: the operand itself, or as the guard sees it (the image that a reshape makes of a sequence).  Element at[]
+ * lies at base + sum of at[d] * stride[d]; the order is that of memory, from the slowest dim to the fastest. */
+typedef struct sched_view {
+    int n;
+    sched_line at[RT_MAX_RANK];
+    const ir_dim *size[RT_MAX_RANK], *stride[RT_MAX_RANK];
+    uint8_t order[RT_MAX_RANK];
+    int64_t base;
+} sched_view;
+
+/* A zero-padded copy of a factor, its dims in another order: its index p in dim d is p + shift[d] of the view. */
 typedef struct tile_copy {
     bool on;
-    const ir_expr *load; /* of the operand */
+    sched_view of;
     uint8_t order[RT_MAX_RANK]; /* dims from the slowest to the fastest */
     const ir_dim *size[RT_MAX_RANK];
     int64_t shift[RT_MAX_RANK];
@@ -104,14 +116,18 @@ typedef struct tile_copy {
 
 /* A factor of a product: a load, perhaps cast, perhaps guarded by its bounds (padding).  computed (tile.c): an expression over
  * this load and others that move over less (scales). */
-typedef struct sched_factor { const ir_expr *load, *value; bool guarded, computed; const nest_access *access; } sched_factor;
-typedef struct sched_line { int64_t coef[NEST_MAX], c; } sched_line; /* an index that is a sum of variables times constants */
+typedef struct sched_factor {
+    const ir_expr *load, *value;
+    bool guarded, computed;
+    bool apart;                 /* guarded by bounds of other indexes than those of the load */
+    const nest_access *access;
+} sched_factor;
 bool sched_line_of(const ir_expr *x, sched_line *out);
 bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f); /* f32, f16 or bf16 */
 nest_access *sched_access(emit *e, const ir_expr *load); /* of the nest, for changing it */
 /* Plans a copy and the access to it: dims in the operand's own order; last >= 0: with the dim over which index variable
  * `last` moves last; rows: with those over which only the reduction moves last.  false: the index has no such form. */
-bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a);
+bool sched_copy_plan(emit *e, const sched_factor *f, bool rows, int last, tile_copy *out, nest_access *a);
 k_value *sched_split(emit *e, k_value **g, const ir_dim *size); /* the index g within `size`; g becomes what counts the slower ones */
 void sched_copy_kernel(emit *e, int operand, const tile_copy *c); /* makes it, in scratch e->scratch */
 const ir_dim *sched_copy_elements(emit *e, const tile_copy *c);
@@ -131,14 +147,15 @@ typedef struct tiles {
     int a, b;              /* operands (factors of the product) */
     nest_access aa, ba;    /* their addresses by index variable: in the copies where they are on */
     tile_copy copy[2];     /* of A, of B: at most one is on */
-    int column;            /* index variable of the columns */
-    int nloop, mloop;      /* loops of columns and rows; mloop -1: one row */
+    int column;            /* index variable of the columns; -1: there is one (dots) */
+    int nloop, mloop;      /* loops of columns and rows, -1: there is one */
     bool across;           /* the result lies along the rows */
     bool linear;           /* A's address is the row times the row loop's coefficient */
     int factor;            /* which argument of the product B is */
     bool computed;         /* B's elements are an expression of what its operand holds */
     bool wide;             /* where many rows share a panel, f32 values of a block of it are made first (tile_emit.c) */
     bool packed, run_time; /* B lies in panels of TILE_N columns: a param; packed by a kernel before */
+    bool dots;             /* few columns: the param B lies [columns][k] */
     int bin;               /* packed param: input number of the node; else -1 */
     int nr, rvar[NEST_MAX];/* reduce variables in the order in which k counts */
     int nseg;
@@ -152,6 +169,8 @@ static inline rt_dtype sched_tiles_b(const emit *e, const tiles *t) {
     return t->copy[1].on ? t->copy[1].dtype : e->f->operands.at[t->b]->type->dtype;
 }
 void sched_tiles(emit *e, tiles *t); /* may cut its segments */
+bool sched_dots_suit(const emit *e, const tiles *t); /* once roles and the order of k are known */
+void sched_dots(emit *e, const tiles *t);
 /* As a stage: the rows of tiles [tlo, thi), at most 16 of them; A and B as sched_tiles_copies gave them.  With keys (emit), those
  * of its columns that they are. */
 void sched_tiles_stage(emit *e, tiles *t, k_buffer *A, k_buffer *B, k_value *tlo, k_value *thi);

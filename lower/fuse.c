@@ -33,7 +33,11 @@ typedef struct reads {
     bool affine;
     int n;         /* different loads */
     uint32_t vars[RT_MAX_RANK]; /* by dim of the operand: the reader's loop variables that the index depends on, by bit */
+    uint32_t windows, guards;   /* dims of the operand, by bit: several variables, or steps of one, are its index; a condition compares that */
 } reads;
+
+/* How the contraction behind a strict node takes the node's result: windows and guards as above, by dim of the result. */
+typedef struct taking { uint32_t windows, guards; bool image, groups; /* by a convolution, by one in groups */ } taking;
 
 typedef struct info {
     lower_node a;
@@ -46,6 +50,7 @@ typedef struct info {
     bool counts;  /* made of index variables and constants alone, in few primitives: causal masks */
     bool regular; /* bare, and reads at sums, products, quotients and remainders of its indexes: a reshape, no reflection or gather */
     bool strict;  /* feeds a contraction or write: what joins behind it must be bare, too */
+    taking taken; /* strict: by it */
     int weight;   /* primitives per result */
     double work;  /* primitives in all, with those of the maps that it is made of */
     uint32_t vars[RT_MAX_RANK]; /* by dim of its result: the group's loop variables on which the index depends that it is needed at */
@@ -97,6 +102,11 @@ static double elements(const ir_node *n) {
     double e = 1;
     for (int i = 0; i < t->rank; i++) e *= likely(t->dims[i]);
     return e;
+}
+
+static bool single_user_here(const ir_node *n) {
+    const ir_use *u = n->out[0]->uses;
+    return u && !u->next && u->node && u->node->block == n->block;
 }
 
 static int uses_of(const ir_node *n) {
@@ -184,8 +194,19 @@ typedef struct scan {
     const comp *k;
     reads *by; /* by operand */
     nest_facts *facts;
-    unsigned char *seen;
+    unsigned char *seen, *compared;
 } scan;
+
+static bool is_one(const comp *k, int v) { return ir_dim_is(v < k->ndims ? k->dims[v] : k->rdims[v - k->ndims], 1); }
+
+/* Is an index more than one variable of the loops? */
+static bool is_window(const scan *s, const ir_expr *e) {
+    uint32_t vars = nest_facts_of(s->facts, e)->uses;
+    int n = 0;
+    for (int v = 0; v < s->k->ndims + s->k->nrdims; v++) n += vars >> v & 1 && !is_one(s->k, v);
+    while (e->op == K_ADD || e->op == K_SUB) e = e->args[0];
+    return n > 1 || (n && e->op == K_MUL);
+}
 
 static void read_load(scan *s, const ir_expr *e) {
     reads *r = &s->by[e->i];
@@ -196,6 +217,8 @@ static void read_load(scan *s, const ir_expr *e) {
         const nest_facts *a = nest_facts_of(s->facts, e->args[i]);
         r->affine = r->affine && a->affine;
         r->vars[i] |= a->uses;
+        r->windows |= (uint32_t)is_window(s, e->args[i]) << i;
+        r->guards |= (uint32_t)s->compared[e->args[i]->id] << i;
     }
     if (e->n != s->k->ndims) r->identity = false;
 }
@@ -204,6 +227,7 @@ static void scan_expr(scan *s, const ir_expr *e) {
     if (!e || s->seen[e->id]) return;
     s->seen[e->id] = 1;
     if (e->op == X_LOAD) read_load(s, e);
+    if (e->op == K_GE || e->op == K_LT) s->compared[e->args[0]->id] = 1; /* conditions come before what they guard */
     for (int i = 0; i < e->n; i++) scan_expr(s, e->args[i]);
 }
 
@@ -213,7 +237,7 @@ static void scan_all(fuse *f, info *x) {
     int n = k->x.n + 1;
     x->reads = RT_ARRAY(a, reads, x->a.operands.n + 1);
     for (int i = 0; i < x->a.operands.n; i++) x->reads[i] = (reads){.identity = true, .affine = true};
-    scan s = {k, x->reads, RT_ARRAY(a, nest_facts, n), RT_ARRAY(a, unsigned char, n)};
+    scan s = {k, x->reads, RT_ARRAY(a, nest_facts, n), RT_ARRAY(a, unsigned char, n), RT_ARRAY(a, unsigned char, n)};
     for (int i = 0; i < k->nstate; i++) scan_expr(&s, k->init[i]), scan_expr(&s, k->elem[i]);
     for (int i = 0; i < k->nout && !k->write; i++) scan_expr(&s, k->out[i]);
     for (int i = 0; i < k->nat; i++) scan_expr(&s, k->at[i]);
@@ -231,6 +255,8 @@ static reads how_read(fuse *f, const ir_node *p, const ir_node *user) {
         r.identity = r.identity && by->identity;
         r.affine = r.affine && by->affine;
         for (int d = 0; d < RT_MAX_RANK; d++) r.vars[d] |= by->vars[d];
+        r.windows |= by->windows;
+        r.guards |= by->guards;
         r.n += by->n;
     }
     return r;
@@ -286,6 +312,7 @@ static bool for_users(fuse *f, ir_node *n, each_user *fn, void *env) {
 
 typedef struct joining { /* what n would be in the group of its users */
     bool aligned, strict;
+    taking taken;
     int sites;
     uint32_t vars[RT_MAX_RANK];
 } joining;
@@ -345,6 +372,8 @@ static bool restored(const fuse *f, const ir_node *n, const info *user, const ui
     return all >> (loops->ndims - 1) & 1 && p->source <= bytes_of(n->out[0]->type) / 4 * 3;
 }
 
+static bool is_convolution(const ir_node *n) { return n->op->body && !strcmp(n->op->body, "conv"); }
+
 static bool in_groups(const ir_node *n) {
     const rt_value *groups = ir_is(n, "convolution") ? ir_const_of(n->in[n->nin - 1]) : NULL;
     return groups && groups->i > 1;
@@ -358,6 +387,53 @@ static bool reads_affine(fuse *f, info *p) {
     return true;
 }
 
+/* Does p move what another node has moved, which is then done by itself anyway? */
+static bool moves_moved(const fuse *f, const info *p) {
+    const ir_node *from = p->a.operands.n == 1 ? p->a.operands.at[0]->def : NULL;
+    return from && is_comp_class(from) && f->at[from->id].bare && single_user_here(from);
+}
+
+/* How the contraction behind `user` takes n. */
+static taking taken_by(const info *c, const ir_node *user, const reads *r, int rank) {
+    taking t = {r->windows, r->guards, is_convolution(user), in_groups(user)};
+    if (!c->strict) return t;
+    t = (taking){.image = c->taken.image, .groups = c->taken.groups};
+    for (int d = 0; d < rank; d++) {
+        t.windows |= (uint32_t)((r->vars[d] & c->taken.windows) != 0) << d;
+        t.guards |= (uint32_t)((r->vars[d] & c->taken.guards) != 0) << d;
+    }
+    return t;
+}
+
+/* A sum of variables times positive numbers, less a constant? */
+static bool ascends(const ir_expr *e) {
+    const ir_expr *a = e->n == 2 ? e->args[0] : NULL, *b = e->n == 2 ? e->args[1] : NULL;
+    if (e->op == X_INDEX || e->op == X_DIM || e->op == X_CONST) return true;
+    if (e->op == K_SUB) return ascends(a) && (b->op == X_CONST || b->op == X_DIM);
+    if (e->op == K_MUL && a->op == X_CONST && a->k < 0) return false;
+    if (e->op == K_MUL && b->op == X_CONST && b->k < 0) return false;
+    return (e->op == K_ADD || e->op == K_MUL) && ascends(a) && ascends(b);
+}
+
+/* Can tiles and windows be read through p, which only moves elements?  Windows have steps in memory that are the same
+ * everywhere, and where they are cut off at the sides they do so at those of the tensor: else p is done once, and by itself,
+ * since it costs far less than the sum without tiles does.  Depthwise windows know their bounds themselves (stencil.c).
+ * Convolutions have fast forms for channels that stand side by side. */
+static bool reads_through(fuse *f, info *p, const taking *t) {
+    const ir_expr *e = p->k->out[0];
+    if (t->image && (t->windows || t->groups || moves_moved(f, p)) && !reads_affine(f, p)) return false;
+    nest_facts *facts = RT_ARRAY(&p->k->x.c->arena, nest_facts, p->k->x.n + 1);
+    while (e->op == K_CAST) e = e->args[0];
+    for (int d = 0; e->op == X_LOAD && d < e->n; d++) {
+        const ir_expr *at = e->args[d];
+        uint32_t vars = nest_facts_of(facts, at)->uses;
+        if (vars & (t->windows | t->guards) && !ascends(at)) return false;
+        const ir_dim *size = p->a.operands.at[e->i]->type->dims[d];
+        if (vars & t->guards && !t->groups && !(at->op == X_INDEX && p->k->dims[at->i] == size)) return false;
+    }
+    return true;
+}
+
 static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     info *p = &f->at[n->id], *c = &f->at[user->id];
     joining *j = env;
@@ -365,9 +441,11 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     if (!r.identity || !c->aligned) j->aligned = false;
     for (int d = 0; d < n->out[0]->type->rank; d++) j->vars[d] |= group_vars(c, r.vars[d]);
     if (c->kind == CK_WRITE || c->kind == CK_CONTRACT || c->strict) {
+        taking t = taken_by(c, user, &r, n->out[0]->type->rank);
         j->strict = true;
-        if (in_groups(user) && !reads_affine(f, p)) return false; /* it wants its channels side by side */
-        return r.affine && !is_base(c, n) && ((c->kind == CK_WRITE ? p->bare : p->regular) || restored(f, n, c, j->vars));
+        j->taken = (taking){j->taken.windows | t.windows, j->taken.guards | t.guards, j->taken.image || t.image, j->taken.groups || t.groups};
+        if (!r.affine || is_base(c, n)) return false;
+        return (c->kind == CK_WRITE ? p->bare : p->regular && reads_through(f, p, &j->taken)) || restored(f, n, c, j->vars);
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
     j->sites += c->sites * r.n;
@@ -386,6 +464,7 @@ static void join(fuse *f, ir_node *n, int g, const joining *j) {
     x->aligned = j->aligned;
     x->sites = j->aligned || j->sites < 1 ? 1 : j->sites;
     x->strict = j->strict;
+    x->taken = j->taken;
     memcpy(x->vars, j->vars, sizeof x->vars);
     f->groups[g].n++;
     f->groups[g].checked = f->groups[g].checked || x->k->checks.n;
@@ -478,11 +557,6 @@ static ir_node *clone(ir_func *f, const ir_node *n) {
     const ir_type *t[COMP_MAX_OUT];
     for (int i = 0; i < n->nout; i++) t[i] = n->out[i]->type;
     return ir_node_new(f, n->op, n->span, n->nin, n->in, n->nout, t);
-}
-
-static bool single_user_here(const ir_node *n) {
-    const ir_use *u = n->out[0]->uses;
-    return u && !u->next && u->node && u->node->block == n->block;
 }
 
 /* Does n only put the elements of a concat in another place, which nobody else reads?  (A shuffle of channels.)  The parts

@@ -114,14 +114,14 @@ static bool suits(const ir_node *conv) {
     return true;
 }
 
-/* The access to the largest operand that has an order; NULL: there is none (affine: whose address is). */
-static const nest_access *leading(const nest *t, bool affine) {
+/* The access to the largest operand that has an order (any: or none); NULL: there is none (affine: whose address is). */
+static const nest_access *leading(const nest *t, bool affine, bool any) {
     const nest_access *best = NULL;
     int64_t most = -1, n, d;
     for (int i = 0; i < t->accesses.n; i++) {
         const nest_access *a = &t->accesses.at[i];
         const ir_value *v = t->f->operands.at[a->load->i];
-        if (!v->layout || (affine && a->rest_uses)) continue;
+        if ((!any && !v->layout) || (affine && a->rest_uses)) continue;
         n = 1;
         for (int k = 0; k < v->type->rank; k++) n *= ir_dim_is_const(v->type->dims[k], &d) && d < INT32_MAX && n < INT32_MAX ? d : 1;
         if (n <= most) continue;
@@ -139,7 +139,7 @@ static const ir_layout *followed(layouter *x, ir_node *kernel) {
     nest t;
     if (!f || f->k->write || f->k->ndims != rank) return NULL; /* its dims are split */
     nest_build(x->m->c, f, kernel->out[0], &t);
-    const nest_access *a = leading(&t, true);
+    const nest_access *a = leading(&t, true, false);
     if (!a) return NULL;
     ir_layout *l = RT_NEW(&x->m->c->arena, ir_layout);
     for (int d = 0; d < rank; d++) {
@@ -159,14 +159,29 @@ static const ir_layout *followed(layouter *x, ir_node *kernel) {
     return same ? NULL : l;
 }
 
+/* Does a convolution that suits read v, or some of its channels? */
+static bool feeds_convolution(const ir_value *v) {
+    for (const ir_use *u = v->uses; u; u = u->next) {
+        const ir_node *k = reader(u), *conv = k ? convolution(k) : NULL;
+        const ir_type *image = conv ? conv->in[0]->type : v->type;
+        bool same = conv && suits(conv) && image->rank == v->type->rank;
+        for (int d = 2; d < image->rank && same; d++) same = image->dims[d] == v->type->dims[d];
+        if (same) return true;
+    }
+    return false;
+}
+
 /* Channels last where the largest ordered operand is read along the channels, wherever its other dims come from (resampling,
- * places taken from channels); NULL: it is not. */
+ * places taken from channels); NULL: it is not.  For convolutions also where they come from other channels. */
 static const ir_layout *along_channels(layouter *x, ir_node *kernel) {
     const fused *f = fused_of(x, kernel);
     nest t;
     if (!f || f->k->write || !differs(kernel->out[0]->type)) return NULL;
     nest_build(x->m->c, f, kernel->out[0], &t);
-    const nest_access *a = leading(&t, false);
+    bool feeds = kernel->nout == 1 && feeds_convolution(kernel->out[0]);
+    const nest_access *a = leading(&t, false, feeds);
+    const ir_layout *own = a ? f->operands.at[a->load->i]->layout : NULL;
+    if (feeds && own && own->order[a->load->n - 1] == 1) return channels_last(x->m->c, kernel->out[0]->type->rank);
     const ir_dim *few = ir_dim_const(x->m->c, K_MAX_GROUP); /* channels that are put between each other (schedule.c) */
     for (int v = 0; a && v < f->k->ndims; v++) {
         bool channel = f->dim_of[v] == 1 && ir_dim_le(x->m->c, f->step[v], few) == IR_YES && ir_dim_is(a->coef[v], 1);

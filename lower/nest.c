@@ -1,7 +1,8 @@
 /* nest.c: see nest.h.
  *
  * Two neighbouring index variables i, j become one loop when every address has coef[i] == coef[j] * size(j), so that
- * i * size(j) + j counts through both: a contiguous elementwise op of any rank is one loop.  Variables of size 1 vanish. */
+ * i * size(j) + j counts through both: a contiguous elementwise op of any rank is one loop.  Variables of size 1 vanish.
+ * Where a reshape takes an index apart and the address puts it together again, x / n * n + x % n is x. */
 #include "lower/nest.h"
 
 typedef struct affine { const ir_dim *coef[NEST_MAX]; const ir_expr *rest; uint32_t rest_uses; } affine;
@@ -99,16 +100,58 @@ void nest_strides(ir_context *c, int rank, const ir_dim *const *dims, const ir_l
     }
 }
 
-/* The dim whose index is the remainder of a division, of which dim d's is the quotient, if both are one run of memory; else -1. */
-static int run_of(walk *w, const ir_expr *load, int d, const ir_dim *const *stride) {
-    const ir_expr *q = load->args[d];
-    for (int k = 0; k < load->n && q->op == K_FLOORDIV && q->dtype == DT_I64; k++) {
-        const ir_expr *r = load->args[k];
-        const ir_dim *m = size_of(w->t->c, q->args[1]);
-        if (r->op != K_MOD || r->args[0] != q->args[0] || r->args[1] != q->args[1] || !m) continue;
-        if (ir_dim_mul(w->t->c, stride[k], m) == stride[d]) return k;
-    }
-    return -1;
+/* What is not affine in an address, as a sum: each expression times a size. */
+enum { REST_MAX = 16 };
+typedef struct rest_terms { int n; struct { const ir_expr *x; const ir_dim *by; } at[REST_MAX]; } rest_terms;
+
+static bool collect(ir_context *c, const ir_expr *e, const ir_dim *by, rest_terms *out) {
+    const ir_dim *k = e->op == K_MUL ? size_of(c, e->args[1]) : NULL;
+    if (k) return collect(c, e->args[0], ir_dim_mul(c, by, k), out);
+    if (e->op == K_ADD) return collect(c, e->args[0], by, out) && collect(c, e->args[1], by, out);
+    if (out->n == REST_MAX) return false;
+    out->at[out->n].x = e;
+    out->at[out->n++].by = by;
+    return true;
+}
+
+/* Is q the quotient of what m is the remainder of, by the same number?  x / (n * d) is that of x / n by d. */
+static bool divides_alike(ir_context *c, const ir_expr *q, const ir_expr *m) {
+    const ir_expr *x = m->args[0];
+    const ir_dim *d = size_of(c, m->args[1]), *by = size_of(c, q->args[1]), *n = x->op == K_FLOORDIV ? size_of(c, x->args[1]) : NULL;
+    if (q->args[0] == x) return d && by == d;
+    return d && n && ir_dim_lt(c, ir_dim_const(c, 0), d) == IR_YES && q->args[0] == x->args[0] && by == ir_dim_mul(c, n, d);
+}
+
+/* Quotient i and remainder j, which make up again what is divided. */
+static bool make_up(ir_context *c, const rest_terms *r, int i, int j) {
+    const ir_expr *q = r->at[i].x, *m = r->at[j].x;
+    if (q->op != K_FLOORDIV || m->op != K_MOD || !divides_alike(c, q, m)) return false;
+    return r->at[i].by == ir_dim_mul(c, size_of(c, m->args[1]), r->at[j].by);
+}
+
+static void add_times(walk *w, nest_access *a, const ir_expr *x, const ir_dim *by) {
+    affine p = analyse(w, x);
+    scale(w->t->c, w->x, &p, by);
+    for (int i = 0; i < NEST_MAX; i++) a->coef[i] = sum(w->t->c, a->coef[i], p.coef[i]);
+    a->rest = rest_sum(w->x, a->rest, p.rest);
+    a->rest_uses |= p.rest_uses;
+}
+
+/* Puts together again what is taken apart, one pair at a time; false: there is none. */
+static bool rejoin(walk *w, nest_access *a) {
+    ir_context *c = w->t->c;
+    rest_terms r = {.n = 0};
+    if (!a->rest || !a->rest_uses || !collect(c, a->rest, ir_dim_const(c, 1), &r)) return false;
+    for (int i = 0; i < r.n; i++)
+        for (int j = 0; j < r.n; j++) {
+            if (!make_up(c, &r, i, j)) continue;
+            a->rest = NULL;
+            a->rest_uses = 0;
+            for (int k = 0; k < r.n; k++)
+                if (k != i) add_times(w, a, k == j ? r.at[k].x->args[0] : r.at[k].x, r.at[k].by);
+            return true;
+        }
+    return false;
 }
 
 static void add_access(walk *w, const ir_expr *load) {
@@ -119,22 +162,16 @@ static void add_access(walk *w, const ir_expr *load) {
     const ir_dim *stride[RT_MAX_RANK];
     const ir_dim *const *given = t->f->strides ? t->f->strides[load->i] : NULL;
     nest_strides(c, v->type->rank, v->type->dims, v->layout, stride);
-    uint32_t done = 0;
     for (int d = 0; d < load->n && given; d++) stride[d] = given[d];
     for (int d = load->n - 1; d >= 0; d--) {
         if (ir_dim_is(stride[d], 0)) continue;
-        int run = run_of(w, load, d, stride);
-        if (run >= 0) done |= 1u << run;
-    }
-    for (int d = load->n - 1; d >= 0; d--) {
-        if (ir_dim_is(stride[d], 0) || done >> d & 1) continue;
-        int run = run_of(w, load, d, stride);
-        affine p = analyse(w, run < 0 ? load->args[d] : load->args[d]->args[0]);
-        scale(c, w->x, &p, stride[run < 0 ? d : run]);
+        affine p = analyse(w, load->args[d]);
+        scale(c, w->x, &p, stride[d]);
         for (int i = 0; i < NEST_MAX; i++) a.coef[i] = sum(c, a.coef[i], p.coef[i]);
         a.rest = rest_sum(w->x, a.rest, p.rest);
         a.rest_uses |= p.rest_uses;
     }
+    while (rejoin(w, &a)) continue;
     t->pinned |= a.rest_uses;
     RT_PUSH(&c->arena, &t->accesses, a);
     t->access_of[load->id] = t->accesses.n;

@@ -219,7 +219,7 @@ static bool place_image(emit *e, stencil *s, const sched_factor *image, const ir
     if (direct && set_loops(e, s, image, channels) && place_bounds(e, s)) return true;
     s->nbounds = 0;
     s->across = -1;
-    if (s->shared || s->group || image->load->dtype != DT_F32 || !sched_copy_plan(e, image->load, false, c, &s->copy, &s->at)) return false;
+    if (s->shared || s->group || image->load->dtype != DT_F32 || !sched_copy_plan(e, image, false, c, &s->copy, &s->at)) return false;
     *sched_access(e, image->load) = s->at;
     return ir_dim_is(s->at.coef[c], 1) && set_loops(e, s, image, channels);
 }

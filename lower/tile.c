@@ -54,39 +54,104 @@ static bool in_load(const ir_expr *load, const ir_expr *index) {
     return false;
 }
 
-/* Is the guard nothing but comparisons of the load's own indices with sizes and constants? */
-static bool only_bounds(const ir_expr *g, const ir_expr *load) {
-    if (g->op == K_AND) return only_bounds(g->args[0], load) && only_bounds(g->args[1], load);
-    if (g->op != K_GE && g->op != K_LT) return false;
-    return in_load(load, g->args[0]) && (g->args[1]->op == X_CONST || g->args[1]->op == X_DIM);
+/* Is the guard nothing but comparisons of indices with sizes and constants?  *apart: of others than the load's own. */
+static bool only_bounds(const ir_expr *g, const ir_expr *load, bool *apart) {
+    if (g->op == K_AND) return only_bounds(g->args[0], load, apart) && only_bounds(g->args[1], load, apart);
+    if ((g->op != K_GE && g->op != K_LT) || (g->args[1]->op != X_CONST && g->args[1]->op != X_DIM)) return false;
+    *apart = *apart || !in_load(load, g->args[0]);
+    return true;
 }
 
-static void copy_order(const emit *e, const ir_expr *load, const sched_line *at, bool rows, int last, uint8_t *order) {
-    const ir_layout *own = operand(e, load->i)->layout;
+/* The operand itself. */
+static bool own_view(const emit *e, const ir_expr *load, sched_view *v) {
+    const ir_value *x = operand(e, load->i);
+    v->n = load->n;
+    nest_strides(e->c, load->n, x->type->dims, x->layout, v->stride);
+    for (int d = 0; d < load->n; d++) {
+        v->size[d] = x->type->dims[d];
+        v->order[d] = x->layout ? x->layout->order[d] : (uint8_t)d;
+        if (!sched_line_of(load->args[d], &v->at[d])) return false;
+    }
+    return true;
+}
+
+static bool add_dim(sched_view *v, const sched_line *at, D size, int64_t stride) {
+    int i = v->n;
+    int64_t other;
+    if (i == RT_MAX_RANK || !ir_dim_is_const(size, NULL) || stride <= 0) return false;
+    v->at[i] = *at;
+    v->size[i] = size;
+    for (; i > 0 && ir_dim_is_const(v->stride[v->order[i - 1]], &other) && other < stride; i--) v->order[i] = v->order[i - 1];
+    v->order[i] = (uint8_t)v->n;
+    return true;
+}
+
+/* A dim for each index that the guard bounds by 0 and a size; *flat, the address, is what they leave of it. */
+static bool guard_dims(const emit *e, const ir_expr *g, sched_view *v, sched_line *flat) {
+    const ir_expr *from = g->op == K_AND ? g->args[0] : g, *to = g->op == K_AND ? g->args[1] : g;
+    sched_line at;
+    int64_t stride = 0;
+    if (from->op == K_AND || to->op == K_AND) return from != to && guard_dims(e, from, v, flat) && guard_dims(e, to, v, flat);
+    if (from->op != K_GE || from->args[1]->op != X_CONST || from->args[1]->k != 0) return false;
+    if (to->op != K_LT || to->args[0] != from->args[0] || !sched_line_of(to->args[0], &at)) return false;
+    for (int i = 0; i < NEST_MAX; i++) {
+        if (!at.coef[i]) continue;
+        if (!stride) stride = flat->coef[i] / at.coef[i];
+        if (flat->coef[i] != stride * at.coef[i]) return false;
+        flat->coef[i] = 0;
+    }
+    flat->c -= stride * at.c;
+    D size = to->args[1]->op == X_DIM ? to->args[1]->dim : sched_num(e, to->args[1]->k);
+    if (!add_dim(v, &at, size, stride)) return false;
+    v->stride[v->n++] = sched_num(e, stride);
+    return true;
+}
+
+/* The operand as the guard sees it: what the guard does not know has a dim for each variable. */
+static bool guard_view(const emit *e, const sched_factor *f, sched_view *v) {
+    const comp *k = e->f->k;
+    sched_line flat = {.c = 0}, at;
+    if (f->access->rest && f->access->rest->op != X_CONST) return false;
+    if (f->access->rest) flat.c = f->access->rest->k;
+    for (int i = 0; i < k->ndims + k->nrdims; i++)
+        if (f->access->coef[i] && !ir_dim_is_const(f->access->coef[i], &flat.coef[i])) return false;
+    v->n = 0;
+    if (!guard_dims(e, f->value->args[0], v, &flat)) return false;
+    for (int i = 0; i < k->ndims + k->nrdims; i++) {
+        if (!flat.coef[i]) continue;
+        at = (sched_line){.c = 0};
+        at.coef[i] = 1;
+        if (!add_dim(v, &at, var_size(k, i), flat.coef[i])) return false;
+        v->stride[v->n++] = sched_num(e, flat.coef[i]);
+    }
+    v->base = flat.c;
+    return true;
+}
+
+static void copy_order(const emit *e, const sched_view *of, bool rows, int last, uint8_t *order) {
     int ndims = e->f->k->ndims, n = 0;
     for (int pass = 0; pass < 2; pass++)
-        for (int i = 0; i < load->n; i++) {
-            int d = own ? own->order[i] : i;
+        for (int i = 0; i < of->n; i++) {
+            int d = of->order[i];
             bool outer = !rows;
-            for (int v = 0; v < ndims; v++) outer = outer || at[d].coef[v];
-            if (last >= 0) outer = !at[d].coef[last];
+            for (int v = 0; v < ndims; v++) outer = outer || of->at[d].coef[v];
+            if (last >= 0) outer = !of->at[d].coef[last];
             if (outer == !pass) order[n++] = (uint8_t)d;
         }
 }
 
-bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a) {
+bool sched_copy_plan(emit *e, const sched_factor *f, bool rows, int last, tile_copy *out, nest_access *a) {
     const comp *k = e->f->k;
-    sched_line at[RT_MAX_RANK];
-    for (int d = 0; d < load->n; d++) {
-        if (!sched_line_of(load->args[d], &at[d])) return false;
+    *out = (tile_copy){.on = true, .dtype = operand(e, f->load->i)->type->dtype};
+    const sched_line *at = out->of.at;
+    if (!(f->apart ? guard_view(e, f, &out->of) : own_view(e, f->load, &out->of))) return false;
+    for (int d = 0; d < out->of.n; d++)
         for (int v = 0; v < k->ndims + k->nrdims; v++)
             if (at[d].coef[v] < 0) return false;
-    }
-    *out = (tile_copy){.on = true, .load = load, .dtype = operand(e, load->i)->type->dtype};
-    *a = (nest_access){.load = load};
-    copy_order(e, load, at, rows, last, out->order);
+    *a = (nest_access){.load = f->load};
+    copy_order(e, &out->of, rows, last, out->order);
     D stride = sched_num(e, 1);
-    for (int i = load->n - 1; i >= 0; i--) {
+    for (int i = out->of.n - 1; i >= 0; i--) {
         int d = out->order[i];
         out->size[d] = sched_num(e, 1);
         out->shift[d] = at[d].c;
@@ -107,7 +172,7 @@ bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f) {
     bool guarded = x->op == K_SELECT;
     *f = (sched_factor){.load = guarded ? x->args[1] : x, .value = x, .guarded = guarded};
     while (f->load->op == K_CAST && !lower_rounds(f->load)) f->load = f->load->args[0];
-    if (guarded && (x->args[2]->op != X_CONST || x->args[2]->f != 0 || !only_bounds(x->args[0], f->load))) return false;
+    if (guarded && (x->args[2]->op != X_CONST || x->args[2]->f != 0 || !only_bounds(x->args[0], f->load, &f->apart))) return false;
     if (f->load->op != X_LOAD || rt_dtypes[f->load->dtype].kind != 'F' || f->load->dtype == DT_F64) return false;
     f->access = nest_find(&e->t, f->load);
     return f->guarded || !f->access->rest_uses;
@@ -184,7 +249,7 @@ static bool wants_order(const emit *e, const nest_access *a, uint32_t rows, int 
     bool ordered = false, many = false;
     for (int v = 0; v < k->nrdims; v++) ordered = ordered || ir_dim_is(a->coef[k->ndims + v], 1) || !at_least(k->rdims[v], 2);
     for (int v = 0; v < k->ndims; v++) many = many || (rows >> v & 1 && at_least(k->dims[v], MIN_COPY_ROWS));
-    return !ordered && many && at_least(k->dims[column], MIN_COPY_COLUMNS);
+    return !ordered && many && column >= 0 && at_least(k->dims[column], MIN_COPY_COLUMNS);
 }
 
 /* The variables over which the loads of an expression move, by bit. */
@@ -231,15 +296,19 @@ static void swap(sched_factor *a, sched_factor *b) {
     *b = x;
 }
 
-/* The result lies along b, of which panels would have to be made (of an image: each element once for every tap): the variable
- * along which a param a may be B instead; -1: none. */
-static int across_var(const emit *e, const sched_factor *a, const sched_factor *b, int n) {
+/* The result lies along b, of which panels would have to be made (of an image: each element once for every tap): may a param a
+ * be B instead? */
+static bool may_cross(const emit *e, const sched_factor *a, const sched_factor *b, int n) {
+    const ir_value *weights = operand(e, a->load->i);
+    if (e->f->nrows || a->guarded || a->computed || b->computed || weights->type->dtype != DT_F32) return false;
+    if (!ir_is_param(weights) || ir_is_param(operand(e, b->load->i))) return false;
+    return b->guarded || !ir_dim_is(b->access->coef[n], 1);
+}
+
+/* The variable along which it is; -1: none. */
+static int across_var(const emit *e, const sched_factor *a, const sched_factor *b) {
     const comp *k = e->f->k;
     int column = -1;
-    const ir_value *weights = operand(e, a->load->i);
-    if (e->f->nrows || a->guarded || a->computed || b->computed || weights->type->dtype != DT_F32) return -1;
-    if (!ir_is_param(weights) || ir_is_param(operand(e, b->load->i))) return -1;
-    if (!b->guarded && ir_dim_is(b->access->coef[n], 1)) return -1;
     for (int p = 0; p < k->ndims; p++) {
         int v = e->t.order[p];
         if (a->access->coef[v] && !b->access->coef[v] && !ir_dim_is(k->dims[v], 1)) column = v;
@@ -247,46 +316,10 @@ static int across_var(const emit *e, const sched_factor *a, const sched_factor *
     return column;
 }
 
-/* Plans the copy of A, if there is to be one. */
-static bool copy_a(emit *e, const sched_factor *a, uint32_t rows, int column, tiles *t) {
-    bool narrow = operand(e, t->a)->type->dtype != DT_F32, sorted = a->guarded || wants_order(e, &t->aa, rows, column);
-    if (narrow ? e->f->nrows || !(sorted || at_least(e->f->k->dims[column], MIN_COPY_COLUMNS)) : !sorted) return false;
-    if (!sched_copy_plan(e, a->load, sorted, -1, &t->copy[0], &t->aa)) return false;
-    t->copy[0].dtype = DT_F32;
-    return true;
-}
-
-static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
-    int n = column_var(e);
-    if (n < 0 || !!a->access->coef[n] == !!b->access->coef[n]) return false;
-    if (a->access->coef[n]) swap(a, b);
-    int column = across_var(e, a, b, n);
-    t->across = column >= 0;
-    if (t->across) {
-        swap(a, b);
-        n = column;
-    }
-    t->column = n;
-    t->a = a->load->i;
-    t->b = b->load->i;
-    t->aa = *a->access;
-    t->ba = *b->access;
-    if ((a->guarded && b->guarded) || a->computed) return false;
-    if (b->guarded) {
-        if (!sched_copy_plan(e, b->load, false, -1, &t->copy[1], &t->ba)) return false;
-        t->copy[1].dtype = DT_F32;
-        return t->ba.coef[n];
-    }
-    uint32_t rows = row_vars(e, b, &t->ba, n);
-    if (!ir_dim_is(t->ba.coef[n], 1) && few_rows(e->f->k, rows) && stays(e, t->b)) return false;
-    return copy_a(e, a, rows, n, t) || !a->guarded;
-}
-
-/* ---- loops */
-
 /* Reduce variables by falling step in A; those of size 1 are left out. */
 static void order_reduction(emit *e, tiles *t) {
     const comp *k = e->f->k;
+    t->nr = 0;
     for (int r = 0; r < k->nrdims; r++) {
         int v = k->ndims + r, at = t->nr;
         if (ir_dim_is(k->rdims[r], 1)) continue;
@@ -301,6 +334,61 @@ static void order_reduction(emit *e, tiles *t) {
         t->nr++;
     }
 }
+
+/* Plans the copy of A, if there is to be one. */
+static bool copy_a(emit *e, const sched_factor *a, uint32_t rows, int column, tiles *t) {
+    bool narrow = operand(e, t->a)->type->dtype != DT_F32, sorted = a->guarded || wants_order(e, &t->aa, rows, column);
+    if (narrow ? e->f->nrows || !(sorted || column < 0 || at_least(e->f->k->dims[column], MIN_COPY_COLUMNS)) : !sorted) return false;
+    if (!sched_copy_plan(e, a, sorted, -1, &t->copy[0], &t->aa)) return false;
+    t->copy[0].dtype = DT_F32;
+    return true;
+}
+
+static void set_roles(tiles *t, const sched_factor *a, const sched_factor *b, int column) {
+    t->column = column;
+    t->a = a->load->i;
+    t->b = b->load->i;
+    t->aa = *a->access;
+    t->ba = *b->access;
+}
+
+/* The param b has one column, and all variables of the result are rows: dots or nothing. */
+static bool one_column(emit *e, const sched_factor *a, const sched_factor *b, tiles *t) {
+    tiles x = {.bin = -1, .across = true, .dots = true};
+    set_roles(&x, a, b, -1);
+    if (!copy_a(e, a, row_vars(e, b, &x.ba, -1), -1, &x) && a->guarded) return false;
+    order_reduction(e, &x);
+    if (!sched_dots_suit(e, &x)) return false;
+    *t = x;
+    return true;
+}
+
+static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
+    int n = column_var(e);
+    if (n < 0 || !!a->access->coef[n] == !!b->access->coef[n]) return false;
+    if (a->access->coef[n]) swap(a, b);
+    bool crosses = may_cross(e, a, b, n);
+    int column = crosses ? across_var(e, a, b) : -1;
+    t->across = column >= 0;
+    if (crosses) swap(a, b);
+    if (crosses && column < 0) {
+        if (one_column(e, a, b, t)) return true;
+        swap(a, b);
+    }
+    if (t->across) n = column;
+    set_roles(t, a, b, n);
+    if ((a->guarded && b->guarded) || a->computed) return false;
+    if (b->guarded) {
+        if (!sched_copy_plan(e, b, false, -1, &t->copy[1], &t->ba)) return false;
+        t->copy[1].dtype = DT_F32;
+        return t->ba.coef[n];
+    }
+    uint32_t rows = row_vars(e, b, &t->ba, n);
+    if (!ir_dim_is(t->ba.coef[n], 1) && few_rows(e->f->k, rows) && stays(e, t->b)) return false;
+    return copy_a(e, a, rows, n, t) || !a->guarded;
+}
+
+/* ---- loops */
 
 static bool one_run(emit *e, D slow, D fast, D n) {
     if (!slow || !fast) return !slow && !fast;
@@ -343,20 +431,19 @@ static void make_segments(emit *e, tiles *t) {
 /* ---- taps in the padding */
 
 /* Index `at` into a dim of the image as a tap of one segment for one row variable; false: it is no such thing. */
-static bool taps_of(const emit *e, const tiles *t, const ir_expr *at, D size, tile_taps *out) {
+static bool taps_of(const emit *e, const tiles *t, const sched_line *at, D size, tile_taps *out) {
     const comp *k = e->f->k;
-    sched_line l;
     *out = (tile_taps){.seg = -1, .q = -1};
-    if (!sched_line_of(at, &l) || !ir_dim_is_const(size, &out->size)) return false;
+    if (!ir_dim_is_const(size, &out->size)) return false;
     for (int v = 0; v < k->ndims + k->nrdims; v++) {
-        if (!l.coef[v] || ir_dim_is(var_size(k, v), 1)) continue;
+        if (!at->coef[v] || ir_dim_is(var_size(k, v), 1)) continue;
         if (v < k->ndims ? out->q >= 0 || !(e->t.loops.at[t->mloop].vars >> v & 1) : out->seg >= 0) return false;
-        if (v < k->ndims) out->q = v, out->step = l.coef[v];
+        if (v < k->ndims) out->q = v, out->step = at->coef[v];
         for (int i = 0; i < t->nseg - 1 && v >= k->ndims; i++)
-            if (t->seg[i].var == v) out->seg = i, out->dilation = l.coef[v];
+            if (t->seg[i].var == v) out->seg = i, out->dilation = at->coef[v];
         if (v >= k->ndims && out->seg < 0) return false;
     }
-    out->first = l.c;
+    out->first = at->c;
     return out->seg >= 0 && out->q >= 0;
 }
 
@@ -374,11 +461,11 @@ static double share_inside(const emit *e, const tiles *t, const tile_taps *x) {
 
 static void find_taps(const emit *e, tiles *t) {
     double inside = 1;
-    const ir_expr *load = t->copy[0].load;
+    const sched_view *of = &t->copy[0].of;
     if (!t->copy[0].on || t->linear || !ir_dim_is_const(sched_size(e, t->mloop), NULL)) return;
-    for (int d = 0; d < load->n; d++) {
+    for (int d = 0; d < of->n; d++) {
         tile_taps *x = &t->taps[t->ntaps];
-        if (!taps_of(e, t, load->args[d], operand(e, t->a)->type->dims[d], x)) continue;
+        if (!taps_of(e, t, &of->at[d], of->size[d], x)) continue;
         double share = share_inside(e, t, x);
         inside *= share;
         t->ntaps += share < 1;
@@ -411,9 +498,9 @@ static void make_loops(emit *e, tiles *t, const sched_factor *a, const sched_fac
     for (int i = 0; i < k->nout; i++) e->t.pinned |= nest_pins(&e->t, k->out[i]);
     if (b->computed) e->t.pinned |= nest_pins(&e->t, b->value);
     nest_merge(&e->t, a->access, rows);
-    t->mloop = -1;
+    t->mloop = t->nloop = -1;
     for (int l = 0; l < e->t.nouter; l++) {
-        if (e->t.loops.at[l].vars >> t->column & 1) t->nloop = l;
+        if (t->column >= 0 && e->t.loops.at[l].vars >> t->column & 1) t->nloop = l;
         else if (rows >> e->t.loops.at[l].last & 1) t->mloop = l;
     }
     t->linear = t->mloop < 0 || is_linear(e, t);
@@ -503,22 +590,23 @@ static panels panels_of(emit *e, const tiles *t) {
     for (int l = 0; l < e->t.nouter; l++)
         if (sched_tiles_batch(e, t, l)) counter_add(&p.batch, sched_size(e, l), nest_coef(&e->t, &t->ba, l));
     for (int i = 0; i < t->nr; i++) counter_add(&p.reduce, var_size(e->f->k, t->rvar[i]), t->ba.coef[t->rvar[i]]);
-    counter_add(&p.column, sched_size(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
+    if (t->nloop >= 0) counter_add(&p.column, sched_size(e, t->nloop), nest_coef(&e->t, &t->ba, t->nloop));
     return p;
 }
 
+/* Single columns for dots. */
 static rt_tensor *make_panels(const emit *e, const tiles *t, const panels *x) {
     rt_tensor *from = sched_param_data(e, t->b);
     if (!from) return NULL;
     int bytes = rt_dtypes[from->dtype].bytes;
-    int64_t width = counter_total(&x->column), k = counter_total(&x->reduce), n = (width + TILE_N - 1) / TILE_N;
-    rt_tensor *packed = rt_tensor_new(from->dtype, 4, (int64_t[]){counter_total(&x->batch), n, k, TILE_N});
+    int64_t width = counter_total(&x->column), k = counter_total(&x->reduce), lanes = t->dots ? 1 : TILE_N, n = (width + lanes - 1) / lanes;
+    rt_tensor *packed = rt_tensor_new(from->dtype, 4, (int64_t[]){counter_total(&x->batch), n, k, lanes});
     char *to = packed ? memset(packed->storage->data, 0, packed->storage->bytes) : NULL;
     for (int64_t b = 0; packed && b < packed->shape[0]; b++)
         for (int64_t p = 0; p < n; p++)
-            for (int64_t r = 0; r < k; r++, to += TILE_N * bytes) {
-                int64_t j = p * TILE_N, at = from->offset + counter_at(&x->batch, b) + counter_at(&x->reduce, r) + counter_at(&x->column, j);
-                gather(to, (char *)from->storage->data + at * bytes, width - j < TILE_N ? width - j : TILE_N, x->column.step[0], bytes);
+            for (int64_t r = 0; r < k; r++, to += lanes * bytes) {
+                int64_t j = p * lanes, at = from->offset + counter_at(&x->batch, b) + counter_at(&x->reduce, r) + counter_at(&x->column, j);
+                gather(to, (char *)from->storage->data + at * bytes, width - j < lanes ? width - j : lanes, x->column.step[0], bytes);
             }
     rt_tensor_release(from);
     return packed;
@@ -534,7 +622,7 @@ static void name_counter(rt_text *t, const counter *k) {
 static bool pack_param(emit *e, tiles *t) {
     panels x = panels_of(e, t);
     rt_text name = {0};
-    rt_text_fmt(&name, "panels of %s:", operand(e, t->b)->def->sym);
+    rt_text_fmt(&name, "%s of %s:", t->dots ? "columns" : "panels", operand(e, t->b)->def->sym);
     name_counter(&name, &x.batch);
     name_counter(&name, &x.reduce);
     name_counter(&name, &x.column);
@@ -589,9 +677,13 @@ bool sched_tiles_plan(emit *e, tiles *t) {
     if (k->init[0]->op != X_CONST || k->init[0]->f != 0 || has_empty_loop(e)) return false;
     if (e->t.loops.n == e->t.nouter || !factor_of(e, k->elem[0]->args[0], &a) || !factor_of(e, k->elem[0]->args[1], &b)) return false;
     if (sched_in_results(e, a.load) || sched_in_results(e, b.load) || !choose_roles(e, &a, &b, t)) return false;
-    make_loops(e, t, &a, &b);
     order_reduction(e, t);
+    t->dots = !b.computed && sched_dots_suit(e, t);
+    make_loops(e, t, &a, &b);
+    t->dots = t->dots && packable(e, t) && t->mloop >= 0;
+    if (t->column < 0 && !t->dots) return false;
     if (packable(e, t)) t->packed = pack_param(e, t);
+    if (t->dots && !t->packed) return false;
     t->run_time = !t->packed && !b.computed && (!ir_dim_is(nest_coef(&e->t, &t->ba, t->nloop), 1) || wants_panels(e, t));
     t->factor = b.value == k->elem[0]->args[1];
     t->computed = b.computed;

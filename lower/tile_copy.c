@@ -13,7 +13,7 @@ typedef const ir_dim *D;
 
 D sched_copy_elements(emit *e, const tile_copy *c) {
     D n = sched_num(e, 1);
-    for (int d = 0; d < c->load->n; d++) n = ir_dim_mul(e->c, n, c->size[d]);
+    for (int d = 0; d < c->of.n; d++) n = ir_dim_mul(e->c, n, c->size[d]);
     return n;
 }
 
@@ -28,25 +28,29 @@ typedef struct run {
 static bool same(D a, int64_t shift, D b) { return shift == 0 && a == b; }
 
 /* The last dims in the copy's order, as far as the operand has them in one run as well, counted as one. */
-static run last_run(emit *e, const tile_copy *c, const ir_type *t, const D *stride) {
-    int n = t->rank - 1, d = c->order[n];
-    run r = {1u << d, c->size[d], t->dims[d], stride[d], sched_num(e, 1), c->shift[d]};
+static run last_run(emit *e, const tile_copy *c) {
+    const sched_view *t = &c->of;
+    const D *stride = t->stride;
+    int n = t->n - 1, d = c->order[n];
+    run r = {1u << d, c->size[d], t->size[d], stride[d], sched_num(e, 1), c->shift[d]};
     while (n > 0 && same(r.width, r.shift, r.valid)) {
         int s = c->order[--n];
         int64_t inner;
         if (stride[s] != ir_dim_mul(e->c, r.step, r.valid) || !ir_dim_is_const(r.width, &inner) || inner >= LONG_RUN) break;
         r.dims |= 1u << s;
         r.width = ir_dim_mul(e->c, r.width, c->size[s]);
-        r.valid = ir_dim_mul(e->c, r.valid, t->dims[s]);
+        r.valid = ir_dim_mul(e->c, r.valid, t->size[s]);
         r.shift = c->shift[s] * inner;
     }
     return r;
 }
 
-static run choose_run(emit *e, const tile_copy *c, const ir_type *t, const D *stride, const D *copy_stride) {
-    run r = last_run(e, c, t, stride);
-    for (int d = 0; d < t->rank && !ir_dim_is(r.step, 1); d++)
-        if (ir_dim_is(stride[d], 1) && !ir_dim_is(t->dims[d], 1)) r = (run){1u << d, c->size[d], t->dims[d], stride[d], copy_stride[d], c->shift[d]};
+static run choose_run(emit *e, const tile_copy *c, const D *copy_stride) {
+    const sched_view *t = &c->of;
+    run r = last_run(e, c);
+    for (int d = 0; d < t->n && !ir_dim_is(r.step, 1); d++)
+        if (ir_dim_is(t->stride[d], 1) && !ir_dim_is(t->size[d], 1))
+            r = (run){1u << d, c->size[d], t->size[d], t->stride[d], copy_stride[d], c->shift[d]};
     return r;
 }
 
@@ -116,11 +120,11 @@ static void turned_run(emit *x, const run *r, k_buffer *in, k_buffer *out, k_val
 }
 
 /* The dim of which TILE_N indexes are turned at once: the copy's fastest one, where the operand's is another; -1: none. */
-static int turned_dim(const tile_copy *c, const ir_type *t, const run *r) {
-    int d = c->order[t->rank - 1];
+static int turned_dim(const tile_copy *c, rt_dtype dtype, const run *r) {
+    int d = c->order[c->of.n - 1];
     int64_t n;
-    bool whole = same(c->size[d], c->shift[d], t->dims[d]) && ir_dim_is_const(t->dims[d], &n) && n >= TILE_N;
-    return whole && ir_dim_is(r->step, 1) && !(r->dims >> d & 1) && t->dtype == DT_F32 && c->dtype == DT_F32 ? d : -1;
+    bool whole = same(c->size[d], c->shift[d], c->of.size[d]) && ir_dim_is_const(c->size[d], &n) && n >= TILE_N;
+    return whole && ir_dim_is(r->step, 1) && !(r->dims >> d & 1) && dtype == DT_F32 && c->dtype == DT_F32 ? d : -1;
 }
 
 /* Items of the grid for dim d. */
@@ -133,35 +137,35 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     emit x = sched_before(e, "pad");
     k_builder *b = &x.b;
     ir_value *v = e->f->operands.at[operand];
-    D stride[RT_MAX_RANK], copy_stride[RT_MAX_RANK], rows = sched_num(e, 1);
+    const sched_view *of = &c->of;
+    D copy_stride[RT_MAX_RANK], rows = sched_num(e, 1);
     ir_layout order;
     memcpy(order.order, c->order, sizeof order.order);
-    nest_strides(e->c, v->type->rank, v->type->dims, v->layout, stride);
-    nest_strides(e->c, v->type->rank, c->size, &order, copy_stride);
-    run r = choose_run(e, c, v->type, stride, copy_stride);
+    nest_strides(e->c, of->n, c->size, &order, copy_stride);
+    run r = choose_run(e, c, copy_stride);
     k_buffer *in = sched_buffer(&x, LB_IN, sched_input(e->kernel, v), v->type->dtype, NULL, "in");
     k_buffer *out = sched_buffer(&x, LB_SCRATCH, e->scratch, c->dtype, sched_copy_elements(e, c), "padded");
-    int turned = turned_dim(c, v->type, &r);
-    for (int d = 0; d < v->type->rank; d++)
+    int turned = turned_dim(c, v->type->dtype, &r);
+    for (int d = 0; d < of->n; d++)
         if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, items(e, c, d, turned));
     x.launch->grid = rows;
     x.launch->cost = turned < 0 ? r.width : ir_dim_mul(e->c, r.width, sched_num(e, TILE_N / 4));
-    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *from = k_i64(b, 0), *to = from, *ok = NULL, *left = NULL;
-    for (int i = v->type->rank - 1; i >= 0; i--) {
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *from = k_i64(b, of->base), *to = k_i64(b, 0), *ok = NULL, *left = NULL;
+    for (int i = of->n - 1; i >= 0; i--) {
         int d = c->order[i];
         if (r.dims >> d & 1) continue;
         k_value *q = sched_split(&x, &g, items(e, c, d, turned));
         if (d == turned) q = k_mul(b, q, k_i64(b, TILE_N));
         if (d == turned && !ir_dim_is(ir_dim_mod(e->c, c->size[d], sched_num(e, TILE_N)), 0)) left = k_sub(b, sched_dim(&x, c->size[d]), q);
         k_value *p = k_add(b, q, k_i64(b, c->shift[d]));
-        from = move(&x, from, p, stride[d]);
+        from = move(&x, from, p, of->stride[d]);
         to = move(&x, to, q, copy_stride[d]);
-        if (same(c->size[d], c->shift[d], v->type->dims[d])) continue;
-        k_value *here = inside(b, p, sched_dim(&x, v->type->dims[d]));
+        if (same(c->size[d], c->shift[d], of->size[d])) continue;
+        k_value *here = inside(b, p, sched_dim(&x, of->size[d]));
         ok = ok ? k_2(b, K_AND, ok, here) : here;
     }
     if (turned < 0) plain_run(&x, &r, in, out, from, to, ok);
-    else turned_run(&x, &r, in, out, from, to, stride[turned], ok, left);
+    else turned_run(&x, &r, in, out, from, to, of->stride[turned], ok, left);
     k_end(b, 0, NULL);
     RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
 }

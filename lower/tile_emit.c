@@ -851,6 +851,10 @@ void sched_tiles_finish(emit *e, tiles *t, k_value *tlo, k_value *thi, const til
 void sched_tiles(emit *e, tiles *t) {
     k_builder *b = &e->b;
     plan p = plan_of(e, t);
+    if (t->dots) {
+        sched_dots(e, t);
+        return;
+    }
     sched_tiles_copies(e, t, &p.A, &p.B);
     D rows = all_rows(e, t);
     p.group = group_tiles(e, rows, p.kall, sched_size(e, t->nloop));

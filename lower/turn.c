@@ -55,9 +55,15 @@ bool sched_turn_plan(emit *e, fused *f) {
 void sched_turn(emit *e) {
     for (int o = 0; o < e->f->operands.n; o++) {
         if (!e->turned || !e->turned[o]) continue;
-        const ir_type *t = e->f->operands.at[o]->type;
-        tile_copy c = {.on = true, .load = e->turned[o], .dtype = t->dtype};
-        for (int d = 0; d < t->rank; d++) c.order[d] = (uint8_t)d, c.size[d] = t->dims[d];
+        const ir_value *v = e->f->operands.at[o];
+        const ir_type *t = v->type;
+        tile_copy c = {.on = true, .of.n = t->rank, .dtype = t->dtype};
+        nest_strides(e->c, t->rank, t->dims, v->layout, c.of.stride);
+        for (int d = 0; d < t->rank; d++) {
+            c.order[d] = (uint8_t)d;
+            c.of.order[d] = v->layout ? v->layout->order[d] : (uint8_t)d;
+            c.size[d] = c.of.size[d] = t->dims[d];
+        }
         sched_copy_kernel(e, o, &c);
         e->in[o] = sched_buffer(e, LB_SCRATCH, e->scratch++, t->dtype, sched_copy_elements(e, &c), "turned");
     }

@@ -79,7 +79,7 @@ static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
     if (!sched_factor_of(e, k->elem[0]->args[0], image) || !sched_factor_of(e, k->elem[0]->args[1], weight))
         return false;
     const ir_expr *x = image->load, *w = weight->load;
-    if (x->n != rank || w->n != rank || x->dtype != DT_F32 || w->dtype != DT_F32 || weight->guarded) return false;
+    if (x->n != rank || w->n != rank || x->dtype != DT_F32 || w->dtype != DT_F32 || weight->guarded || image->apart) return false;
     if (!is_index(w->args[0], 1) || !is_index(x->args[1], rank)) return false;
     for (int d = 1; d < rank; d++)
         if (!is_index(w->args[d], rank + d - 1) || (d > 1 && !slides(x->args[d], d, rank + d - 1))) return false;
@@ -201,7 +201,7 @@ bool sched_winograd_plan(emit *e, winograd *w) {
     int64_t oc = 0;
     for (size_t i = 0; i < RT_COUNT(forms) && e->kernel->sym; i++)
         if (!strcmp(e->kernel->sym, forms[i].name)) w->form = &forms[i];
-    if (!w->form || !suits(e, &image, &weight) || !sched_copy_plan(e, image.load, true, -1, &w->copy, &w->at))
+    if (!w->form || !suits(e, &image, &weight) || !sched_copy_plan(e, &image, true, -1, &w->copy, &w->at))
         return false;
     w->image = image.load->i;
     w->weight = weight.load->i;
