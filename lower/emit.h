@@ -70,26 +70,37 @@ enum { TILE_N = 16 };
 /* Rows of a tile, at most: those of the best level that the code is for. */
 static inline int sched_tile_rows(const emit *e) { return e->m->tile_rows; }
 
-/* A zero-padded copy of a factor, its dims in another order: its index p in dim d is p + shift[d] of the operand. */
+/* The part of an operand that is read: `size` elements of each dim from `from` on (not all where a slice of it is padded). */
+typedef struct tile_part { int64_t from[RT_MAX_RANK]; const ir_dim *size[RT_MAX_RANK]; } tile_part;
+
+/* A zero-padded copy of a part of a factor, its dims in another order: its index p in dim d is p + shift[d] of the part. */
 typedef struct tile_copy {
     bool on;
     const ir_expr *load; /* of the operand */
+    tile_part part;      /* outside of it there are zeros */
     uint8_t order[RT_MAX_RANK]; /* dims from the slowest to the fastest */
     const ir_dim *size[RT_MAX_RANK];
     int64_t shift[RT_MAX_RANK];
     rt_dtype dtype;             /* of the copy */
 } tile_copy;
 
-/* A factor of a product: a load, perhaps cast, perhaps guarded by its bounds (padding).  computed (tile.c): an expression over
- * this load and others that move over less (scales). */
-typedef struct sched_factor { const ir_expr *load, *value; bool guarded, computed; const nest_access *access; } sched_factor;
+/* A factor of a product: a load, perhaps cast, perhaps guarded by the bounds of a part (padding).  computed (tile.c): an
+ * expression over this load and others that move over less (scales). */
+typedef struct sched_factor {
+    const ir_expr *load, *value;
+    bool guarded, computed;
+    tile_part part;
+    const nest_access *access;
+} sched_factor;
 typedef struct sched_line { int64_t coef[NEST_MAX], c; } sched_line; /* an index that is a sum of variables times constants */
 bool sched_line_of(const ir_expr *x, sched_line *out);
 bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f); /* f32, f16 or bf16 */
 nest_access *sched_access(emit *e, const ir_expr *load); /* of the nest, for changing it */
 /* Plans a copy and the access to it: dims in the operand's own order; last >= 0: with the dim over which index variable
  * `last` moves last; rows: with those over which only the reduction moves last.  false: the index has no such form. */
-bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a);
+bool sched_copy_plan(emit *e, const sched_factor *f, bool rows, int last, tile_copy *out, nest_access *a);
+/* Address of the part's first element, by the operand's strides; NULL: 0. */
+const ir_dim *sched_part_begin(emit *e, const tile_copy *c, const ir_dim *const *stride);
 k_value *sched_split(emit *e, k_value **g, const ir_dim *size); /* the index g within `size`; g becomes what counts the slower ones */
 void sched_copy_kernel(emit *e, int operand, const tile_copy *c); /* makes it, in scratch e->scratch */
 const ir_dim *sched_copy_elements(emit *e, const tile_copy *c);

@@ -45,17 +45,39 @@ bool sched_line_of(const ir_expr *x, sched_line *out) {
     return true;
 }
 
-static bool in_load(const ir_expr *load, const ir_expr *index) {
-    for (int i = 0; i < load->n; i++)
-        if (load->args[i] == index) return true;
-    return false;
+/* The dim of the load whose index is this one but for a constant: *more than it; -1: there is none. */
+static int dim_at(const ir_expr *load, const ir_expr *index, int64_t *more) {
+    sched_line a, b;
+    if (!sched_line_of(index, &a)) return -1;
+    for (int d = 0; d < load->n; d++) {
+        if (!sched_line_of(load->args[d], &b) || memcmp(a.coef, b.coef, sizeof a.coef)) continue;
+        *more = b.c - a.c;
+        return d;
+    }
+    return -1;
 }
 
-/* Is the guard nothing but comparisons of the load's own indices with sizes and constants? */
-static bool only_bounds(const ir_expr *g, const ir_expr *load) {
-    if (g->op == K_AND) return only_bounds(g->args[0], load) && only_bounds(g->args[1], load);
+/* Is the guard nothing but comparisons of the load's own indices with sizes and constants?  Leaves in `end` and part->from
+ * where they hold. */
+static bool only_bounds(const emit *e, const ir_expr *g, const ir_expr *load, tile_part *part, D *end) {
+    if (g->op == K_AND) return only_bounds(e, g->args[0], load, part, end) && only_bounds(e, g->args[1], load, part, end);
     if (g->op != K_GE && g->op != K_LT) return false;
-    return in_load(load, g->args[0]) && (g->args[1]->op == X_CONST || g->args[1]->op == X_DIM);
+    const ir_expr *limit = g->args[1];
+    int64_t more;
+    int d = dim_at(load, g->args[0], &more);
+    if (d < 0 || (limit->op != X_CONST && (limit->op != X_DIM || g->op == K_GE))) return false;
+    if (g->op == K_LT) end[d] = ir_dim_min(e->c, end[d], ir_dim_add(e->c, limit->op == X_DIM ? limit->dim : sched_num(e, limit->k), sched_num(e, more)));
+    else if (limit->k + more > part->from[d]) part->from[d] = limit->k + more;
+    return true;
+}
+
+/* What of the operand is read under the guard (NULL: all); false: the guard asks more than that. */
+static bool part_of(const emit *e, const ir_expr *guard, const ir_expr *load, tile_part *part) {
+    D end[RT_MAX_RANK];
+    memcpy(end, operand(e, load->i)->type->dims, sizeof *end * (size_t)load->n);
+    if (guard && !only_bounds(e, guard, load, part, end)) return false;
+    for (int d = 0; d < load->n; d++) part->size[d] = ir_dim_sub(e->c, end[d], sched_num(e, part->from[d]));
+    return true;
 }
 
 static void copy_order(const emit *e, const ir_expr *load, const sched_line *at, bool rows, int last, uint8_t *order) {
@@ -71,22 +93,23 @@ static void copy_order(const emit *e, const ir_expr *load, const sched_line *at,
         }
 }
 
-bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_copy *out, nest_access *a) {
+bool sched_copy_plan(emit *e, const sched_factor *f, bool rows, int last, tile_copy *out, nest_access *a) {
     const comp *k = e->f->k;
+    const ir_expr *load = f->load;
     sched_line at[RT_MAX_RANK];
     for (int d = 0; d < load->n; d++) {
         if (!sched_line_of(load->args[d], &at[d])) return false;
         for (int v = 0; v < k->ndims + k->nrdims; v++)
             if (at[d].coef[v] < 0) return false;
     }
-    *out = (tile_copy){.on = true, .load = load, .dtype = operand(e, load->i)->type->dtype};
+    *out = (tile_copy){.on = true, .load = load, .part = f->part, .dtype = operand(e, load->i)->type->dtype};
     *a = (nest_access){.load = load};
     copy_order(e, load, at, rows, last, out->order);
     D stride = sched_num(e, 1);
     for (int i = load->n - 1; i >= 0; i--) {
         int d = out->order[i];
         out->size[d] = sched_num(e, 1);
-        out->shift[d] = at[d].c;
+        out->shift[d] = at[d].c - f->part.from[d];
         for (int v = 0; v < k->ndims + k->nrdims; v++) {
             if (!at[d].coef[v]) continue;
             D c = sched_num(e, at[d].coef[v]), step = ir_dim_mul(e->c, stride, c);
@@ -98,14 +121,25 @@ bool sched_copy_plan(emit *e, const ir_expr *load, bool rows, int last, tile_cop
     return true;
 }
 
+D sched_part_begin(emit *e, const tile_copy *c, const D *stride) {
+    D at = NULL;
+    for (int d = 0; d < c->load->n; d++) {
+        if (!c->part.from[d]) continue;
+        D step = ir_dim_mul(e->c, stride[d], sched_num(e, c->part.from[d]));
+        at = at ? ir_dim_add(e->c, at, step) : step;
+    }
+    return at;
+}
+
 /* ---- factors and roles */
 
 bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f) {
     bool guarded = x->op == K_SELECT;
     *f = (sched_factor){.load = guarded ? x->args[1] : x, .value = x, .guarded = guarded};
     while (f->load->op == K_CAST && !lower_rounds(f->load)) f->load = f->load->args[0];
-    if (guarded && (x->args[2]->op != X_CONST || x->args[2]->f != 0 || !only_bounds(x->args[0], f->load))) return false;
+    if (guarded && (x->args[2]->op != X_CONST || x->args[2]->f != 0)) return false;
     if (f->load->op != X_LOAD || rt_dtypes[f->load->dtype].kind != 'F' || f->load->dtype == DT_F64) return false;
+    if (!part_of(e, guarded ? x->args[0] : NULL, f->load, &f->part)) return false;
     f->access = nest_find(&e->t, f->load);
     return f->guarded || !f->access->rest_uses;
 }
@@ -245,7 +279,7 @@ static int across_var(const emit *e, const sched_factor *a, const sched_factor *
 static bool copy_a(emit *e, const sched_factor *a, uint32_t rows, int column, tiles *t) {
     bool narrow = operand(e, t->a)->type->dtype != DT_F32, sorted = a->guarded || wants_order(e, &t->aa, rows, column);
     if (narrow ? e->f->nrows || !(sorted || at_least(e->f->k->dims[column], MIN_COPY_COLUMNS)) : !sorted) return false;
-    if (!sched_copy_plan(e, a->load, sorted, -1, &t->copy[0], &t->aa)) return false;
+    if (!sched_copy_plan(e, a, sorted, -1, &t->copy[0], &t->aa)) return false;
     t->copy[0].dtype = DT_F32;
     return true;
 }
@@ -267,7 +301,7 @@ static bool choose_roles(emit *e, sched_factor *a, sched_factor *b, tiles *t) {
     t->ba = *b->access;
     if ((a->guarded && b->guarded) || a->computed) return false;
     if (b->guarded) {
-        if (!sched_copy_plan(e, b->load, false, -1, &t->copy[1], &t->ba)) return false;
+        if (!sched_copy_plan(e, b, false, -1, &t->copy[1], &t->ba)) return false;
         t->copy[1].dtype = DT_F32;
         return t->ba.coef[n];
     }
@@ -336,12 +370,12 @@ static void make_segments(emit *e, tiles *t) {
 
 /* ---- taps in the padding */
 
-/* Index `at` into a dim of the image as a tap of one segment for one row variable; false: it is no such thing. */
-static bool taps_of(const emit *e, const tiles *t, const ir_expr *at, D size, tile_taps *out) {
+/* The index into dim d of the image as a tap of one segment for one row variable; false: it is no such thing. */
+static bool taps_of(const emit *e, const tiles *t, int d, tile_taps *out) {
     const comp *k = e->f->k;
     sched_line l;
     *out = (tile_taps){.seg = -1, .q = -1};
-    if (!sched_line_of(at, &l) || !ir_dim_is_const(size, &out->size)) return false;
+    if (!sched_line_of(t->copy[0].load->args[d], &l) || !ir_dim_is_const(t->copy[0].part.size[d], &out->size)) return false;
     for (int v = 0; v < k->ndims + k->nrdims; v++) {
         if (!l.coef[v] || ir_dim_is(var_size(k, v), 1)) continue;
         if (v < k->ndims ? out->q >= 0 || !(e->t.loops.at[t->mloop].vars >> v & 1) : out->seg >= 0) return false;
@@ -350,7 +384,7 @@ static bool taps_of(const emit *e, const tiles *t, const ir_expr *at, D size, ti
             if (t->seg[i].var == v) out->seg = i, out->dilation = l.coef[v];
         if (v >= k->ndims && out->seg < 0) return false;
     }
-    out->first = l.c;
+    out->first = t->copy[0].shift[d];
     return out->seg >= 0 && out->q >= 0;
 }
 
@@ -372,7 +406,7 @@ static void find_taps(const emit *e, tiles *t) {
     if (!t->copy[0].on || t->linear || !ir_dim_is_const(sched_size(e, t->mloop), NULL)) return;
     for (int d = 0; d < load->n; d++) {
         tile_taps *x = &t->taps[t->ntaps];
-        if (!taps_of(e, t, load->args[d], operand(e, t->a)->type->dims[d], x)) continue;
+        if (!taps_of(e, t, d, x)) continue;
         double share = share_inside(e, t, x);
         inside *= share;
         t->ntaps += share < 1;

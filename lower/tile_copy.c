@@ -17,7 +17,7 @@ D sched_copy_elements(emit *e, const tile_copy *c) {
 /* What one vector loop of the copy covers: dims in which the operand lies in one run, or its contiguous dim. */
 typedef struct run {
     uint32_t dims;         /* by bit */
-    D width, valid;        /* elements of the copy and of the operand */
+    D width, valid;        /* elements of the copy and of the part */
     D step, copy_step;     /* of the operand and the copy, per element */
     int64_t shift;
 } run;
@@ -27,14 +27,14 @@ static bool same(D a, int64_t shift, D b) { return shift == 0 && a == b; }
 /* The last dims in the copy's order, as far as the operand has them in one run as well, counted as one. */
 static run last_run(emit *e, const tile_copy *c, const ir_type *t, const D *stride) {
     int n = t->rank - 1, d = c->order[n];
-    run r = {1u << d, c->size[d], t->dims[d], stride[d], sched_num(e, 1), c->shift[d]};
+    run r = {1u << d, c->size[d], c->part.size[d], stride[d], sched_num(e, 1), c->shift[d]};
     while (n > 0 && same(r.width, r.shift, r.valid)) {
         int s = c->order[--n];
         int64_t inner;
         if (stride[s] != ir_dim_mul(e->c, r.step, r.valid) || !ir_dim_is_const(r.width, &inner) || inner >= LONG_RUN) break;
         r.dims |= 1u << s;
         r.width = ir_dim_mul(e->c, r.width, c->size[s]);
-        r.valid = ir_dim_mul(e->c, r.valid, t->dims[s]);
+        r.valid = ir_dim_mul(e->c, r.valid, c->part.size[s]);
         r.shift = c->shift[s] * inner;
     }
     return r;
@@ -43,7 +43,7 @@ static run last_run(emit *e, const tile_copy *c, const ir_type *t, const D *stri
 static run choose_run(emit *e, const tile_copy *c, const ir_type *t, const D *stride, const D *copy_stride) {
     run r = last_run(e, c, t, stride);
     for (int d = 0; d < t->rank && !ir_dim_is(r.step, 1); d++)
-        if (ir_dim_is(stride[d], 1) && !ir_dim_is(t->dims[d], 1)) r = (run){1u << d, c->size[d], t->dims[d], stride[d], copy_stride[d], c->shift[d]};
+        if (ir_dim_is(stride[d], 1) && !ir_dim_is(t->dims[d], 1)) r = (run){1u << d, c->size[d], c->part.size[d], stride[d], copy_stride[d], c->shift[d]};
     return r;
 }
 
@@ -100,7 +100,7 @@ static void turned_run(emit *x, const run *r, k_buffer *in, k_buffer *out, k_val
 static int turned_dim(const tile_copy *c, const ir_type *t, const run *r) {
     int d = c->order[t->rank - 1];
     int64_t n;
-    bool whole = same(c->size[d], c->shift[d], t->dims[d]) && ir_dim_is_const(t->dims[d], &n) && n % TILE_N == 0;
+    bool whole = same(c->size[d], c->shift[d], c->part.size[d]) && ir_dim_is_const(c->size[d], &n) && n % TILE_N == 0;
     return whole && ir_dim_is(r->step, 1) && !(r->dims >> d & 1) && t->dtype == DT_F32 && c->dtype == DT_F32 ? d : -1;
 }
 
@@ -109,7 +109,7 @@ static D items(emit *e, const tile_copy *c, int d, int turned) {
     return d == turned ? ir_dim_floordiv(e->c, c->size[d], sched_num(e, TILE_N)) : c->size[d];
 }
 
-/* Grid over all runs of the copy; a run is a vector loop; outside of the operand it is 0. */
+/* Grid over all runs of the copy; a run is a vector loop; outside of the part it is 0. */
 void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     emit x = sched_before(e, "pad");
     k_builder *b = &x.b;
@@ -127,7 +127,9 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
         if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, items(e, c, d, turned));
     x.launch->grid = rows;
     x.launch->cost = turned < 0 ? r.width : ir_dim_mul(e->c, r.width, sched_num(e, TILE_N / 4));
-    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *from = k_i64(b, 0), *to = from, *ok = NULL;
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *to = k_i64(b, 0), *ok = NULL;
+    D begin = sched_part_begin(e, c, stride);
+    k_value *from = begin ? sched_dim(&x, begin) : to;
     for (int i = v->type->rank - 1; i >= 0; i--) {
         int d = c->order[i];
         if (r.dims >> d & 1) continue;
@@ -136,8 +138,8 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
         k_value *p = k_add(b, q, k_i64(b, c->shift[d]));
         from = move(&x, from, p, stride[d]);
         to = move(&x, to, q, copy_stride[d]);
-        if (same(c->size[d], c->shift[d], v->type->dims[d])) continue;
-        k_value *here = inside(b, p, sched_dim(&x, v->type->dims[d]));
+        if (same(c->size[d], c->shift[d], c->part.size[d])) continue;
+        k_value *here = inside(b, p, sched_dim(&x, c->part.size[d]));
         ok = ok ? k_2(b, K_AND, ok, here) : here;
     }
     if (turned < 0) plain_run(&x, &r, in, out, from, to, ok);
