@@ -92,16 +92,19 @@ enum { TILE_N = 16, DOTS_N = 6 /* columns that make no panel: tile_dots.c */ };
 /* Rows of a tile, at most: those of the best level that the code is for. */
 static inline int sched_tile_rows(const emit *e) { return e->m->tile_rows; }
 
+/* The part of an operand that is read: `size` elements of each dim from `from` on (not all where a slice of it is padded). */
+typedef struct tile_part { int64_t from[RT_MAX_RANK]; const ir_dim *size[RT_MAX_RANK]; } tile_part;
+
 typedef struct sched_line { int64_t coef[NEST_MAX], c; } sched_line; /* an index that is a sum of variables times constants */
 
-/* A factor as a tensor: the operand itself, or as the guard sees it (the image that a reshape makes of a sequence).  Element at[]
+/* A factor as a tensor: the part of the operand itself, or as the guard sees it (the image that a reshape makes of a sequence).  Element at[]
  * lies at base + sum of at[d] * stride[d]; the order is that of memory, from the slowest dim to the fastest. */
 typedef struct sched_view {
     int n;
     sched_line at[RT_MAX_RANK];
     const ir_dim *size[RT_MAX_RANK], *stride[RT_MAX_RANK];
     uint8_t order[RT_MAX_RANK];
-    int64_t base;
+    const ir_dim *base; /* NULL: 0 */
 } sched_view;
 
 /* A zero-padded copy of a factor, its dims in another order: its index p in dim d is p + shift[d] of the view. */
@@ -114,12 +117,13 @@ typedef struct tile_copy {
     rt_dtype dtype;             /* of the copy */
 } tile_copy;
 
-/* A factor of a product: a load, perhaps cast, perhaps guarded by its bounds (padding).  computed (tile.c): an expression over
+/* A factor of a product: a load, perhaps cast, perhaps guarded by the bounds of a part (padding).  computed (tile.c): an expression over
  * this load and others that move over less (scales). */
 typedef struct sched_factor {
     const ir_expr *load, *value;
     bool guarded, computed;
     bool apart;                 /* guarded by bounds of other indexes than those of the load */
+    tile_part part;             /* unless apart */
     const nest_access *access;
 } sched_factor;
 bool sched_line_of(const ir_expr *x, sched_line *out);

@@ -327,7 +327,7 @@ static bool interleaves(const emit *e) {
     int l = e->t.nouter - 1;
     int64_t n, lanes;
     sched_cuts cuts;
-    if (l < 1 || e->checks.n || !ir_dim_is_const(sched_size(e, l), &n) || n > K_MAX_GROUP) return false;
+    if (l < 1 || e->checks.n || !ir_dim_is_const(sched_size(e, l), &n) || n < 1 || n > K_MAX_GROUP) return false;
     if (ir_dim_is_const(sched_size(e, l - 1), &lanes) && lanes < MIN_VECTOR) return false;
     if (!ir_dim_is(e->t.ocoef[e->t.loops.at[l].last], 1) || !ir_dim_is(e->t.ocoef[e->t.loops.at[l - 1].last], n)) return false;
     sched_cut_points(e, l, &cuts);

@@ -265,7 +265,7 @@ bool sched_pool_plan(emit *e, stencil *s) {
     if (!ir_dim_is(e->t.ocoef[c], 1) || (s->guarded && !find_bounds(e, k->elem[0]->args[0], s))) return false;
     for (int i = 0; i < e->t.accesses.n; i++) {
         const nest_access *a = &e->t.accesses.at[i];
-        if (a->coef[c] && !ir_dim_is(a->coef[c], 1)) return false;
+        if ((a->coef[c] && !ir_dim_is(a->coef[c], 1)) || a->rest_uses >> c & 1) return false; /* gathered at every tap */
     }
     return set_loops(e, s, NULL, 0) && place_bounds(e, s);
 }

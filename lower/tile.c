@@ -48,29 +48,60 @@ bool sched_line_of(const ir_expr *x, sched_line *out) {
     return true;
 }
 
-static bool in_load(const ir_expr *load, const ir_expr *index) {
-    for (int i = 0; i < load->n; i++)
-        if (load->args[i] == index) return true;
-    return false;
+/* The dim of the load whose index is this one but for a constant: *more than it; -1: there is none. */
+static int dim_at(const ir_expr *load, const ir_expr *index, int64_t *more) {
+    sched_line a, b;
+    if (!sched_line_of(index, &a)) return -1;
+    for (int d = 0; d < load->n; d++) {
+        if (!sched_line_of(load->args[d], &b) || memcmp(a.coef, b.coef, sizeof a.coef)) continue;
+        *more = b.c - a.c;
+        return d;
+    }
+    return -1;
 }
 
-/* Is the guard nothing but comparisons of indices with sizes and constants?  *apart: of others than the load's own. */
-static bool only_bounds(const ir_expr *g, const ir_expr *load, bool *apart) {
-    if (g->op == K_AND) return only_bounds(g->args[0], load, apart) && only_bounds(g->args[1], load, apart);
-    if ((g->op != K_GE && g->op != K_LT) || (g->args[1]->op != X_CONST && g->args[1]->op != X_DIM)) return false;
-    *apart = *apart || !in_load(load, g->args[0]);
+/* Is the guard nothing but comparisons of indexes with sizes and constants? */
+static bool only_compares(const ir_expr *g) {
+    if (g->op == K_AND) return only_compares(g->args[0]) && only_compares(g->args[1]);
+    return (g->op == K_GE || g->op == K_LT) && (g->args[1]->op == X_CONST || g->args[1]->op == X_DIM);
+}
+
+/* Is the guard nothing but comparisons of the load's own indices with sizes and constants?  Leaves in `end` and part->from
+ * where they hold. */
+static bool only_bounds(const emit *e, const ir_expr *g, const ir_expr *load, tile_part *part, D *end) {
+    if (g->op == K_AND) return only_bounds(e, g->args[0], load, part, end) && only_bounds(e, g->args[1], load, part, end);
+    if (g->op != K_GE && g->op != K_LT) return false;
+    const ir_expr *limit = g->args[1];
+    int64_t more;
+    int d = dim_at(load, g->args[0], &more);
+    if (d < 0 || (limit->op != X_CONST && (limit->op != X_DIM || g->op == K_GE))) return false;
+    if (g->op == K_LT) end[d] = ir_dim_min(e->c, end[d], ir_dim_add(e->c, limit->op == X_DIM ? limit->dim : sched_num(e, limit->k), sched_num(e, more)));
+    else if (limit->k + more > part->from[d]) part->from[d] = limit->k + more;
     return true;
 }
 
-/* The operand itself. */
-static bool own_view(const emit *e, const ir_expr *load, sched_view *v) {
-    const ir_value *x = operand(e, load->i);
-    v->n = load->n;
-    nest_strides(e->c, load->n, x->type->dims, x->layout, v->stride);
-    for (int d = 0; d < load->n; d++) {
-        v->size[d] = x->type->dims[d];
+/* What of the operand is read under the guard (NULL: all); false: the guard asks more than that. */
+static bool part_of(const emit *e, const ir_expr *guard, const ir_expr *load, tile_part *part) {
+    D end[RT_MAX_RANK];
+    memcpy(end, operand(e, load->i)->type->dims, sizeof *end * (size_t)load->n);
+    if (guard && !only_bounds(e, guard, load, part, end)) return false;
+    for (int d = 0; d < load->n; d++) part->size[d] = ir_dim_sub(e->c, end[d], sched_num(e, part->from[d]));
+    return true;
+}
+
+/* The part of the operand itself. */
+static bool own_view(const emit *e, const sched_factor *f, sched_view *v) {
+    const ir_value *x = operand(e, f->load->i);
+    v->n = f->load->n;
+    nest_strides(e->c, v->n, x->type->dims, x->layout, v->stride);
+    v->base = sched_num(e, 0);
+    for (int d = 0; d < v->n; d++) {
+        int64_t from = f->part.from[d];
+        v->size[d] = f->part.size[d];
         v->order[d] = x->layout ? x->layout->order[d] : (uint8_t)d;
-        if (!sched_line_of(load->args[d], &v->at[d])) return false;
+        if (!sched_line_of(f->load->args[d], &v->at[d])) return false;
+        v->at[d].c -= from;
+        v->base = ir_dim_add(e->c, v->base, ir_dim_mul(e->c, sched_num(e, from), v->stride[d]));
     }
     return true;
 }
@@ -124,7 +155,7 @@ static bool guard_view(const emit *e, const sched_factor *f, sched_view *v) {
         if (!add_dim(v, &at, var_size(k, i), flat.coef[i])) return false;
         v->stride[v->n++] = sched_num(e, flat.coef[i]);
     }
-    v->base = flat.c;
+    v->base = sched_num(e, flat.c);
     return true;
 }
 
@@ -144,7 +175,7 @@ bool sched_copy_plan(emit *e, const sched_factor *f, bool rows, int last, tile_c
     const comp *k = e->f->k;
     *out = (tile_copy){.on = true, .dtype = operand(e, f->load->i)->type->dtype};
     const sched_line *at = out->of.at;
-    if (!(f->apart ? guard_view(e, f, &out->of) : own_view(e, f->load, &out->of))) return false;
+    if (!(f->apart ? guard_view(e, f, &out->of) : own_view(e, f, &out->of))) return false;
     for (int d = 0; d < out->of.n; d++)
         for (int v = 0; v < k->ndims + k->nrdims; v++)
             if (at[d].coef[v] < 0) return false;
@@ -172,8 +203,10 @@ bool sched_factor_of(const emit *e, const ir_expr *x, sched_factor *f) {
     bool guarded = x->op == K_SELECT;
     *f = (sched_factor){.load = guarded ? x->args[1] : x, .value = x, .guarded = guarded};
     while (f->load->op == K_CAST && !lower_rounds(f->load)) f->load = f->load->args[0];
-    if (guarded && (x->args[2]->op != X_CONST || x->args[2]->f != 0 || !only_bounds(x->args[0], f->load, &f->apart))) return false;
+    const ir_expr *guard = guarded ? x->args[0] : NULL;
+    if (guarded && (x->args[2]->op != X_CONST || x->args[2]->f != 0 || !only_compares(guard))) return false;
     if (f->load->op != X_LOAD || rt_dtypes[f->load->dtype].kind != 'F' || f->load->dtype == DT_F64) return false;
+    f->apart = !part_of(e, guard, f->load, &f->part);
     f->access = nest_find(&e->t, f->load);
     return f->guarded || !f->access->rest_uses;
 }

@@ -20,7 +20,7 @@ D sched_copy_elements(emit *e, const tile_copy *c) {
 /* What one vector loop of the copy covers: dims in which the operand lies in one run, or its contiguous dim. */
 typedef struct run {
     uint32_t dims;         /* by bit */
-    D width, valid;        /* elements of the copy and of the operand */
+    D width, valid;        /* elements of the copy and of the part */
     D step, copy_step;     /* of the operand and the copy, per element */
     int64_t shift;
 } run;
@@ -132,7 +132,7 @@ static D items(emit *e, const tile_copy *c, int d, int turned) {
     return d == turned ? ir_dim_ceildiv(e->c, c->size[d], TILE_N) : c->size[d];
 }
 
-/* Grid over all runs of the copy; a run is a vector loop; outside of the operand it is 0. */
+/* Grid over all runs of the copy; a run is a vector loop; outside of the part it is 0. */
 void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
     emit x = sched_before(e, "pad");
     k_builder *b = &x.b;
@@ -150,7 +150,7 @@ void sched_copy_kernel(emit *e, int operand, const tile_copy *c) {
         if (!(r.dims >> d & 1)) rows = ir_dim_mul(e->c, rows, items(e, c, d, turned));
     x.launch->grid = rows;
     x.launch->cost = turned < 0 ? r.width : ir_dim_mul(e->c, r.width, sched_num(e, TILE_N / 4));
-    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *from = k_i64(b, of->base), *to = k_i64(b, 0), *ok = NULL, *left = NULL;
+    k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, rows), 1)), *from = of->base ? sched_dim(&x, of->base) : k_i64(b, 0), *to = k_i64(b, 0), *ok = NULL, *left = NULL;
     for (int i = of->n - 1; i >= 0; i--) {
         int d = c->order[i];
         if (r.dims >> d & 1) continue;

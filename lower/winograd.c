@@ -91,17 +91,17 @@ static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
 }
 
 /* Planes of windows inside of the image, which the direct sum leaves out where they are not (tile.c); *all: of any. */
-static int64_t planes_inside(const comp *k, const ir_expr *index, D size, int64_t *all) {
+static int64_t planes_inside(const comp *k, const sched_factor *image, int64_t *all) {
     int64_t planes, taps, depth, in = 0;
     sched_line l;
     *all = 1;
-    if (k->ndims < 5 || !sched_line_of(index, &l)) return 1;
+    if (k->ndims < 5 || !sched_line_of(image->load->args[2], &l)) return 1;
     ir_dim_is_const(k->dims[2], &planes);
     ir_dim_is_const(k->rdims[1], &taps);
-    ir_dim_is_const(size, &depth);
+    ir_dim_is_const(image->part.size[2], &depth);
     *all = planes * taps;
     for (int64_t i = 0; i < *all; i++) {
-        int64_t at = i / taps + i % taps + l.c;
+        int64_t at = i / taps + i % taps + l.c - image->part.from[2];
         in += at >= 0 && at < depth;
     }
     return in;
@@ -110,7 +110,7 @@ static int64_t planes_inside(const comp *k, const ir_expr *index, D size, int64_
 static int64_t whole_panels(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
 
 /* The cheapest way by the table; NULL: the direct sum. */
-static const winograd_form *cheapest(const emit *e, const ir_expr *image) {
+static const winograd_form *cheapest(const emit *e, const sched_factor *image) {
     const comp *k = e->f->k;
     conv_shape s = {.n = 1};
     ir_dim_is_const(k->dims[0], &s.n);
@@ -118,7 +118,7 @@ static const winograd_form *cheapest(const emit *e, const ir_expr *image) {
     ir_dim_is_const(k->rdims[0], &s.ic);
     ir_dim_is_const(k->dims[k->ndims - 2], &s.h);
     ir_dim_is_const(k->dims[k->ndims - 1], &s.w);
-    int64_t planes = 1, all, in = planes_inside(k, image->args[2], e->f->operands.at[image->i]->type->dims[2], &all);
+    int64_t planes = 1, all, in = planes_inside(k, image, &all);
     if (k->ndims > 4) ir_dim_is_const(k->dims[2], &planes);
     conv_shape direct = s;
     direct.n = s.n * in;
@@ -147,7 +147,7 @@ static int mark(ir_module *m, ir_node *kernel) {
     if (!lower_fused(m, kernel, &f) || f.k->ndims != kernel->out[0]->type->rank || lower_comp_kind(f.k) != CK_CONTRACT) return 0;
     emit e = {.c = m->c, .f = &f, .m = m, .kernel = kernel};
     nest_build(m->c, &f, kernel->out[0], &e.t);
-    const winograd_form *form = suits(&e, &image, &weight) ? cheapest(&e, image.load) : NULL;
+    const winograd_form *form = suits(&e, &image, &weight) ? cheapest(&e, &image) : NULL;
     if (!form) return 0;
     kernel->sym = form->name;
     return 1;
@@ -473,9 +473,9 @@ static source source_of(emit *x, const winograd *w, k_value *n, k_value *tap, k_
     D stride[RT_MAX_RANK];
     ir_layout order;
     memcpy(order.order, c->order, sizeof order.order);
-    const D *size = w->direct ? v->type->dims : c->size;
+    const D *size = w->direct ? c->of.size : c->size;
     int h = w->height;
-    nest_strides(x->c, v->type->rank, size, w->direct ? v->layout : &order, stride);
+    nest_strides(x->c, v->type->rank, w->direct ? v->type->dims : c->size, w->direct ? v->layout : &order, stride);
     source s = {.y = k_add(b, k_mul(b, ty, m), k_i64(b, w->direct ? c->shift[h] : 0)),
                 .x = k_add(b, k_mul(b, tx, m), k_i64(b, w->direct ? c->shift[h + 1] : 0))};
     s.in = w->direct ? sched_buffer(x, LB_IN, sched_input(x->kernel, x->f->operands.at[w->image]), DT_F32, NULL, "in")
@@ -486,6 +486,7 @@ static source source_of(emit *x, const winograd *w, k_value *n, k_value *tap, k_
         if (w->direct && (c->shift[2] || c->size[2] != size[2])) s.inside = within(b, z, 1, sched_dim(x, size[2]));
     }
     s.plane = k_add(b, k_mul(b, n, sched_dim(x, stride[0])), s.plane ? s.plane : k_i64(b, 0));
+    if (w->direct) s.plane = k_add(b, s.plane, sched_dim(x, c->of.base));
     s.row = sched_dim(x, stride[h]);
     s.pixel = sched_dim(x, stride[h + 1]);
     s.height = sched_dim(x, size[h]);
