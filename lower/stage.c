@@ -236,7 +236,7 @@ static bool in_place(const stages *s, const stage_value *x, const stage_value *y
     const stage *p = &s->at[y->made];
     for (int r = 0; r < p->reads.n; r++)
         if (p->f.operands.at[p->reads.at[r].load->i] == x->v && !reads_at_own_index(p, p->reads.at[r].load)) return false;
-    return p->kind == CK_MAP && !s->lanes;
+    return p->kind == CK_MAP && !s->lanes && x->inner == y->inner;
 }
 
 /* May y lie where x lies?  x is read for the last time by a stage before the one that makes y, or by that one in place: row by

@@ -103,7 +103,8 @@ static bool find_bounds(const emit *e, const ir_expr *guard, stencil *s) {
     if (limit->op == X_CONST) x = limit->k;
     else if (!ir_dim_is_const(limit->dim, &x)) return false;
     stencil_bound *b = bound_of(e, guard->args[0], s);
-    if (b) *(guard->op == K_GE ? &b->from : &b->to) = x;
+    if (b && guard->op == K_GE && x > b->from) b->from = x;
+    if (b && guard->op == K_LT && x < b->to) b->to = x;
     return b != NULL;
 }
 
