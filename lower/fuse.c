@@ -24,6 +24,7 @@ enum {
     LIKELY = 64,      /* a size that is not known */
     MAX_MEMBERS = 96, /* of a group: bounds the size of one kernel */
     MAX_SITES = 12,   /* different indexes at which one node is computed in a group */
+    LIGHT = 8,        /* primitives of a map that a write, which may go element by element, computes on its way */
     MIN_STEPS = 32    /* of a product one of whose factors is computed: fewer are no work for tiles */
 };
 
@@ -367,7 +368,8 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     if (c->kind == CK_WRITE || c->kind == CK_CONTRACT || c->strict) {
         j->strict = true;
         if (in_groups(user) && !reads_affine(f, p)) return false; /* it wants its channels side by side */
-        return r.affine && !is_base(c, n) && ((c->kind == CK_WRITE ? p->bare : p->regular) || restored(f, n, c, j->vars));
+        bool moved = c->kind == CK_WRITE ? p->bare || (r.identity && r.n == 1 && p->weight <= LIGHT) : p->regular;
+        return r.affine && !is_base(c, n) && (moved || restored(f, n, c, j->vars));
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
     j->sites += c->sites * r.n;
