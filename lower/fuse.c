@@ -24,6 +24,7 @@ enum {
     LIKELY = 64,      /* a size that is not known */
     MAX_MEMBERS = 96, /* of a group: bounds the size of one kernel */
     MAX_SITES = 12,   /* different indexes at which one node is computed in a group */
+    LIGHT = 8,        /* primitives of a map that a write, which may go element by element, computes on its way */
     MIN_STEPS = 32    /* of a product one of whose factors is computed: fewer are no work for tiles */
 };
 
@@ -445,7 +446,8 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
         j->strict = true;
         j->taken = (taking){j->taken.windows | t.windows, j->taken.guards | t.guards, j->taken.image || t.image, j->taken.groups || t.groups};
         if (!r.affine || is_base(c, n)) return false;
-        return (c->kind == CK_WRITE ? p->bare : p->regular && reads_through(f, p, &j->taken)) || restored(f, n, c, j->vars);
+        bool moved = c->kind == CK_WRITE ? p->bare || (r.identity && r.n == 1 && p->weight <= LIGHT) : p->regular && reads_through(f, p, &j->taken);
+        return moved || restored(f, n, c, j->vars);
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
     j->sites += c->sites * r.n;

@@ -9,7 +9,8 @@
  *             go on at once, so that none waits for its last addition: wide vectors, and the last loop in CHAINS parts
  *   scan      grid over the other loops, the last of them as vector if it lies inside of the scanned one, which is serial
  *   stage     like map or reduce r, inside of loops over rows that several groups share (stage.h); or the rows are the lanes
- *   write     one iteration: copies the base, then writes in index order (so duplicates are decided)
+ *   write     a copy of the base, then grid and lanes over loops that cannot write to the same place; the others serial, in index
+ *             order (so duplicates are decided)
  *
  * Expressions are first rewritten from index variables to loops, with one flat index per load (nest.c).  The shape of
  * every reduction depends on sizes alone, never on threads. */
@@ -213,6 +214,7 @@ static void compute_outside(emit *e) {
         e->checked[i] = 1;
     }
     for (int i = 0; i < e->f->k->nstate; i++) outside_parts(&h, e->elem[i]);
+    if (e->f->k->write) outside_parts(&h, e->elem[0]);
     for (int i = 0; i < e->f->k->nout; i++) outside_parts(&h, e->out[i]);
 }
 
@@ -256,14 +258,17 @@ static void open_grid(emit *e, int to, int skip) {
     }
 }
 
-/* Opens the grid loop over chunks of loop l: [lo, hi). */
-static void open_chunks(emit *e, int l, int64_t chunk, k_value **lo, k_value **hi) {
+/* Opens the grid loop over chunks of [0, size): [lo, hi). */
+static void grid_of_chunks(emit *e, const ir_dim *size, int64_t chunk, k_value **lo, k_value **hi) {
     k_builder *b = &e->b;
-    const ir_dim *size = e->t.loops.at[l].size;
     e->launch->grid = ir_dim_floordiv(e->c, ir_dim_add(e->c, size, ir_dim_const(e->c, chunk - 1)), ir_dim_const(e->c, chunk));
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(e, e->launch->grid), 1));
     *lo = k_mul(b, g, k_i64(b, chunk));
     *hi = k_2(b, K_MIN, k_add(b, *lo, k_i64(b, chunk)), sched_dim(e, size));
+}
+
+static void open_chunks(emit *e, int l, int64_t chunk, k_value **lo, k_value **hi) {
+    grid_of_chunks(e, sched_size(e, l), chunk, lo, hi);
 }
 
 /* Opens a vector loop of `width` lanes, 0: the target's. */
@@ -764,39 +769,83 @@ static void emit_scan(emit *e) {
 
 /* ---- write */
 
-static k_value *write_address(emit *e, k_memo *memo) {
+/* The dim of the result whose index is the variable of loop l, and nothing more; -1: none.  Such a loop writes other elements
+ * in each iteration. */
+static int written_along(const emit *e, int l) {
+    for (int d = 0; d < e->f->k->nat; d++)
+        if (e->at[d]->op == X_INDEX && e->at[d]->i == l) return d;
+    return -1;
+}
+
+/* May the last loop be lanes?  It goes along the last dim, and decides nothing else about where to. */
+static bool writes_in_lanes(emit *e) {
+    int l = e->t.nouter - 1, dim = e->f->k->nat - 1;
+    nest_facts *facts = RT_ARRAY(&e->c->arena, nest_facts, e->x.n + 1);
+    if (l < 0 || dim != written_along(e, l) || !large(sched_size(e, l)) || !runs(e)) return false;
+    for (int d = 0; d < dim; d++)
+        if (nest_facts_of(facts, e->at[d])->uses >> l & 1) return false;
+    return true;
+}
+
+/* What the indexes of dims [from, to) of the result add to the address.  Checked, unless a loop no longer than the dim counts
+ * them. */
+static k_value *write_address(emit *e, k_memo *memo, int from, int to) {
     const ir_type *t = e->f->k->out_type;
     const ir_dim *stride = one(e);
     k_value *at = k_i64(&e->b, 0);
-    for (int d = t->rank - 1; d >= 0; d--) {
+    for (int d = t->rank - 1; d >= from; stride = ir_dim_mul(e->c, stride, t->dims[d--])) {
+        if (d >= to) continue;
         k_value *i = sched_value(e, memo, e->at[d]);
-        check_index(e, i, t->dims[d], "index is out of bounds");
+        bool inside = e->at[d]->op == X_INDEX && ir_dim_le(e->c, sched_size(e, e->at[d]->i), t->dims[d]) == IR_YES;
+        if (!inside) check_index(e, i, t->dims[d], "index is out of bounds");
         at = k_add(&e->b, k_mul(&e->b, i, sched_dim(e, stride)), at);
-        stride = ir_dim_mul(e->c, stride, t->dims[d]);
     }
     return at;
 }
 
+/* The result begins as a copy of the base: a kernel that runs before. */
+static void copy_base(emit *main) {
+    const comp *k = main->f->k;
+    const ir_value *base = main->f->operands.at[k->base];
+    emit x = sched_before(main, "base"), *e = &x;
+    k_buffer *in = sched_buffer(e, LB_IN, sched_input(e->kernel, base), base->type->dtype, NULL, "in");
+    k_buffer *out = sched_buffer(e, LB_OUT, 0, k->out_dtype[0], NULL, "out");
+    const ir_dim *n = one(e);
+    for (int d = 0; d < k->out_type->rank; d++) n = ir_dim_mul(e->c, n, k->out_type->dims[d]);
+    k_value *lo, *hi;
+    grid_of_chunks(e, n, MAP_CHUNK, &lo, &hi);
+    k_value *i = k_var(k_for(&e->b, KL_VECTOR, 0, lo, hi, 1));
+    k_store(&e->b, out, i, k_cast(&e->b, k_load(&e->b, in, i), k->out_dtype[0]));
+    close(e, 2);
+    set_cost(e, sched_num(e, MAP_CHUNK), 1);
+    RT_PUSH(&e->c->arena, &e->info->launches, *x.launch);
+}
+
+/* Loops that write apart from each other are the grid, as far as they stand outermost, and the innermost one lanes. */
 static void emit_write(emit *e) {
     const comp *k = e->f->k;
     k_builder *b = &e->b;
-    const ir_dim *n = one(e);
-    for (int d = 0; d < k->out_type->rank; d++) n = ir_dim_mul(e->c, n, k->out_type->dims[d]);
-    k_value *i = k_var(k_for(b, KL_VECTOR, 0, k_i64(b, 0), sched_dim(e, n), 1));
-    k_store(b, e->outs[0], i, k_cast(b, k_load(b, e->in[k->base], i), k->out_dtype[0]));
-    k_end(b, 0, NULL);
-    for (int l = 0; l < e->t.nouter; l++) open_loop(e, l, KL_SERIAL);
-    k_memo *memo = k_memo_new(b->k);
+    bool lanes = writes_in_lanes(e);
+    int m = e->t.nouter, serial = m - lanes, apart = 0, last = k->nat - lanes;
+    copy_base(e);
+    while (apart < serial && written_along(e, apart) >= 0) apart++;
+    if (apart) open_grid(e, apart, -1);
+    set_cost(e, product(e, apart, m), 1);
+    for (int l = apart; l < serial; l++) open_loop(e, l, KL_SERIAL);
+    compute_outside(e);
+    k_value *at = write_address(e, e->memo, 0, last);
+    if (lanes) open_loop(e, m - 1, KL_VECTOR);
+    k_memo *memo = k_memo_under(e->memo);
     checks(e, memo);
-    k_value *at = write_address(e, memo), *v = sched_value(e, memo, e->elem[0]);
+    at = k_add(b, at, write_address(e, memo, last, k->nat));
+    k_value *v = sched_value(e, memo, e->elem[0]);
     if (e->combine[0]) {
         e->param[0] = k_load(b, e->outs[0], at);
         e->param[1] = v;
         v = sched_value(e, k_memo_new(b->k), e->combine[0]);
     }
     k_store(b, e->outs[0], at, k_cast(b, v, k->out_dtype[0]));
-    close(e, e->t.nouter);
-    set_cost(e, n, 1);
+    close(e, m - apart + (apart > 0));
 }
 
 /* ---- groups */

@@ -68,6 +68,78 @@ void rt_sort_order(int64_t *order, int64_t *tmp, int64_t n, rt_before *before, c
     if (from != order) memcpy(order, from, (size_t)n * sizeof *order);
 }
 
+/* ------------------------------------------------------------------ items */
+
+static const uint64_t NAN_KEY = UINT64_MAX;
+
+static uint64_t key_of_f32(float x) {
+    uint32_t b;
+    if (isnan(x)) return NAN_KEY;
+    x += 0.0f; /* -0 is 0 */
+    memcpy(&b, &x, sizeof b);
+    return b >> 31 ? (uint32_t)~b : b | 1u << 31;
+}
+
+static uint64_t key_of_f64(double x) {
+    uint64_t b;
+    if (isnan(x)) return NAN_KEY;
+    x += 0.0;
+    memcpy(&b, &x, sizeof b);
+    return b >> 63 ? ~b : b | UINT64_C(1) << 63;
+}
+
+bool rt_item_is_nan(rt_dtype dtype, rt_item a) { return rt_dtypes[dtype].kind == 'F' && a.key == NAN_KEY; }
+
+void rt_items_load(rt_item *o, const rt_tensor *t, int64_t at, int64_t step, int64_t n, bool descending) {
+    const void *data = t->storage->data;
+    uint64_t flip = descending ? UINT64_MAX : 0;
+    bool real = rt_dtypes[t->dtype].kind == 'F';
+    for (int64_t j = 0; j < n; j++) {
+        int64_t i = at + j * step;
+        uint64_t key = t->dtype == DT_F32   ? key_of_f32(((const float *)data)[i])
+                       : t->dtype == DT_F64 ? key_of_f64(((const double *)data)[i])
+                       : real               ? key_of_f32((float)rt_load_f64(data, t->dtype, i))
+                                            : (uint64_t)rt_load_i64(data, t->dtype, i) ^ UINT64_C(1) << 63;
+        o[j] = (rt_item){key ^ flip, j};
+    }
+}
+
+enum { DIGITS = 8, VALUES = 256, INSERT_BELOW = 48 };
+
+static void insertion_sort(rt_item *o, int64_t n) {
+    for (int64_t i = 1; i < n; i++) {
+        rt_item x = o[i];
+        int64_t at = i;
+        for (; at > 0 && x.key < o[at - 1].key; at--) o[at] = o[at - 1];
+        o[at] = x;
+    }
+}
+
+/* Radix sort by the bytes of the keys, the last one first; those that all keys share are left out. */
+void rt_items_sort(rt_item *o, rt_item *tmp, int64_t n) {
+    rt_item *from = o, *to = tmp;
+    if (n < INSERT_BELOW) {
+        insertion_sort(o, n);
+        return;
+    }
+    uint64_t differ = 0;
+    for (int64_t i = 0; i < n; i++) differ |= o[i].key ^ o[0].key;
+    for (int d = 0; d < DIGITS; d++) {
+        int64_t c[VALUES] = {0}, sum = 0;
+        if (!(differ >> 8 * d & 0xff)) continue;
+        for (int64_t i = 0; i < n; i++) c[from[i].key >> 8 * d & 0xff]++;
+        for (int v = 0; v < VALUES; v++) {
+            int64_t here = c[v];
+            c[v] = sum;
+            sum += here;
+        }
+        for (int64_t i = 0; i < n; i++) to[c[from[i].key >> 8 * d & 0xff]++] = from[i];
+        rt_item *swap = from;
+        from = to, to = swap;
+    }
+    if (from != o) memcpy(o, from, (size_t)n * sizeof *o);
+}
+
 rt_tensor *rt_contiguous(const rt_tensor *t) {
     if (!rt_tensor_contiguous(t)) return rt_tensor_copy_to(t, t->dtype);
     rt_tensor_retain((rt_tensor *)t);

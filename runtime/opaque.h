@@ -35,12 +35,23 @@ bool rt_key_is_nan(const rt_keys *k, int64_t a);
 typedef bool rt_before(const void *env, int64_t a, int64_t b);
 void rt_sort_order(int64_t *order, int64_t *tmp, int64_t n, rt_before *before, const void *env);
 
-/* opaque_select.c: in place on order[0..n): libstdc++'s sort, nth_element (order[nth] is in its place) and
- * partial_sort (the first k), and PyTorch's quickselect by `greater` (order[k] is in its place). */
-void rt_select_sort(int64_t *order, int64_t n, rt_before *less, const void *env);
-void rt_select_nth(int64_t *order, int64_t nth, int64_t n, rt_before *less, const void *env);
-void rt_select_partial_sort(int64_t *order, int64_t k, int64_t n, rt_before *less, const void *env);
-void rt_select_quick(int64_t *order, int64_t k, int64_t n, rt_before *greater, const void *env);
+/* An element of a row: its number, and a key such that a comes before b where a.key < b.key. */
+typedef struct rt_item { uint64_t key; int64_t at; } rt_item;
+/* Ascending, NaN last; or descending, which is just the other way round. */
+void rt_items_load(rt_item *o, const rt_tensor *t, int64_t at, int64_t step, int64_t n, bool descending);
+bool rt_item_is_nan(rt_dtype dtype, rt_item a); /* loaded as ascending */
+void rt_items_sort(rt_item *o, rt_item *tmp, int64_t n); /* stable; tmp is as large as o */
+
+/* opaque_select.c: in place on o[0..n): libstdc++'s sort, nth_element (o[nth] is in its place) and partial_sort (the first
+ * k), and PyTorch's quickselect (o[k] is in its place). */
+void rt_select_sort(rt_item *o, int64_t n);
+void rt_select_nth(rt_item *o, int64_t nth, int64_t n);
+void rt_select_partial_sort(rt_item *o, int64_t k, int64_t n);
+void rt_select_quick(rt_item *o, int64_t k, int64_t n);
+/* The first k, 0 < k <= RT_SELECT_FEW, in order; false: there are equals among them or behind, so that it depends on the
+ * way of choosing.  Leaves o as it was, except that they stand in top. */
+enum { RT_SELECT_FEW = 128 };
+bool rt_select_few(const rt_item *o, int64_t n, int64_t k, rt_item *top);
 
 rt_tensor *rt_contiguous(const rt_tensor *t); /* owned: a contiguous copy, or t retained */
 rt_tensor *rt_expanded(rt_tensor *t, int n, const int64_t *shape); /* owned contiguous copy; NULL: memory */

@@ -10,7 +10,7 @@ enum { BAG_SUM, BAG_MEAN, BAG_MAX };
 typedef struct bags {
     int mode;
     int64_t n, nindex, rows, width, padding;     /* padding: row that is left out, or -1 */
-    rt_tensor *weight, *index, *offsets, *scale; /* contiguous; weight and scale in f64; scale may be NULL */
+    rt_tensor *weight, *index, *offsets, *scale; /* contiguous; weight in f32 or f64, scale in f64 or NULL */
     double *out;
     int64_t *bag_of, *size, *most;
 } bags;
@@ -28,12 +28,21 @@ static bool bag_bounds(rt_env *env, const bags *b, int64_t i, int64_t *from, int
 }
 
 static void bag_add(bags *b, int64_t bag, int64_t j, int64_t row, bool first) {
-    const double *w = (double *)b->weight->storage->data + b->weight->offset + row * b->width;
-    double scale = b->scale ? ((double *)b->scale->storage->data)[b->scale->offset + j] : 1,
-           *o = b->out + bag * b->width;
-    for (int64_t d = 0; d < b->width; d++) {
-        if (b->mode != BAG_MAX) o[d] += scale * w[d];
-        else if (first || w[d] > o[d]) o[d] = w[d], b->most[bag * b->width + d] = row;
+    const double scale = b->scale ? ((double *)b->scale->storage->data)[b->scale->offset + j] : 1;
+    const int64_t at = b->weight->offset + row * b->width, width = b->width;
+    double *restrict o = b->out + bag * width;
+    if (b->mode != BAG_MAX) {
+        const float *f = (const float *)b->weight->storage->data + at;
+        const double *w = (const double *)b->weight->storage->data + at;
+        if (b->weight->dtype == DT_F32)
+            for (int64_t d = 0; d < width; d++) o[d] += scale * (double)f[d];
+        else
+            for (int64_t d = 0; d < width; d++) o[d] += scale * w[d];
+        return;
+    }
+    for (int64_t d = 0; d < width; d++) {
+        double w = rt_load_f64(b->weight->storage->data, b->weight->dtype, at + d);
+        if (first || w > o[d]) o[d] = w, b->most[bag * width + d] = row;
     }
 }
 
@@ -105,7 +114,7 @@ HOST(rt_op_embedding_bag) {
               .width = w->shape[1]};
     b.padding = nargs > 8 ? rt_int_arg(args[8], -1) : -1;
     if (nargs > 8 && args[8].tag == V_INT && b.padding < 0) b.padding += b.rows;
-    b.weight = rt_tensor_copy_to(w, DT_F64), b.index = rt_tensor_copy_to(index, DT_I64),
+    b.weight = w->dtype == DT_F32 ? rt_contiguous(w) : rt_tensor_copy_to(w, DT_F64), b.index = rt_tensor_copy_to(index, DT_I64),
     b.offsets = rt_tensor_copy_to(offsets, DT_I64);
     b.scale = scale ? rt_tensor_copy_to(scale, DT_F64) : NULL;
     bool ok = b.weight && b.index && b.offsets && (b.scale || !scale);

@@ -2,29 +2,25 @@
  * equal values the same ones are chosen: libstdc++'s sort, nth_element and partial_sort, and kthvalue's own
  * quickselect.
  *
- * All work on `o`, an array of element numbers, by a strict order `less`. */
+ * All work on `o`, an array of items, by their keys. */
 #include "runtime/opaque.h"
 
-typedef struct sel {
-    int64_t *o;
-    rt_before *less;
-    const void *env;
-} sel;
+static bool less(rt_item a, rt_item b) { return a.key < b.key; }
+static bool lt(const rt_item *o, int64_t i, int64_t j) { return o[i].key < o[j].key; }
 
-static bool lt(const sel *s, int64_t i, int64_t j) { return s->less(s->env, s->o[i], s->o[j]); }
-
-static void swap(const sel *s, int64_t i, int64_t j) {
-    int64_t x = s->o[i];
-    s->o[i] = s->o[j], s->o[j] = x;
+static void swap(rt_item *o, int64_t i, int64_t j) {
+    rt_item x = o[i];
+    o[i] = o[j], o[j] = x;
 }
 
 /* ------------------------------------------------------------------ heaps */
 
-static void adjust_heap(const sel *s, int64_t first, int64_t hole, int64_t len, int64_t value) {
-    int64_t top = hole, child = hole, *a = s->o + first;
+static void adjust_heap(rt_item *o, int64_t first, int64_t hole, int64_t len, rt_item value) {
+    int64_t top = hole, child = hole;
+    rt_item *a = o + first;
     while (child < (len - 1) / 2) {
         child = 2 * (child + 1);
-        if (s->less(s->env, a[child], a[child - 1])) child--;
+        if (less(a[child], a[child - 1])) child--;
         a[hole] = a[child];
         hole = child;
     }
@@ -33,7 +29,7 @@ static void adjust_heap(const sel *s, int64_t first, int64_t hole, int64_t len, 
         a[hole] = a[child - 1];
         hole = child - 1;
     }
-    for (int64_t parent = (hole - 1) / 2; hole > top && s->less(s->env, a[parent], value);
+    for (int64_t parent = (hole - 1) / 2; hole > top && less(a[parent], value);
          parent = (hole - 1) / 2) {
         a[hole] = a[parent];
         hole = parent;
@@ -41,59 +37,59 @@ static void adjust_heap(const sel *s, int64_t first, int64_t hole, int64_t len, 
     a[hole] = value;
 }
 
-static void pop_heap(const sel *s, int64_t first, int64_t last, int64_t result) {
-    int64_t value = s->o[result];
-    s->o[result] = s->o[first];
-    adjust_heap(s, first, 0, last - first, value);
+static void pop_heap(rt_item *o, int64_t first, int64_t last, int64_t result) {
+    rt_item value = o[result];
+    o[result] = o[first];
+    adjust_heap(o, first, 0, last - first, value);
 }
 
-static void heap_select(const sel *s, int64_t first, int64_t middle, int64_t last) {
+static void heap_select(rt_item *o, int64_t first, int64_t middle, int64_t last) {
     int64_t len = middle - first;
     for (int64_t parent = (len - 2) / 2; len >= 2 && parent >= 0; parent--)
-        adjust_heap(s, first, parent, len, s->o[first + parent]);
+        adjust_heap(o, first, parent, len, o[first + parent]);
     for (int64_t i = middle; i < last; i++)
-        if (lt(s, i, first)) pop_heap(s, first, middle, i);
+        if (lt(o, i, first)) pop_heap(o, first, middle, i);
 }
 
-static void heap_sort_part(const sel *s, int64_t first, int64_t middle, int64_t last) {
-    heap_select(s, first, middle, last);
-    for (; middle - first > 1; middle--) pop_heap(s, first, middle - 1, middle - 1);
+static void heap_sort_part(rt_item *o, int64_t first, int64_t middle, int64_t last) {
+    heap_select(o, first, middle, last);
+    for (; middle - first > 1; middle--) pop_heap(o, first, middle - 1, middle - 1);
 }
 
 /* ------------------------------------------------------------------ partitions */
 
-static void insert(const sel *s, int64_t at) { /* something not greater stands before it */
-    int64_t value = s->o[at];
-    for (; s->less(s->env, value, s->o[at - 1]); at--) s->o[at] = s->o[at - 1];
-    s->o[at] = value;
+static void insert(rt_item *o, int64_t at) { /* something not greater stands before it */
+    rt_item value = o[at];
+    for (; less(value, o[at - 1]); at--) o[at] = o[at - 1];
+    o[at] = value;
 }
 
-static void insertion_sort(const sel *s, int64_t first, int64_t last) {
+static void insertion_sort(rt_item *o, int64_t first, int64_t last) {
     for (int64_t i = first + 1; i < last; i++) {
-        if (!lt(s, i, first)) {
-            insert(s, i);
+        if (!lt(o, i, first)) {
+            insert(o, i);
             continue;
         }
-        int64_t value = s->o[i];
-        memmove(s->o + first + 1, s->o + first, (size_t)(i - first) * sizeof *s->o);
-        s->o[first] = value;
+        rt_item value = o[i];
+        memmove(o + first + 1, o + first, (size_t)(i - first) * sizeof *o);
+        o[first] = value;
     }
 }
 
-static void median_to_first(const sel *s, int64_t to, int64_t a, int64_t b, int64_t c) {
-    if (lt(s, a, b)) swap(s, to, lt(s, b, c) ? b : lt(s, a, c) ? c : a);
-    else swap(s, to, lt(s, a, c) ? a : lt(s, b, c) ? c : b);
+static void median_to_first(rt_item *o, int64_t to, int64_t a, int64_t b, int64_t c) {
+    if (lt(o, a, b)) swap(o, to, lt(o, b, c) ? b : lt(o, a, c) ? c : a);
+    else swap(o, to, lt(o, a, c) ? a : lt(o, b, c) ? c : b);
 }
 
-static int64_t partition(const sel *s, int64_t first, int64_t last) {
+static int64_t partition(rt_item *o, int64_t first, int64_t last) {
     int64_t pivot = first;
-    median_to_first(s, first, first + 1, first + (last - first) / 2, last - 1);
+    median_to_first(o, first, first + 1, first + (last - first) / 2, last - 1);
     for (first++;; first++) {
-        while (lt(s, first, pivot)) first++;
+        while (lt(o, first, pivot)) first++;
         last--;
-        while (lt(s, pivot, last)) last--;
+        while (lt(o, pivot, last)) last--;
         if (!(first < last)) return first;
-        swap(s, first, last);
+        swap(o, first, last);
     }
 }
 
@@ -105,75 +101,93 @@ static int depth_limit(int64_t n) {
 
 enum { SMALL_SORT = 16, SMALL_SELECT = 3 };
 
-static void sort_loop(const sel *s, int64_t first, int64_t last, int depth) {
+static void sort_loop(rt_item *o, int64_t first, int64_t last, int depth) {
     while (last - first > SMALL_SORT) {
         if (depth-- == 0) {
-            heap_sort_part(s, first, last, last);
+            heap_sort_part(o, first, last, last);
             return;
         }
-        int64_t cut = partition(s, first, last);
-        sort_loop(s, cut, last, depth);
+        int64_t cut = partition(o, first, last);
+        sort_loop(o, cut, last, depth);
         last = cut;
     }
 }
 
-void rt_select_sort(int64_t *order, int64_t n, rt_before *less, const void *env) {
-    sel s = {order, less, env};
-    sort_loop(&s, 0, n, depth_limit(n));
+void rt_select_sort(rt_item *o, int64_t n) {
+    sort_loop(o, 0, n, depth_limit(n));
     if (n <= SMALL_SORT) {
-        insertion_sort(&s, 0, n);
+        insertion_sort(o, 0, n);
         return;
     }
-    insertion_sort(&s, 0, SMALL_SORT);
-    for (int64_t i = SMALL_SORT; i < n; i++) insert(&s, i);
+    insertion_sort(o, 0, SMALL_SORT);
+    for (int64_t i = SMALL_SORT; i < n; i++) insert(o, i);
 }
 
-void rt_select_nth(int64_t *order, int64_t nth, int64_t n, rt_before *less, const void *env) {
-    sel s = {order, less, env};
+void rt_select_nth(rt_item *o, int64_t nth, int64_t n) {
     int64_t first = 0, last = n;
     if (nth >= n) return;
     for (int depth = depth_limit(n); last - first > SMALL_SELECT; depth--) {
         if (depth == 0) {
-            heap_select(&s, first, nth + 1, last);
-            swap(&s, first, nth);
+            heap_select(o, first, nth + 1, last);
+            swap(o, first, nth);
             return;
         }
-        int64_t cut = partition(&s, first, last);
+        int64_t cut = partition(o, first, last);
         if (cut <= nth) first = cut;
         else last = cut;
     }
-    insertion_sort(&s, first, last);
+    insertion_sort(o, first, last);
 }
 
-void rt_select_partial_sort(int64_t *order, int64_t k, int64_t n, rt_before *less, const void *env) {
-    sel s = {order, less, env};
-    heap_sort_part(&s, 0, k, n);
+void rt_select_partial_sort(rt_item *o, int64_t k, int64_t n) {
+    heap_sort_part(o, 0, k, n);
+}
+
+/* ------------------------------------------------------------------ few of many */
+
+bool rt_select_few(const rt_item *o, int64_t n, int64_t k, rt_item *top) {
+    for (int64_t i = 0; i < k; i++) top[i] = o[i];
+    insertion_sort(top, 0, k);
+    uint64_t last = top[k - 1].key;
+    bool tie = false; /* is there one like the last one of top that is not in it? */
+    for (int64_t i = k; i < n; i++) {
+        if (o[i].key >= last) {
+            tie |= o[i].key == last;
+            continue;
+        }
+        int64_t at = k - 1;
+        for (; at > 0 && less(o[i], top[at - 1]); at--) top[at] = top[at - 1];
+        top[at] = o[i];
+        tie = top[k - 1].key == last;
+        last = top[k - 1].key;
+    }
+    for (int64_t i = 1; i < k; i++) tie |= top[i].key == top[i - 1].key;
+    return !tie;
 }
 
 /* ------------------------------------------------------------------ kthvalue */
 
-void rt_select_quick(int64_t *order, int64_t k, int64_t n, rt_before *greater, const void *env) {
-    sel s = {order, greater, env};
+void rt_select_quick(rt_item *o, int64_t k, int64_t n) {
     int64_t left = 0, right = n - 1;
     while (right > left) {
         if (right == left + 1) {
-            if (lt(&s, left, right)) swap(&s, left, right);
+            if (lt(o, left, right)) swap(o, left, right);
             return;
         }
-        swap(&s, left + (right - left) / 2, left + 1);
-        if (lt(&s, left + 1, right)) swap(&s, left + 1, right);
-        if (lt(&s, left, right)) swap(&s, left, right);
-        if (lt(&s, left + 1, left)) swap(&s, left + 1, left);
+        swap(o, left + (right - left) / 2, left + 1);
+        if (lt(o, left + 1, right)) swap(o, left + 1, right);
+        if (lt(o, left, right)) swap(o, left, right);
+        if (lt(o, left + 1, left)) swap(o, left + 1, left);
         int64_t i = left + 1, j = right;
         for (;;) {
             do i++;
-            while (lt(&s, left, i));
+            while (lt(o, left, i));
             do j--;
-            while (lt(&s, j, left));
+            while (lt(o, j, left));
             if (j < i) break;
-            swap(&s, i, j);
+            swap(o, i, j);
         }
-        swap(&s, left, j);
+        swap(o, left, j);
         if (j <= k) left = i;
         if (j >= k) right = j - 1;
     }

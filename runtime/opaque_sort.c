@@ -10,52 +10,49 @@
 /* ------------------------------------------------------------------ one row at a time */
 
 typedef struct sorter {
-    rt_keys keys;
     bool descending;
-    int64_t *order, *tmp;
+    rt_dtype dtype;
+    rt_item *o, *tmp; /* of one row */
 } sorter;
 
 static bool sorter_new(sorter *s, const rt_tensor *t, int64_t n, bool descending) {
-    *s = (sorter){.descending = descending};
-    s->order = rt_calloc((size_t)n, sizeof *s->order);
+    *s = (sorter){.descending = descending, .dtype = t->dtype};
+    s->o = rt_calloc((size_t)n, sizeof *s->o);
     s->tmp = rt_calloc((size_t)n, sizeof *s->tmp);
-    return rt_keys_new(&s->keys, t->dtype, n) && s->order && s->tmp;
+    return s->o && s->tmp;
 }
 
 static void sorter_free(sorter *s) {
-    rt_keys_free(&s->keys);
-    rt_free(s->order);
+    rt_free(s->o);
     rt_free(s->tmp);
 }
 
-static bool row_before(const void *env, int64_t a, int64_t b) {
-    const sorter *s = env;
-    return s->descending ? rt_key_less(&s->keys, b, a) : rt_key_less(&s->keys, a, b);
-}
-
-/* Brings s->order of one row into an order in which the first k are wanted. */
+/* Brings s->o of one row into an order in which the first k are wanted. */
 typedef void arrange(sorter *s, int64_t n, int64_t k);
 
 static void load_row(sorter *s, const rt_rows *rows, int64_t row) {
-    rt_keys_load(&s->keys, rows->t, rt_row_at(rows, row), rows->step, rows->len);
-    for (int64_t i = 0; i < rows->len; i++) s->order[i] = i;
+    rt_items_load(s->o, rows->t, rt_row_at(rows, row), rows->step, rows->len, s->descending);
 }
 
 static void arrange_stable(sorter *s, int64_t n, int64_t k) {
     (void)k;
-    rt_sort_order(s->order, s->tmp, n, row_before, s);
+    rt_items_sort(s->o, s->tmp, n);
 }
 
 enum { PARTIAL_SORT_FROM = 64 }; /* topk sorts partially where n is that much larger than k */
 
 static void arrange_top(sorter *s, int64_t n, int64_t k) {
     if (k == 0) return;
-    if (k <= n / PARTIAL_SORT_FROM) {
-        rt_select_partial_sort(s->order, k, n, row_before, s);
+    if (k <= RT_SELECT_FEW && k < n / 4 && rt_select_few(s->o, n, k, s->tmp)) {
+        memcpy(s->o, s->tmp, (size_t)k * sizeof *s->o);
         return;
     }
-    rt_select_nth(s->order, k - 1, n, row_before, s);
-    rt_select_sort(s->order, k - 1, row_before, s);
+    if (k <= n / PARTIAL_SORT_FROM) {
+        rt_select_partial_sort(s->o, k, n);
+        return;
+    }
+    rt_select_nth(s->o, k - 1, n);
+    rt_select_sort(s->o, k - 1);
 }
 
 /* Copies element `from` of a row of `in` to place `to` of the same row of `out`, and its number to `index`.
@@ -90,7 +87,7 @@ static bool sort_into(rt_env *env, const rt_tensor *t, int axis, bool descending
             int64_t at_in = rt_row_at(&in, row), at_out = rt_row_at(&to, row);
             load_row(&s, &in, row);
             order(&s, in.len, k);
-            for (int64_t i = 0; i < k; i++) take(&in, at_in, s.order[i], &to, at_out, i, r[1]);
+            for (int64_t i = 0; i < k; i++) take(&in, at_in, s.o[i].at, &to, at_out, i, r[1]);
         }
     }
     sorter_free(&s);
@@ -145,47 +142,42 @@ HOST(rt_op_topk) {
 
 /* ------------------------------------------------------------------ one element of each row */
 
-/* Chooses an element of a row of n > 0, using s->order. */
+/* Chooses an element of a row of n > 0, using s->o. */
 typedef int64_t chooser(sorter *s, int64_t n, int64_t k);
 
-static bool row_greater(const void *env, int64_t a, int64_t b) {
-    return rt_key_less(&((const sorter *)env)->keys, b, a);
-}
-
 static int64_t choose_kth(sorter *s, int64_t n, int64_t k) {
-    rt_select_quick(s->order, k - 1, n, row_greater, s);
-    return s->order[k - 1];
+    rt_select_quick(s->o, k - 1, n); /* which goes through the row in descending order */
+    return s->o[k - 1].at;
 }
 
 /* The lower median; the first NaN wins. */
 static int64_t choose_median(sorter *s, int64_t n, int64_t k) {
     (void)k;
     for (int64_t i = 0; i < n; i++)
-        if (rt_key_is_nan(&s->keys, i)) return i;
-    rt_select_nth(s->order, (n - 1) / 2, n, row_before, s);
-    return s->order[(n - 1) / 2];
+        if (rt_item_is_nan(s->dtype, s->o[i])) return i;
+    rt_select_nth(s->o, (n - 1) / 2, n);
+    return s->o[(n - 1) / 2].at;
 }
 
 static int64_t choose_nanmedian(sorter *s, int64_t n, int64_t k) {
     (void)k;
     int64_t count = n;
-    for (int64_t i = 0; i < n; i++) count -= rt_key_is_nan(&s->keys, i);
+    for (int64_t i = 0; i < n; i++) count -= rt_item_is_nan(s->dtype, s->o[i]);
     int64_t at = count ? (count - 1) / 2 : 0;
-    rt_select_nth(s->order, at, n, row_before, s);
-    return s->order[at];
+    rt_select_nth(s->o, at, n);
+    return s->o[at].at;
 }
 
 /* The smallest of the most frequent values, at the last place of its run. */
 static int64_t choose_mode(sorter *s, int64_t n, int64_t k) {
     (void)k;
-    rt_select_sort(s->order, n, row_before, s);
+    rt_select_sort(s->o, n);
     int64_t best = 0, most = 0, run = 0;
     for (int64_t i = 0; i < n; i++) {
         run++;
-        bool last = i + 1 == n || rt_key_less(&s->keys, s->order[i], s->order[i + 1]) ||
-                    rt_key_is_nan(&s->keys, s->order[i]);
+        bool last = i + 1 == n || s->o[i].key < s->o[i + 1].key || rt_item_is_nan(s->dtype, s->o[i]);
         if (!last) continue;
-        if (run > most) most = run, best = s->order[i];
+        if (run > most) most = run, best = s->o[i].at;
         run = 0;
     }
     return best;
@@ -203,7 +195,7 @@ static bool pick(rt_env *env, const rt_tensor *t, rt_value dim, bool keep, choos
                         axis);
     sorter s = {0};
     rt_tensor *r[2] = {tensor_along(t->dtype, t, axis, 1, keep), tensor_along(DT_I64, t, axis, 1, keep)};
-    bool ok = r[0] && r[1] && sorter_new(&s, t, in.len, false);
+    bool ok = r[0] && r[1] && sorter_new(&s, t, in.len, choose == choose_kth);
     for (int64_t row = 0; ok && row < in.n; row++) {
         rt_rows to = {r[0], -1, in.n, 1, 1};
         load_row(&s, &in, row);
