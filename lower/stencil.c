@@ -11,7 +11,8 @@
  * out; tiles at the sides lie at known columns, whose taps outside are left out too; an image in another order is copied. */
 #include "lower/emit.h"
 
-enum { COLUMNS = 12, /* of a tile, at most */ VECTORS = 16 /* registers that tiles are made for */, SIDES = 8, SHARED_TAPS = 32, CHUNK = 96, GROUP_LANES = 8 };
+enum { COLUMNS = 12, /* of a tile, at most */ VECTORS = 16 /* registers that tiles are made for */, SIDES = 8, SHARED_TAPS = 32,
+       SHARED_RUN = 12, CHUNK = 96, GROUP_LANES = 8 };
 
 typedef const ir_dim *D;
 
@@ -181,10 +182,12 @@ static bool set_loops(emit *e, stencil *s, const sched_factor *image, uint32_t c
     return s->channels >= 0 && (!s->group || e->t.loops.at[s->channels].vars == channels);
 }
 
-/* Few elements for all channels: vectors of several registers, for several products with each of them. */
+/* Few elements for all channels: vectors of several registers, for several products with each of them.  Many in one run are a
+ * product of matrices, for which panels of weights are better than rows. */
 static bool share(const emit *e, stencil *s, int channel) {
     int64_t n;
-    if (s->ntaps > SHARED_TAPS || !ir_dim_is_const(e->f->k->dims[channel], &n) || n % 8) return false;
+    if (s->ntaps > SHARED_TAPS || (s->per_row == s->ntaps && s->ntaps >= SHARED_RUN)) return false;
+    if (!ir_dim_is_const(e->f->k->dims[channel], &n) || n % 8) return false;
     s->lanes = n % 16 || s->per_row > 1 ? 0 : 16;
     return true;
 }
