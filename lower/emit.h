@@ -7,6 +7,10 @@
 /* What expressions are in a piece of a loop (cut.c), by id: as[id] holds for the last of the pieces where piece[id] is `pieces`. */
 typedef struct sched_known { const ir_expr **as; int *piece, pieces, cap; } sched_known;
 
+/* table.c: what is computed once for all indexes of some loops.  sure: a place that is an element's, whatever guards the load. */
+enum { SCHED_TABLES = 48 };
+typedef struct sched_table { const ir_expr *x; uint32_t loops; bool sure; } sched_table;
+
 typedef struct emit {
     ir_context *c;
     k_builder b;
@@ -17,7 +21,9 @@ typedef struct emit {
     const ir_expr *init[COMP_MAX_STATE], *elem[COMP_MAX_STATE], *combine[COMP_MAX_STATE], *out[COMP_MAX_OUT];
     const ir_expr **at;
     RT_VEC(struct comp_check) checks;
-    k_buffer **in, *outs[COMP_MAX_OUT]; /* in: by operand */
+    k_buffer **in, *outs[COMP_MAX_OUT]; /* in: by operand; behind them the tables */
+    sched_table tables[SCHED_TABLES];
+    int ntables;
     k_value **scalars;                  /* by operand */
     k_value *var[NEST_MAX];             /* by loop */
     k_value *param[2 * COMP_MAX_STATE];
@@ -60,6 +66,11 @@ void sched_store_outs(emit *e, k_memo *memo);
 emit sched_before(emit *e, const char *suffix);
 k_buffer *sched_buffer(emit *e, lower_buffer_kind kind, int index, rt_dtype dtype, const ir_dim *elements, const char *name);
 void sched_begin(emit *e, const char *name);
+
+/* table.c: makes the tables that are worth it, by kernels before the main one, for loops whose vectors run along `lane` (-1: none
+ * do), and changes e->out or e->elem. */
+void sched_tables(emit *e, int lane);
+bool sched_sure(const emit *e, const ir_expr *load); /* is there an element in any case? */
 
 /* cut.c: the indexes at which a loop of a map is cut, ascending; and what its results are for lo <= index < hi. */
 enum { SCHED_CUTS = 1024 /* the steps of a sequence that was unrolled, put side by side */ };

@@ -123,7 +123,7 @@ static k_value *leaf(void *env, k_builder *b, const ir_expr *x, int n, k_value *
     default: break;
     }
     k_value *base = e->base ? e->base[x->i] : NULL, *at = !base ? index[0] : e->placed == x->i + 1 ? base : k_add(b, index[0], base);
-    return mask ? k_load_if(b, e->in[x->i], at, mask, NULL) : k_load(b, e->in[x->i], at);
+    return mask && !sched_sure(e, x) ? k_load_if(b, e->in[x->i], at, mask, NULL) : k_load(b, e->in[x->i], at);
 }
 
 k_value *sched_value(emit *e, k_memo *memo, const ir_expr *x) { return k_expr(&e->b, memo, x, leaf, e); }
@@ -439,6 +439,7 @@ static void emit_map(emit *e) {
     e->interleave = interleaves(e);
     e->cuts = loops_to_cut(e);
     int l = lane_loop(e);
+    sched_tables(e, l);
     const ir_dim *each = product(e, l + 1, e->t.nouter);
     if (l < 0) {
         map_here(e);
@@ -676,6 +677,7 @@ static bool along_reduction(emit *e) {
 static void emit_reduce(emit *e) {
     int m = e->t.nouter;
     bool vector = along_reduction(e);
+    sched_tables(e, vector ? e->t.loops.n - 1 : m - 1);
     const ir_dim *steps = product(e, m, e->t.loops.n);
     int opened = 0;
     if (vector || m == 0) {
@@ -825,7 +827,7 @@ void sched_open(emit *e, const char *name) {
     e->launch->grid = e->launch->cost = one(e);
     e->memo = k_memo_new(e->launch->kernel);
     e->checked = RT_ARRAY(&e->c->arena, unsigned char, e->checks.n + 1);
-    e->in = RT_ARRAY(&e->c->arena, k_buffer *, e->f->operands.n + 1);
+    e->in = RT_ARRAY(&e->c->arena, k_buffer *, e->f->operands.n + SCHED_TABLES);
     e->scalars = RT_ARRAY(&e->c->arena, k_value *, e->f->operands.n + 1);
 }
 
