@@ -32,6 +32,7 @@ typedef struct cg_target {
     bool round;      /* instructions that round to integers */
     bool masked;     /* cheap masked loads and stores of 4- and 8-byte elements */
     bool masked_all; /* ... of all sizes */
+    bool moves;      /* vectors of 8 lanes whose 4-byte elements move by an index each (AVX2) */
     bool host;       /* this machine can run the code */
     const char *sanitizer, *pipeline; /* functions' attribute, LLVM passes; NULL: none */
     struct cg_target *lower; /* the next level of the same artefact, or NULL */

@@ -20,14 +20,24 @@ typedef struct val {
     V stride; /* AFFINE: i64, uniform */
 } val;
 
+/* llvm_gather.c: places from a table, as a vector, which is `of`. */
+typedef struct gen_window {
+    V of, at;     /* at: of the lanes that act, and of all others the first one's */
+    V near;       /* i1: within a vector from the first one on */
+    V lanes;      /* <w x i32>: how far from it */
+    V inside;     /* <w x i1>: the vector's elements up to the last one */
+} gen_window;
+
 typedef struct gen {
     cg_module *m;
     const k_kernel *k;
     V fn;
     val *vals; /* by value id */
+    gen_window *windows; /* by value id */
     V *bufs;   /* by position of the buffer in the kernel */
     int w;     /* lanes of the code being written */
     V mask;    /* <w x i1>: active lanes; NULL: all */
+    V prefix;  /* the mask in the rest of a loop: the first lanes; NULL: not there */
     bool sure; /* at least one lane of mask is active */
     V lane;    /* w == 1 for what is left over of a vector loop: the number of the lane */
     V error, begin, end;
@@ -67,6 +77,9 @@ V gen_from_memory(gen *g, V x, rt_dtype d); /* i8 -> i1 for bool */
 void gen_prefetch(gen *g, V address, int locality); /* 3: into the first cache, 2: the second */
 int gen_position(const gen *g, const k_buffer *buf);
 V gen_masked_load(gen *g, T type, V address, int align, V mask, V otherwise);
+
+/* llvm_gather.c: the elements of a load whose places a table gives; NULL: none does. */
+V gen_from_table(gen *g, const k_inst *n, T type);
 
 /* llvm_transpose.c */
 void gen_transpose(gen *g, const k_inst *n);

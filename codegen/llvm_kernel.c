@@ -426,13 +426,13 @@ static void vector_rest_masked(gen *g, const k_inst *n, V main, V count, val *cu
     BB before = here(g), then = gen_block(g, "rest"), join = gen_block(g, "done");
     LLVMBuildCondBr(g->m->b, less(g, main, count), then, join);
     gen_at(g, then);
-    g->mask = less(g, gen_iota(g, g->m->i32, g->w), gen_splat(g, small, g->w));
+    g->mask = g->prefix = less(g, gen_iota(g, g->m->i32, g->w), gen_splat(g, small, g->w));
     g->sure = true;
     V *old = RT_ARRAY(&g->m->c->arena, V, n->nout), mask = g->mask;
     values_of(n->nout, cur, old);
     gen_iteration(g, n, lane_var(g, n, main), cur);
     for (int k = 0; k < n->nout; k++) cur[k].v = LLVMBuildSelect(g->m->b, mask, cur[k].v, old[k], "");
-    g->mask = NULL;
+    g->mask = g->prefix = NULL;
     g->sure = false;
     LLVMBuildBr(g->m->b, join);
     then = here(g);
@@ -858,6 +858,7 @@ cg_kernel *cg_add_kernel(cg_module *m, const k_kernel *k, const char *symbol, bo
     cg_kernel *out = RT_NEW(&m->c->arena, cg_kernel);
     gen g = {.m = m, .k = basic, .w = 1};
     g.vals = RT_ARRAY(&m->c->arena, val, basic->nvalues);
+    g.windows = RT_ARRAY(&m->c->arena, gen_window, basic->nvalues);
     g.bufs = RT_ARRAY(&m->c->arena, V, basic->buffers.n);
     out->k = k;
     out->target = m->target;

@@ -241,7 +241,8 @@ void gen_load(gen *g, const k_inst *n) {
     access a = prepare(g, n, n->nin == 3 ? n->in[1] : NULL);
     a.otherwise =
         n->nin == 3 ? to_memory(g, gen_vector(g, gen_val(g, n->in[2])), a.buf->dtype) : LLVMConstNull(a.type);
-    V x = index.form == FORM_AFFINE ? load_strided(&a) : load_lanes(&a);
+    V x = index.form == FORM_VECTOR ? gen_from_table(g, n, a.type) : NULL;
+    if (!x) x = index.form == FORM_AFFINE ? load_strided(&a) : load_lanes(&a);
     *out = vector(gen_from_memory(g, x, a.buf->dtype));
 }
 

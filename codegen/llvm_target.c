@@ -226,6 +226,7 @@ static cg_target *one_target(ir_context *c, const char *spec, int opt) {
                      .round = l.flags & CG_HAS_ROUND,
                      .masked = l.flags & CG_HAS_AVX2,
                      .masked_all = l.flags & CG_HAS_AVX512,
+                     .moves = l.flags & CG_HAS_AVX2,
                      .host = !strcmp(l.name, "host")};
     ir_at_end(c, end_target, t);
     t->machine = make_machine(c, &l, opt);

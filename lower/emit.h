@@ -23,7 +23,7 @@ typedef struct emit {
     RT_VEC(struct comp_check) checks;
     k_buffer **in, *outs[COMP_MAX_OUT]; /* in: by operand; behind them the tables */
     sched_table tables[SCHED_TABLES];
-    int ntables;
+    int ntables, lane;                  /* lane: the loop whose steps are lanes when tables are read */
     k_value **scalars;                  /* by operand */
     k_value *var[NEST_MAX];             /* by loop */
     k_value *param[2 * COMP_MAX_STATE];
@@ -71,6 +71,7 @@ void sched_begin(emit *e, const char *name);
  * do), and changes e->out or e->elem. */
 void sched_tables(emit *e, int lane);
 bool sched_sure(const emit *e, const ir_expr *load); /* is there an element in any case? */
+bool sched_near(const emit *e, const ir_expr *load); /* do places of its own for each lane, whatever the other loops, come from a table? */
 
 /* cut.c: the indexes at which a loop of a map is cut, ascending; and what its results are for lo <= index < hi. */
 enum { SCHED_CUTS = 1024 /* the steps of a sequence that was unrolled, put side by side */ };

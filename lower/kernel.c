@@ -627,7 +627,7 @@ static void copy_inst(copying *c, const k_inst *n) {
     }
     k_inst *m = new_inst(&c->b, n->op, n->nin, in);
     m->prim = n->prim, m->libm = n->libm, m->kind = n->kind, m->width = n->width, m->step = n->step;
-    m->code = n->code, m->align = n->align, m->nontemporal = n->nontemporal;
+    m->code = n->code, m->align = n->align, m->nontemporal = n->nontemporal, m->near = n->near;
     m->group = n->group, m->place = n->place;
     m->callee = n->callee, m->contract = n->contract;
     m->nbuffers = n->nbuffers;

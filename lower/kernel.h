@@ -128,6 +128,7 @@ struct k_inst {
     int align;    /* KO_LOAD, KO_STORE: bytes known of the address of lane 0; 0: the element's */
     int group, place; /* KO_LOAD: see k_load_group; group 0: each lane its own element.  KO_STORE: see k_store_group */
     bool nontemporal;
+    bool near; /* KO_LOAD: a hint: elements of adjacent lanes lie close to each other, in order */
     k_kernel *callee;
     struct k_contract *contract;
 };

@@ -93,6 +93,7 @@ static void put_load(printer *p, const k_inst *n) {
     }
     if (n->group) rt_text_fmt(p->out, " group %d at %d", n->group, n->place);
     put_access_flags(p, n);
+    if (n->near) put(p, " near");
 }
 
 static void put_store(printer *p, const k_inst *n) {

@@ -3,7 +3,7 @@
  *   kernel @name(%x: f32[] [align 64] [alias], ..., %n: i64, ...) { {scratch} {statement} }
  *   scratch   = (local | shared | register) %b: f32[96] [align 64]  |  table %t: i32[3] = {1, 2, 3}
  *   statement = %v = add f32 %a, %b          the dtype of the operands (of the arms: where); cast and
- * bitcast: ... to i32 | %v = load %b[%i] [mask %m else %z] [group 4 at 1] [align 32] [nt] | store %b[%i], %v{, %w} [mask %m]
+ * bitcast: ... to i32 | %v = load %b[%i] [mask %m else %z] [group 4 at 1] [align 32] [nt] [near] | store %b[%i], %v{, %w} [mask %m]
  * [align 32] [nt] | [%r, ... =] for KIND[(width)] %i = lo to hi [step 4] [carry (%a: f32 = 0.0, ...)] { ...
  * yield %x, ... } | [%r, ... =] if [(f32, ...)] %c { ... yield ... } [else { ... yield ... }] | %s =
  * lane_reduce add %acc  |  %s, ... = lane_reduce %a, ... by (%l, ..., %r, ...) { ... yield ... } | contract
@@ -360,6 +360,7 @@ static void read_load(reader *r, const names *outs) {
         v->def->place = small(r, 0, K_MAX_WIDTH);
     }
     access_flags(r, v->def);
+    v->def->near = accept(r, "near");
     bind_outs(r, outs, v->def);
 }
 

@@ -123,7 +123,9 @@ static k_value *leaf(void *env, k_builder *b, const ir_expr *x, int n, k_value *
     default: break;
     }
     k_value *base = e->base ? e->base[x->i] : NULL, *at = !base ? index[0] : e->placed == x->i + 1 ? base : k_add(b, index[0], base);
-    return mask && !sched_sure(e, x) ? k_load_if(b, e->in[x->i], at, mask, NULL) : k_load(b, e->in[x->i], at);
+    k_value *v = mask && !sched_sure(e, x) ? k_load_if(b, e->in[x->i], at, mask, NULL) : k_load(b, e->in[x->i], at);
+    if (e->ntables && v->def) v->def->near = sched_near(e, x);
+    return v;
 }
 
 k_value *sched_value(emit *e, k_memo *memo, const ir_expr *x) { return k_expr(&e->b, memo, x, leaf, e); }

@@ -196,6 +196,13 @@ bool sched_sure(const emit *e, const ir_expr *load) {
     return at->op == X_LOAD && at->i >= first && e->tables[at->i - first].sure;
 }
 
+static bool along_lane(const emit *e, const ir_expr *at) {
+    if (at->op == K_ADD) return along_lane(e, at->args[0]) || along_lane(e, at->args[1]);
+    return at->op == X_LOAD && at->i >= e->f->operands.n && e->tables[at->i - e->f->operands.n].loops == 1u << e->lane;
+}
+
+bool sched_near(const emit *e, const ir_expr *load) { return load->i < e->f->operands.n && along_lane(e, load->args[0]); }
+
 static void plan(emit *e, int lane) {
     int n = e->x.n + 1;
     tabler t = {.e = e, .lane = lane, .runs = true, .facts = RT_ARRAY(&e->c->arena, nest_facts, n),
@@ -262,6 +269,7 @@ static void table_kernel(emit *e, int lane, uint32_t loops) {
 
 void sched_tables(emit *e, int lane) {
     if (e->checks.n || lane < 0) return;
+    e->lane = lane;
     plan(e, lane);
     for (int i = 0; i < e->ntables; i++) {
         bool made = false;
