@@ -23,9 +23,9 @@ typedef struct val {
 /* llvm_gather.c: places from a table, as a vector, which is `of`. */
 typedef struct gen_window {
     V of, at;     /* at: of the lanes that act, and of all others the first one's */
-    V near;       /* i1: within a vector from the first one on */
+    V near;       /* i32, not 0: within a vector from the first one on */
     V lanes;      /* <w x i32>: how far from it */
-    V inside;     /* <w x i1>: the vector's elements up to the last one */
+    V behind;     /* <w x i32>: the vector's elements, counted from behind the last one: below 0 up to that */
 } gen_window;
 
 typedef struct gen {

@@ -99,6 +99,18 @@ void nest_strides(ir_context *c, int rank, const ir_dim *const *dims, const ir_l
     }
 }
 
+/* The dim whose index is the remainder of a division, of which dim d's is the quotient, if both are one run of memory; else -1. */
+static int run_of(walk *w, const ir_expr *load, int d, const ir_dim *const *stride) {
+    const ir_expr *q = load->args[d];
+    for (int k = 0; k < load->n && q->op == K_FLOORDIV && q->dtype == DT_I64; k++) {
+        const ir_expr *r = load->args[k];
+        const ir_dim *m = size_of(w->t->c, q->args[1]);
+        if (r->op != K_MOD || r->args[0] != q->args[0] || r->args[1] != q->args[1] || !m) continue;
+        if (ir_dim_mul(w->t->c, stride[k], m) == stride[d]) return k;
+    }
+    return -1;
+}
+
 static void add_access(walk *w, const ir_expr *load) {
     nest *t = w->t;
     ir_context *c = t->c;
@@ -107,10 +119,18 @@ static void add_access(walk *w, const ir_expr *load) {
     const ir_dim *stride[RT_MAX_RANK];
     const ir_dim *const *given = t->f->strides ? t->f->strides[load->i] : NULL;
     nest_strides(c, v->type->rank, v->type->dims, v->layout, stride);
+    uint32_t done = 0;
+    for (int d = 0; d < load->n && given; d++) stride[d] = given[d];
     for (int d = load->n - 1; d >= 0; d--) {
-        if (given && ir_dim_is(given[d], 0)) continue;
-        affine p = analyse(w, load->args[d]);
-        scale(c, w->x, &p, given ? given[d] : stride[d]);
+        if (ir_dim_is(stride[d], 0)) continue;
+        int run = run_of(w, load, d, stride);
+        if (run >= 0) done |= 1u << run;
+    }
+    for (int d = load->n - 1; d >= 0; d--) {
+        if (ir_dim_is(stride[d], 0) || done >> d & 1) continue;
+        int run = run_of(w, load, d, stride);
+        affine p = analyse(w, run < 0 ? load->args[d] : load->args[d]->args[0]);
+        scale(c, w->x, &p, stride[run < 0 ? d : run]);
         for (int i = 0; i < NEST_MAX; i++) a.coef[i] = sum(c, a.coef[i], p.coef[i]);
         a.rest = rest_sum(w->x, a.rest, p.rest);
         a.rest_uses |= p.rest_uses;

@@ -125,20 +125,58 @@ static bool below(splitter *s, const linear *l, D m) {
     return ir_dim_lt(s->c, most, m) == IR_YES;
 }
 
-/* e is a rewritten quotient or remainder. */
-static const ir_expr *simplified(splitter *s, const ir_expr *e) {
-    linear a, q = {.c = NULL}, r = {.c = NULL};
-    D m = divisor(s->c, e), part;
-    if (!m || !linear_of(s->c, e->args[0], &a)) return e;
+/* a as m * q + r with r in [0, m); false: the terms that m does not divide are not known to be there. */
+static bool parted(splitter *s, const linear *a, D m, linear *q, linear *r) {
+    D part;
+    *q = *r = (linear){.c = NULL};
     for (int v = 0; v < s->nnew; v++) {
-        if (!a.coef[v]) continue;
-        if ((part = ir_dim_exact_div(s->c, a.coef[v], m))) q.coef[v] = part;
-        else r.coef[v] = a.coef[v];
+        if (!a->coef[v]) continue;
+        if ((part = ir_dim_exact_div(s->c, a->coef[v], m))) q->coef[v] = part;
+        else r->coef[v] = a->coef[v];
     }
-    if (a.c && (part = ir_dim_exact_div(s->c, a.c, m))) q.c = part;
-    else r.c = a.c;
-    if (!below(s, &r, m)) return e;
-    return expr_of(s, e->op == K_FLOORDIV ? &q : &r);
+    if (a->c && (part = ir_dim_exact_div(s->c, a->c, m))) q->c = part;
+    else r->c = a->c;
+    return below(s, r, m);
+}
+
+/* The same by a coefficient that divides m (NULL: whatever it is), and leaves a rest: which one, or NULL. */
+static D coefficient(splitter *s, const linear *a, D m, linear *q, linear *r) {
+    for (int v = 0; v < s->nnew; v++) {
+        bool rest = false;
+        if (!a->coef[v] || (m && !ir_dim_exact_div(s->c, m, a->coef[v])) || !parted(s, a, a->coef[v], q, r)) continue;
+        for (int i = 0; i < s->nnew; i++) rest = rest || r->coef[i];
+        if (rest) return a->coef[v];
+    }
+    return NULL;
+}
+
+/* e is a rewritten quotient or remainder. */
+static const ir_expr *simplified_division(splitter *s, const ir_expr *e, const linear *a, D m) {
+    ir_exprs *x = &s->k->x;
+    linear q, r;
+    if (parted(s, a, m, &q, &r)) return expr_of(s, e->op == K_FLOORDIV ? &q : &r);
+    D by = coefficient(s, a, m, &q, &r);
+    if (!by) return e;
+    const ir_expr *part = ir_x2(x, e->op, expr_of(s, &q), ir_x_dim(x, ir_dim_exact_div(s->c, m, by)));
+    return e->op == K_FLOORDIV ? part : ir_x2(x, K_ADD, ir_x2(x, K_MUL, part, ir_x_dim(x, by)), expr_of(s, &r));
+}
+
+/* A comparison that the faster one of two parts does not decide. */
+static const ir_expr *simplified_comparison(splitter *s, const ir_expr *e) {
+    linear a, b, q, r;
+    if (e->args[0]->dtype != DT_I64 || !linear_of(s->c, e->args[0], &a) || !linear_of(s->c, e->args[1], &b)) return e;
+    D minus = ir_dim_const(s->c, -1);
+    for (int v = 0; v < s->nnew; v++)
+        if (b.coef[v]) a.coef[v] = plus(s->c, a.coef[v], ir_dim_mul(s->c, b.coef[v], minus));
+    if (b.c) a.c = plus(s->c, a.c, ir_dim_mul(s->c, b.c, minus));
+    return coefficient(s, &a, NULL, &q, &r) ? ir_x2(&s->k->x, e->op, expr_of(s, &q), ir_x_int(&s->k->x, DT_I64, 0)) : e;
+}
+
+static const ir_expr *simplified(splitter *s, const ir_expr *e) {
+    linear a;
+    D m = divisor(s->c, e);
+    if (m && linear_of(s->c, e->args[0], &a)) return simplified_division(s, e, &a, m);
+    return e->op == K_LT || e->op == K_GE ? simplified_comparison(s, e) : e;
 }
 
 static const ir_expr *rewrite(splitter *s, const ir_expr *e);

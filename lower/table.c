@@ -21,6 +21,8 @@ typedef struct guard {
     bool known;          /* may be computed by itself */
 } guard;
 
+typedef struct range { int64_t lo, hi; } range; /* lo: -1 if it may be below 0 */
+
 typedef struct tabler {
     emit *e;
     int lane;
@@ -28,6 +30,8 @@ typedef struct tabler {
     nest_facts *facts;     /* `uses` are loops */
     unsigned char *always; /* by expression id: computed whatever the conditions are */
     int *seen, stamp;      /* by expression id */
+    unsigned char *range_known;
+    range *ranges;         /* by expression id */
     rt_map done;           /* expression and mask -> expression */
 } tabler;
 
@@ -90,6 +94,57 @@ static bool worth(tabler *t, const ir_expr *x) {
     t->stamp++;
     int cost = own_cost(t, x, loops);
     return cost >= COSTLY && (!ir_dim_is_const(all, &n) || n >= WORTH / cost);
+}
+
+/* ---- how large whole numbers become */
+
+static const int64_t FAR = INT64_MAX;
+
+static int64_t beyond(int64_t a, int64_t b, bool times) { /* of numbers >= 0 */
+    int64_t r;
+    return a == FAR || b == FAR || (times ? __builtin_mul_overflow(a, b, &r) : __builtin_add_overflow(a, b, &r)) ? FAR : r;
+}
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static range of_range(tabler *t, const ir_expr *x);
+
+/* Numbers below 0 are not told apart; of floats it is known whether they are any. */
+static range new_range(tabler *t, const ir_expr *x) {
+    range r = {-1, FAR}, a = x->n > 0 && x->op != X_LOAD ? of_range(t, x->args[0]) : r, b = x->n > 1 && x->op != X_LOAD ? of_range(t, x->args[1]) : r;
+    bool whole = rt_dtypes[x->dtype].kind != 'F', positive = a.lo >= 0 && b.lo >= 0;
+    switch ((int)x->op) {
+    case X_CONST:
+        if (whole ? x->k >= 0 : x->f >= 0) r = whole ? (range){x->k, x->k} : (range){0, FAR};
+        break;
+    case X_DIM: ir_dim_range(t->e->c, x->dim, &r.lo, &r.hi); break;
+    case X_INDEX:
+        ir_dim_range(t->e->c, loop_size(t, x->i), &r.lo, &r.hi);
+        r.lo = 0;
+        break;
+    case K_CAST: return whole && rt_dtypes[x->args[0]->dtype].kind != 'F' && x->dtype != DT_I64 ? r : (range){least(a.lo, 0), whole ? a.hi : FAR};
+    case K_FLOOR:
+    case K_ROUND:
+    case K_TRUNC: return a;
+    case K_MIN: return (range){least(a.lo, b.lo), least(a.hi, b.hi)};
+    case K_MAX: return (range){most(a.lo, b.lo), most(a.hi, b.hi)};
+    case K_SELECT:
+        a = of_range(t, x->args[2]);
+        return (range){least(a.lo, b.lo), most(a.hi, b.hi)};
+    case K_SUB: return (range){-1, b.lo >= 0 ? a.hi : FAR};
+    case K_ADD:
+    case K_MUL: return positive ? (range){0, beyond(a.hi, b.hi, x->op == K_MUL)} : r;
+    case K_DIV: return positive && !whole ? (range){0, FAR} : r;
+    default: break;
+    }
+    return r;
+}
+
+static range of_range(tabler *t, const ir_expr *x) {
+    if (!t->range_known[x->id]) t->ranges[x->id] = new_range(t, x);
+    t->range_known[x->id] = 1;
+    return t->ranges[x->id];
 }
 
 /* ---- tables */
@@ -183,7 +238,9 @@ static const ir_expr *put(tabler *t, const ir_expr *x, guard g) {
     const ir_expr *known = rt_map_getn(&t->done, (const char *)key, sizeof key);
     if (known) return known;
     bool table = t->e->ntables < SCHED_TABLES && worth(t, x) && is_free(t, x, g.mask);
-    const ir_expr *r = table ? tabled(t, x, uses(t, x), false) : rebuilt(t, x, g);
+    bool narrow = table && x->dtype == DT_I64 && of_range(t, x).lo >= 0 && of_range(t, x).hi <= INT32_MAX;
+    const ir_expr *r = !table ? rebuilt(t, x, g) : tabled(t, narrow ? ir_x_cast(&t->e->x, x, DT_I32) : x, uses(t, x), false);
+    if (narrow) r = ir_x_cast(&t->e->x, r, DT_I64);
     rt_map_putn(&t->e->c->arena, &t->done, (const char *)key, sizeof key, (void *)r);
     return r;
 }
@@ -198,6 +255,7 @@ bool sched_sure(const emit *e, const ir_expr *load) {
 
 static bool along_lane(const emit *e, const ir_expr *at) {
     if (at->op == K_ADD) return along_lane(e, at->args[0]) || along_lane(e, at->args[1]);
+    if (at->op == K_CAST) return along_lane(e, at->args[0]);
     return at->op == X_LOAD && at->i >= e->f->operands.n && e->tables[at->i - e->f->operands.n].loops == 1u << e->lane;
 }
 
@@ -206,7 +264,8 @@ bool sched_near(const emit *e, const ir_expr *load) { return load->i < e->f->ope
 static void plan(emit *e, int lane) {
     int n = e->x.n + 1;
     tabler t = {.e = e, .lane = lane, .runs = true, .facts = RT_ARRAY(&e->c->arena, nest_facts, n),
-                .always = RT_ARRAY(&e->c->arena, unsigned char, n), .seen = RT_ARRAY(&e->c->arena, int, n)};
+                .always = RT_ARRAY(&e->c->arena, unsigned char, n), .seen = RT_ARRAY(&e->c->arena, int, n),
+                .range_known = RT_ARRAY(&e->c->arena, unsigned char, n), .ranges = RT_ARRAY(&e->c->arena, range, n)};
     bool map = !e->f->k->nstate;
     const ir_expr **x = map ? e->out : e->elem;
     int64_t low, high;
