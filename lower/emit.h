@@ -37,6 +37,7 @@ typedef struct emit {
     ir_node *kernel;
     lower_kernel *info;
     rt_map *shared;                     /* micro-kernels of the module by name; whole kernels by text */
+    const ir_expr **turned;             /* by operand: a load of it, if it is read from a copy (turn.c); NULL: none is */
     bool *unused;                       /* by operand: read through another buffer, gets no argument */
     bool stream;                        /* results are written around the caches */
     k_value **base, *out_base;          /* by operand, and of the results: added to every address; NULL: 0 */
@@ -72,6 +73,11 @@ void sched_begin(emit *e, const char *name);
 void sched_tables(emit *e, int lane);
 bool sched_sure(const emit *e, const ir_expr *load); /* is there an element in any case? */
 bool sched_near(const emit *e, const ir_expr *load); /* do places of its own for each lane, whatever the other loops, come from a table? */
+
+/* turn.c: copies of operands of a map whose order does not suit its vectors.  The plan (then the nest is to be built again), and the
+ * kernels before the main one. */
+bool sched_turn_plan(emit *e, fused *f);
+void sched_turn(emit *e);
 
 /* cut.c: the indexes at which a loop of a map is cut, ascending; and what its results are for lo <= index < hi. */
 enum { SCHED_CUTS = 1024 /* the steps of a sequence that was unrolled, put side by side */ };

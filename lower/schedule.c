@@ -930,8 +930,10 @@ static bool schedule_one(ir_module *m, ir_node *kernel, lower_kernel *info, rt_m
     if (!fast && !windows && (contract || kind == CK_REDUCE)) build_nest(&e); /* a plan that fails leaves its marks */
     bool tiled = contract && !fast && !windows && sched_tiles_plan(&e, &t);
     if (contract && !fast && !windows && !tiled) build_nest(&e);
+    if (kind == CK_MAP && sched_turn_plan(&e, &f)) build_nest(&e);
     sched_rewrite(&e);
     sched_begin(&e, ir_fmt(m->c, "%s_k%d_%s", kernel->block->func->name, kernel->id, info->label));
+    sched_turn(&e);
     if (fast) sched_winograd(&e, &w);
     else if (tiled) sched_tiles(&e, &t);
     else if (windows) sched_stencil(&e, &s);

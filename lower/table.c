@@ -70,7 +70,7 @@ static int own_cost(tabler *t, const ir_expr *x, uint32_t loops) {
 static bool free_parts(tabler *t, const ir_expr *x, bool guarded) {
     if (t->seen[x->id] == t->stamp) return true;
     t->seen[x->id] = t->stamp;
-    if (x->op == X_PARAM || (x->op == X_LOAD && (!t->runs || (guarded && !t->always[x->id])))) return false;
+    if (x->op == X_PARAM || (x->op == X_LOAD && (!t->runs || (guarded && !t->always[x->id]) || t->e->unused[x->i]))) return false;
     for (int i = 0; i < x->n; i++)
         if (!free_parts(t, x->args[i], guarded)) return false;
     return true;
@@ -220,7 +220,7 @@ static const ir_expr *sure_address(tabler *t, int operand, const ir_expr *at, gu
     D size = sched_num(e, 1);
     for (int d = 0; d < v->type->rank; d++) size = ir_dim_mul(e->c, size, v->type->dims[d]);
     uint32_t loops = uses(t, at);
-    if (e->ntables == SCHED_TABLES || g.loops & ~loops || !t->runs || !worth(t, at) || ir_dim_lt(e->c, before, size) != IR_YES) return NULL;
+    if (e->ntables == SCHED_TABLES || g.loops & ~loops || !is_free(t, at, false) || !t->runs || !worth(t, at) || ir_dim_lt(e->c, before, size) != IR_YES) return NULL;
     return tabled(t, ir_x_select(&e->x, g.mask, at, ir_x_int(&e->x, DT_I64, 0)), loops, true);
 }
 
