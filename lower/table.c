@@ -221,7 +221,11 @@ static const ir_expr *sure_address(tabler *t, int operand, const ir_expr *at, gu
     for (int d = 0; d < v->type->rank; d++) size = ir_dim_mul(e->c, size, v->type->dims[d]);
     uint32_t loops = uses(t, at);
     if (e->ntables == SCHED_TABLES || g.loops & ~loops || !is_free(t, at, false) || !t->runs || !worth(t, at) || ir_dim_lt(e->c, before, size) != IR_YES) return NULL;
-    return tabled(t, ir_x_select(&e->x, g.mask, at, ir_x_int(&e->x, DT_I64, 0)), loops, true);
+    const ir_expr *place = ir_x_select(&e->x, g.mask, at, ir_x_int(&e->x, DT_I64, 0));
+    int64_t low, high;
+    ir_dim_range(e->c, size, &low, &high);
+    bool narrow = high <= INT32_MAX; /* where the other loops begin, the place is the whole address */
+    return ir_x_cast(&e->x, tabled(t, narrow ? ir_x_cast(&e->x, place, DT_I32) : place, loops, true), DT_I64);
 }
 
 static const ir_expr *rebuilt(tabler *t, const ir_expr *x, guard g) {
@@ -238,9 +242,10 @@ static const ir_expr *put(tabler *t, const ir_expr *x, guard g) {
     const ir_expr *known = rt_map_getn(&t->done, (const char *)key, sizeof key);
     if (known) return known;
     bool table = t->e->ntables < SCHED_TABLES && worth(t, x) && is_free(t, x, g.mask);
-    bool narrow = table && x->dtype == DT_I64 && of_range(t, x).lo >= 0 && of_range(t, x).hi <= INT32_MAX;
-    const ir_expr *r = !table ? rebuilt(t, x, g) : tabled(t, narrow ? ir_x_cast(&t->e->x, x, DT_I32) : x, uses(t, x), false);
-    if (narrow) r = ir_x_cast(&t->e->x, r, DT_I64);
+    range in = x->dtype == DT_I64 ? of_range(t, x) : (range){-1, 0};
+    bool narrow = table && in.lo >= 0 && in.hi <= INT32_MAX;
+    const ir_expr *r = in.lo >= 0 && in.lo == in.hi ? ir_x_int(&t->e->x, DT_I64, in.lo) : !table ? rebuilt(t, x, g) : tabled(t, narrow ? ir_x_cast(&t->e->x, x, DT_I32) : x, uses(t, x), false);
+    if (narrow && r->op == X_LOAD) r = ir_x_cast(&t->e->x, r, DT_I64);
     rt_map_putn(&t->e->c->arena, &t->done, (const char *)key, sizeof key, (void *)r);
     return r;
 }
@@ -249,7 +254,7 @@ bool sched_sure(const emit *e, const ir_expr *load) {
     int first = e->f->operands.n;
     const ir_expr *at = load->args[0];
     if (load->i >= first) return true;
-    while (at->op == K_ADD) at = at->args[1];
+    while (at->op == K_ADD || at->op == K_CAST) at = at->args[at->n - 1];
     return at->op == X_LOAD && at->i >= first && e->tables[at->i - first].sure;
 }
 
