@@ -15,10 +15,13 @@ enum { CHUNK = 1024, COSTLY = 8, REPEATED = 4, WORTH = 1 << 15 };
 
 typedef const ir_dim *D;
 
+/* The arms of selects that an expression stands in; NULL: none.  One for each way to get there. */
 typedef struct guard {
-    const ir_expr *mask; /* NULL: none */
-    uint32_t loops;
-    bool known;          /* may be computed by itself */
+    const struct guard *outer;
+    const ir_expr *cond;
+    bool not;            /* the second arm */
+    uint32_t loops;      /* that all conditions use */
+    bool known;          /* the conditions may be computed by themselves */
 } guard;
 
 typedef struct range { int64_t lo, hi; } range; /* lo: -1 if it may be below 0 */
@@ -30,14 +33,22 @@ typedef struct tabler {
     nest_facts *facts;     /* `uses` are loops */
     unsigned char *always; /* by expression id: computed whatever the conditions are */
     int *seen, stamp;      /* by expression id */
-    unsigned char *range_known;
+    unsigned char *loads, *range_known;
     range *ranges;         /* by expression id */
-    rt_map done;           /* expression and mask -> expression */
+    rt_map done, guards;   /* expression and guard -> expression; outer guard, condition and arm -> guard */
 } tabler;
 
 static D loop_size(const tabler *t, int l) { return t->e->t.loops.at[l].size; }
 
 static uint32_t uses(tabler *t, const ir_expr *x) { return nest_facts_of(t->facts, x)->uses; }
+
+static bool loads(tabler *t, const ir_expr *x) {
+    enum { NO = 1, YES };
+    bool any = x->op == X_LOAD;
+    for (int i = 0; i < x->n && !any && !t->loads[x->id]; i++) any = loads(t, x->args[i]);
+    if (!t->loads[x->id]) t->loads[x->id] = any ? YES : NO;
+    return t->loads[x->id] == YES;
+}
 
 static void mark_always(tabler *t, const ir_expr *x) {
     if (t->always[x->id]) return;
@@ -189,13 +200,23 @@ static const ir_expr *tabled(tabler *t, const ir_expr *x, uint32_t loops, bool s
 
 /* ---- rewriting */
 
-static const ir_expr *put(tabler *t, const ir_expr *x, guard g);
+static const ir_expr *put(tabler *t, const ir_expr *x, const guard *g);
 
-static guard under(tabler *t, guard g, const ir_expr *cond, bool not) {
+static const guard *under(tabler *t, const guard *g, const ir_expr *x, int arm) {
+    const ir_expr *cond = x->args[0];
+    const void *key[3] = {g, cond, (void *)(intptr_t)arm};
+    const guard *known = rt_map_getn(&t->guards, (const char *)key, sizeof key);
+    if (known) return known;
+    guard r = {g, cond, arm == 2, uses(t, cond) | (g ? g->loops : 0), is_free(t, cond, g) && (!g || g->known)};
+    known = rt_arena_copy(&t->e->c->arena, &r, sizeof r);
+    rt_map_putn(&t->e->c->arena, &t->guards, (const char *)key, sizeof key, (void *)known);
+    return known;
+}
+
+static const ir_expr *mask_of(tabler *t, const guard *g) {
     ir_exprs *xs = &t->e->x;
-    guard r = {not ? ir_x1(xs, K_NOT, cond) : cond, g.loops | uses(t, cond), is_free(t, cond, g.mask)};
-    if (g.mask) r.mask = ir_x2(xs, K_AND, g.mask, r.mask), r.known = r.known && g.known;
-    return r;
+    const ir_expr *c = g->not ? ir_x1(xs, K_NOT, g->cond) : g->cond;
+    return g->outer ? ir_x2(xs, K_AND, mask_of(t, g->outer), c) : c;
 }
 
 /* A term of an address: of loop l, times *step. */
@@ -207,7 +228,7 @@ static bool term(tabler *t, const ir_expr *x, int *l, D *step) {
 }
 
 /* The address with the places where the mask does not hold replaced by 0, at which there is an element; NULL: it has no such form. */
-static const ir_expr *sure_address(tabler *t, int operand, const ir_expr *at, guard g, D before) {
+static const ir_expr *sure_address(tabler *t, int operand, const ir_expr *at, const guard *g, D before) {
     emit *e = t->e;
     int l;
     D step;
@@ -220,27 +241,39 @@ static const ir_expr *sure_address(tabler *t, int operand, const ir_expr *at, gu
     D size = sched_num(e, 1);
     for (int d = 0; d < v->type->rank; d++) size = ir_dim_mul(e->c, size, v->type->dims[d]);
     uint32_t loops = uses(t, at);
-    if (e->ntables == SCHED_TABLES || g.loops & ~loops || !is_free(t, at, false) || !t->runs || !worth(t, at) || ir_dim_lt(e->c, before, size) != IR_YES) return NULL;
-    return tabled(t, ir_x_select(&e->x, g.mask, at, ir_x_int(&e->x, DT_I64, 0)), loops, true);
+    bool good = e->ntables < SCHED_TABLES && t->runs && !(g->loops & ~loops) && worth(t, at) && is_free(t, at, false);
+    if (!good || ir_dim_lt(e->c, before, size) != IR_YES) return NULL;
+    const ir_expr *place = ir_x_select(&e->x, mask_of(t, g), at, ir_x_int(&e->x, DT_I64, 0));
+    int64_t low, high;
+    ir_dim_range(e->c, size, &low, &high);
+    bool narrow = high <= INT32_MAX; /* where the other loops begin, the place is the whole address */
+    return ir_x_cast(&e->x, tabled(t, narrow ? ir_x_cast(&e->x, place, DT_I32) : place, loops, true), DT_I64);
 }
 
-static const ir_expr *rebuilt(tabler *t, const ir_expr *x, guard g) {
+static const ir_expr *rebuilt(tabler *t, const ir_expr *x, const guard *g) {
     ir_exprs *xs = &t->e->x;
     const ir_expr **args = RT_ARRAY(&t->e->c->arena, const ir_expr *, x->n), *sure = NULL;
     if (!x->n) return x;
-    if (x->op == X_LOAD && g.mask && g.known && !t->always[x->id]) sure = sure_address(t, x->i, x->args[0], g, sched_num(t->e, 0));
-    for (int i = 0; i < x->n && !sure; i++) args[i] = put(t, x->args[i], x->op == K_SELECT && i ? under(t, g, x->args[0], i == 2) : g);
+    if (x->op == X_LOAD && g && g->known && !t->always[x->id]) sure = sure_address(t, x->i, x->args[0], g, sched_num(t->e, 0));
+    for (int i = 0; i < x->n && !sure; i++) args[i] = put(t, x->args[i], x->op == K_SELECT && i ? under(t, g, x, i) : g);
     return x->op == X_LOAD ? ir_x_load(xs, x->i, x->dtype, x->n, sure ? &sure : args) : ir_x(xs, x->op, x->dtype, x->n, args);
 }
 
-static const ir_expr *put(tabler *t, const ir_expr *x, guard g) {
-    const void *key[2] = {x, g.mask};
+static const ir_expr *put_new(tabler *t, const ir_expr *x, const guard *g) {
+    ir_exprs *xs = &t->e->x;
+    range in = x->dtype == DT_I64 ? of_range(t, x) : (range){-1, 0};
+    if (in.lo >= 0 && in.lo == in.hi) return ir_x_int(xs, DT_I64, in.lo);
+    if (t->e->ntables == SCHED_TABLES || !worth(t, x) || !is_free(t, x, g)) return rebuilt(t, x, g);
+    if (in.lo < 0 || in.hi > INT32_MAX) return tabled(t, x, uses(t, x), false);
+    return ir_x_cast(xs, tabled(t, ir_x_cast(xs, x, DT_I32), uses(t, x), false), DT_I64);
+}
+
+static const ir_expr *put(tabler *t, const ir_expr *x, const guard *g) {
+    if (!loads(t, x)) g = NULL;
+    const void *key[2] = {x, g};
     const ir_expr *known = rt_map_getn(&t->done, (const char *)key, sizeof key);
     if (known) return known;
-    bool table = t->e->ntables < SCHED_TABLES && worth(t, x) && is_free(t, x, g.mask);
-    bool narrow = table && x->dtype == DT_I64 && of_range(t, x).lo >= 0 && of_range(t, x).hi <= INT32_MAX;
-    const ir_expr *r = !table ? rebuilt(t, x, g) : tabled(t, narrow ? ir_x_cast(&t->e->x, x, DT_I32) : x, uses(t, x), false);
-    if (narrow) r = ir_x_cast(&t->e->x, r, DT_I64);
+    const ir_expr *r = put_new(t, x, g);
     rt_map_putn(&t->e->c->arena, &t->done, (const char *)key, sizeof key, (void *)r);
     return r;
 }
@@ -249,7 +282,7 @@ bool sched_sure(const emit *e, const ir_expr *load) {
     int first = e->f->operands.n;
     const ir_expr *at = load->args[0];
     if (load->i >= first) return true;
-    while (at->op == K_ADD) at = at->args[1];
+    while (at->op == K_ADD || at->op == K_CAST) at = at->args[at->n - 1];
     return at->op == X_LOAD && at->i >= first && e->tables[at->i - first].sure;
 }
 
@@ -265,7 +298,8 @@ static void plan(emit *e, int lane) {
     int n = e->x.n + 1;
     tabler t = {.e = e, .lane = lane, .runs = true, .facts = RT_ARRAY(&e->c->arena, nest_facts, n),
                 .always = RT_ARRAY(&e->c->arena, unsigned char, n), .seen = RT_ARRAY(&e->c->arena, int, n),
-                .range_known = RT_ARRAY(&e->c->arena, unsigned char, n), .ranges = RT_ARRAY(&e->c->arena, range, n)};
+                .loads = RT_ARRAY(&e->c->arena, unsigned char, n), .range_known = RT_ARRAY(&e->c->arena, unsigned char, n),
+                .ranges = RT_ARRAY(&e->c->arena, range, n)};
     bool map = !e->f->k->nstate;
     const ir_expr **x = map ? e->out : e->elem;
     int64_t low, high;
@@ -274,7 +308,7 @@ static void plan(emit *e, int lane) {
         t.runs = t.runs && low >= 1;
     }
     for (int i = 0; i < (map ? e->f->k->nout : e->f->k->nstate); i++) mark_always(&t, x[i]);
-    for (int i = 0; i < (map ? e->f->k->nout : e->f->k->nstate); i++) x[i] = put(&t, x[i], (guard){NULL});
+    for (int i = 0; i < (map ? e->f->k->nout : e->f->k->nstate); i++) x[i] = put(&t, x[i], NULL);
 }
 
 /* ---- the kernels */
