@@ -620,7 +620,7 @@ static int64_t additions(const emit *e, int l, bool vector) {
     blocks s = blocks_of(e, l, vector);
     if (s.vector || s.chained) return 1;
     int64_t n = most_of(e, l);
-    return s.levels || n >= s.block ? BLOCK : n * additions(e, l + 1, vector);
+    return s.levels || n >= s.block ? BLOCK : n < 1 ? 1 : n * additions(e, l + 1, vector);
 }
 
 /* Iterations `at`, in so many levels of blocks. */
