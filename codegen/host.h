@@ -64,7 +64,6 @@ typedef struct host {
     LLVMValueRef scratch;        /* of the group being called */
     int nslots;
     ir_span at;                  /* of the node being emitted */
-    rt_map thunks;               /* kernel name -> LLVMValueRef */
     RT_VEC(ir_node *) ends;      /* S_SETSTATE, S_WRITEBACK: done when the entry ends */
     cg_entry *made;
 } host;

@@ -39,8 +39,7 @@ static void make_room(host *h, ir_value *v) {
 
 /* i32 thunk(ptr arg, i64 begin, i64 end, i64 worker): arg = {buffers, scalars}; gives message row + 1 for a raise. */
 static V thunk_of(host *h, cg_kernel *k, int first_row) {
-    V known = rt_map_get(&h->thunks, k->k->name);
-    if (known) return known;
+    if (k->body) return k->body;
     cg_module *m = h->cg;
     LLVMBasicBlockRef here = LLVMGetInsertBlock(B);
     T params[4] = {m->ptr, m->i64, m->i64, m->i64};
@@ -54,8 +53,7 @@ static V thunk_of(host *h, cg_kernel *k, int first_row) {
     V raised = LLVMBuildAdd(B, code, host_i32(h, first_row), "");
     LLVMBuildRet(B, LLVMBuildSelect(B, LLVMBuildICmp(B, LLVMIntEQ, code, zero, ""), zero, raised, ""));
     LLVMPositionBuilderAtEnd(B, here);
-    rt_map_put(&h->c->arena, &h->thunks, k->k->name, fn);
-    return fn;
+    return k->body = fn;
 }
 
 static int failure_rows(host *h, const lower_launch *l) {

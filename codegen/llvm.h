@@ -66,6 +66,7 @@ typedef struct cg_kernel {
     LLVMTypeRef entry_type, count_type;
     LLVMValueRef direct; /* i32(ptr per buffer..., scalar per its type..., i64 begin, i64 end, ptr error) */
     LLVMTypeRef direct_type;
+    LLVMValueRef body; /* for rt_parallel_for: host_call.c; NULL: not needed so far */
 } cg_kernel;
 
 typedef struct cg_module {
