@@ -142,13 +142,15 @@ static int64_t tile_columns(const stencil *s, int64_t n) {
     return n < 1 ? most : (n + tiles - 1) / tiles;
 }
 
-/* Finds the bounds' loops once these are known; the columns' bound may be one of them. */
+/* Finds the bounds' loops once these are known; one of them may be the columns', none the channels'. */
 static bool place_bounds(const emit *e, stencil *s) {
     int64_t n = 0, lo, hi;
     s->across = -1;
     for (int d = 0; d < s->nbounds; d++) {
         int v = s->bound[d].var;
-        if (v >= 0 && s->columns >= 0 && e->t.loops.at[s->columns].vars == 1u << v) s->across = d;
+        bool along = v >= 0 && s->columns >= 0 && e->t.loops.at[s->columns].vars == 1u << v;
+        if ((along && s->across >= 0) || (v >= 0 && e->t.loops.at[s->channels].vars >> v & 1)) return false;
+        if (along) s->across = d;
         if (v >= 0 && !ir_dim_is_const(e->f->k->dims[v], NULL)) return false;
         for (int i = 1; i < s->ntaps && s->bound[d].rows; i++)
             if (s->bound[d].offset[i] != s->bound[d].offset[0]) return false;

@@ -1,6 +1,7 @@
 test run
 # Convolutions that pad a part of what lies in memory: behind the part there are zeros, not what follows it.  Winograd's, on tiles,
-# in groups, in three dims, with leaves-outs; a part of no columns; a maximum over channels that are gathered.
+# in groups, in three dims, with strides; a part of no columns; a maximum over channels that
+# are gathered, a sum over those of a padded image.
 def weights(shape: List[int], a: int) -> Tensor:
     n = 1
     for i in shape:
@@ -36,6 +37,9 @@ def empty(x: Tensor) -> Tensor:
 def gathered(x: Tensor) -> Tensor:
     y = torch.cat([x.view(1, 1, 36, 4), x.view(1, 1, 36, 4) * 2], 1).permute(0, 2, 3, 1).reshape(1, 36, 2, 4)
     return y[:, :, :, :3].amax(1)
+
+def padded(x: Tensor) -> Tensor:
+    return torch.nn.functional.pad(x.view(1, 9, 2, 8), [1, 2, 0, 1]).sum(1)
 --- run plain
 x = f32[1, 2, 8, 9] iota
 --- want
@@ -68,3 +72,7 @@ tensor([[[[], [], [], [], [], [], [], []], [[], [], [], [], [], [], [], []], [[]
 x = f32[1, 2, 8, 9] iota
 --- want
 tensor([[[140.0, 280.0, 141.0], [142.0, 284.0, 143.0]]])
+--- run padded
+x = f32[1, 2, 8, 9] iota
+--- want
+tensor([[[0.0, 576.0, 585.0, 594.0, 603.0, 612.0, 621.0, 630.0, 639.0, 0.0, 0.0], [0.0, 648.0, 657.0, 666.0, 675.0, 684.0, 693.0, 702.0, 711.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]])
