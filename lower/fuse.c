@@ -368,7 +368,8 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
     if (c->kind == CK_WRITE || c->kind == CK_CONTRACT || c->strict) {
         j->strict = true;
         if (in_groups(user) && !reads_affine(f, p)) return false; /* it wants its channels side by side */
-        bool moved = c->kind == CK_WRITE ? p->bare || (r.identity && r.n == 1 && p->weight <= LIGHT) : p->regular;
+        bool write = f->at[f->groups[c->group].root->id].kind == CK_WRITE;
+        bool moved = write ? p->bare || (r.identity && r.n == 1 && p->weight <= LIGHT) : p->regular;
         return r.affine && !is_base(c, n) && (moved || restored(f, n, c, j->vars));
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;
