@@ -98,6 +98,7 @@ void host_unbox_maybe(host *h, ir_value *v, LLVMValueRef box); /* the same where
 LLVMValueRef host_tensor(host *h, const ir_type *t, LLVMValueRef slot); /* a fresh tensor in the slot: address of element 0 */
 void host_put(host *h, LLVMValueRef at, LLVMValueRef box); /* copies the 16 bytes, without counting */
 void host_put_value(host *h, LLVMValueRef at, ir_value *v); /* v as a borrowed rt_value at `at` */
+void host_lend_value(host *h, LLVMValueRef at, ir_value *v); /* the same; a tensor is not copied: for who reads it, and keeps nothing */
 bool host_flat(const ir_value *list);             /* an argument list of ops in kernels only: not a run-time value */
 
 /* host_call.c */

@@ -284,7 +284,11 @@ static const char *host_name(const ir_node *n) {
 /* The elements of an argument list that exists for this op alone. */
 static V argument_array(host *h, ir_node *n) {
     V array = host_alloca(h, h->cg->i64, 2 * (n->nin ? n->nin : 1));
-    for (int i = 0; i < n->nin; i++) host_put_value(h, host_at(h, array, 16 * i), n->in[i]);
+    for (int i = 0; i < n->nin; i++) {
+        V at = host_at(h, array, 16 * i);
+        if (n->op->cls == OP_OPAQUE) host_lend_value(h, at, n->in[i]); /* its kernels keep nothing: runtime/opaque.h */
+        else host_put_value(h, at, n->in[i]);
+    }
     return array;
 }
 

@@ -84,6 +84,21 @@ static V box_tensor(host *h, ir_value *v) {
     return slot;
 }
 
+/* A tensor for a kernel that only reads it and gives no part of it back: not copied. */
+static V lend_tensor(host *h, ir_value *v) {
+    V shape = host_alloca(h, h->cg->i64, v->type->rank ? v->type->rank : 1), slot = host_slot(h, host_new_slots(h, 1));
+    for (int i = 0; i < v->type->rank; i++) host_store(h, host_dim(h, v->type->dims[i]), shape, 8 * i);
+    V args[5] = {host_i32(h, v->type->dtype), host_i32(h, v->type->rank), shape, host_data(h, v), slot};
+    host_fail_if(h, HOST_SERVICE(h, tensor_lend, h->cg->i32, 5, args));
+    return slot;
+}
+
+void host_lend_value(host *h, V at, ir_value *v) {
+    bool lies = v->type->kind == T_TENSOR && !h->vals[v->id].box && !is_struct(v->def, S_UNINIT);
+    if (lies) host_put(h, at, lend_tensor(h, v));
+    else host_put_value(h, at, v);
+}
+
 static V box_text(host *h, const rt_value *k) {
     V slot = host_slot(h, host_new_slots(h, 1));
     V text = cg_bytes(h->cg, "str", k->str->s, k->str->n + 1, 1);

@@ -446,7 +446,8 @@ static bool producer_ok(fuse *f, ir_node *n, ir_node *user, void *env) {
         j->strict = true;
         j->taken = (taking){j->taken.windows | t.windows, j->taken.guards | t.guards, j->taken.image || t.image, j->taken.groups || t.groups};
         if (!r.affine || is_base(c, n)) return false;
-        bool moved = c->kind == CK_WRITE ? p->bare || (r.identity && r.n == 1 && p->weight <= LIGHT) : p->regular && reads_through(f, p, &j->taken);
+        bool write = f->at[f->groups[c->group].root->id].kind == CK_WRITE;
+        bool moved = write ? p->bare || (r.identity && r.n == 1 && p->weight <= LIGHT) : p->regular && reads_through(f, p, &j->taken);
         return moved || restored(f, n, c, j->vars);
     }
     if (p->k->checks.n && !(j->aligned && c->kind == CK_MAP)) return false;

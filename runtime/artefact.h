@@ -15,7 +15,7 @@
 #include "runtime/value.h"
 
 #define RT_ARTEFACT_MAGIC UINT64_C(0x3154524143544a) /* "JTCART1" in memory */
-enum { RT_ABI_VERSION = 5 };
+enum { RT_ABI_VERSION = 6 };
 
 typedef uint32_t rt_text_ref;
 
@@ -303,6 +303,8 @@ struct rt_services {
     int32_t (*equal)(rt_run *r, const rt_value *a, const rt_value *b);
     /* Profiles: op number `op` of the entry starts now. */
     void (*mark)(rt_run *r, int32_t op);
+    /* A contiguous tensor on memory that is not its own and is only read: an argument of `call` that does not keep it. */
+    int32_t (*tensor_lend)(rt_run *r, int32_t dtype, int32_t rank, const int64_t *shape, void *data, rt_value *out);
 };
 
 /* The layouts that compiled code of 64-bit targets relies on. */

@@ -74,10 +74,9 @@ static const uint64_t NAN_KEY = UINT64_MAX;
 
 static uint64_t key_of_f32(float x) {
     uint32_t b;
-    if (isnan(x)) return NAN_KEY;
-    x += 0.0f; /* -0 is 0 */
-    memcpy(&b, &x, sizeof b);
-    return b >> 31 ? (uint32_t)~b : b | 1u << 31;
+    float y = x + 0.0f; /* -0 is 0 */
+    memcpy(&b, &y, sizeof b);
+    return x != x ? NAN_KEY : b ^ ((uint32_t)-(int32_t)(b >> 31) | 1u << 31);
 }
 
 static uint64_t key_of_f64(double x) {
@@ -90,18 +89,18 @@ static uint64_t key_of_f64(double x) {
 
 bool rt_item_is_nan(rt_dtype dtype, rt_item a) { return rt_dtypes[dtype].kind == 'F' && a.key == NAN_KEY; }
 
+static uint64_t key_at(const void *data, rt_dtype dtype, int64_t i) {
+    if (dtype == DT_F64) return key_of_f64(((const double *)data)[i]);
+    if (rt_dtypes[dtype].kind == 'F') return key_of_f32((float)rt_load_f64(data, dtype, i));
+    return (uint64_t)rt_load_i64(data, dtype, i) ^ UINT64_C(1) << 63;
+}
+
 void rt_items_load(rt_item *o, const rt_tensor *t, int64_t at, int64_t step, int64_t n, bool descending) {
     const void *data = t->storage->data;
+    const float *f = t->dtype == DT_F32 ? (const float *)data + at : NULL;
     uint64_t flip = descending ? UINT64_MAX : 0;
-    bool real = rt_dtypes[t->dtype].kind == 'F';
-    for (int64_t j = 0; j < n; j++) {
-        int64_t i = at + j * step;
-        uint64_t key = t->dtype == DT_F32   ? key_of_f32(((const float *)data)[i])
-                       : t->dtype == DT_F64 ? key_of_f64(((const double *)data)[i])
-                       : real               ? key_of_f32((float)rt_load_f64(data, t->dtype, i))
-                                            : (uint64_t)rt_load_i64(data, t->dtype, i) ^ UINT64_C(1) << 63;
-        o[j] = (rt_item){key ^ flip, j};
-    }
+    for (int64_t j = 0; j < n && f; j++) o[j] = (rt_item){key_of_f32(f[j * step]) ^ flip, j};
+    for (int64_t j = 0; j < n && !f; j++) o[j] = (rt_item){key_at(data, t->dtype, at + j * step) ^ flip, j};
 }
 
 enum { DIGITS = 8, VALUES = 256, INSERT_BELOW = 48 };

@@ -1,7 +1,7 @@
 /* opaque.h: what the kernels of opaque ops (opaque_*.c) share.  Private to runtime/.
  *
  * A kernel is a host function named by its op's full name (host_opaque.def); arguments are the op's
- * parameters in order.  Tensors may have any strides; results are contiguous.  Sizes that shape rules have
+ * parameters in order.  Tensors may have any strides; results are contiguous and share no memory with arguments.  Sizes that shape rules have
  * checked at compile time are checked again here, since a kernel is also called on what only the run knows.
  */
 #ifndef JITC_RUNTIME_OPAQUE_H

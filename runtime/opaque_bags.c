@@ -27,22 +27,38 @@ static bool bag_bounds(rt_env *env, const bags *b, int64_t i, int64_t *from, int
     return true;
 }
 
+enum { BAG_BLOCK = 16 }; /* elements of a row that are added in one go: a fixed number, so that they are vectors */
+
+static void add_f32(double *restrict o, const float *restrict w, double scale, int64_t n) {
+    int64_t d = 0;
+    for (; d + BAG_BLOCK <= n; d += BAG_BLOCK)
+        for (int i = 0; i < BAG_BLOCK; i++) o[d + i] += scale * (double)w[d + i];
+    for (; d < n; d++) o[d] += scale * (double)w[d];
+}
+
+static void add_f64(double *restrict o, const double *restrict w, double scale, int64_t n) {
+    int64_t d = 0;
+    for (; d + BAG_BLOCK <= n; d += BAG_BLOCK)
+        for (int i = 0; i < BAG_BLOCK; i++) o[d + i] += scale * w[d + i];
+    for (; d < n; d++) o[d] += scale * w[d];
+}
+
 static void bag_add(bags *b, int64_t bag, int64_t j, int64_t row, bool first) {
     const double scale = b->scale ? ((double *)b->scale->storage->data)[b->scale->offset + j] : 1;
-    const int64_t at = b->weight->offset + row * b->width, width = b->width;
-    double *restrict o = b->out + bag * width;
-    if (b->mode != BAG_MAX) {
-        const float *f = (const float *)b->weight->storage->data + at;
-        const double *w = (const double *)b->weight->storage->data + at;
-        if (b->weight->dtype == DT_F32)
-            for (int64_t d = 0; d < width; d++) o[d] += scale * (double)f[d];
-        else
-            for (int64_t d = 0; d < width; d++) o[d] += scale * w[d];
+    const void *data = b->weight->storage->data;
+    const int64_t at = b->weight->offset + row * b->width;
+    double *o = b->out + bag * b->width;
+    if (b->mode != BAG_MAX && b->weight->dtype == DT_F32) {
+        add_f32(o, (const float *)data + at, scale, b->width);
         return;
     }
-    for (int64_t d = 0; d < width; d++) {
-        double w = rt_load_f64(b->weight->storage->data, b->weight->dtype, at + d);
-        if (first || w > o[d]) o[d] = w, b->most[bag * width + d] = row;
+    if (b->mode != BAG_MAX) {
+        add_f64(o, (const double *)data + at, scale, b->width);
+        return;
+    }
+    for (int64_t d = 0; d < b->width; d++) {
+        double w = rt_load_f64(data, b->weight->dtype, at + d);
+        if (first || w > o[d]) o[d] = w, b->most[bag * b->width + d] = row;
     }
 }
 

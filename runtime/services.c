@@ -199,6 +199,11 @@ static int32_t tensor_new(rt_run *r, int32_t dtype, int32_t rank, const int64_t 
     return store(r, rt_tensor_value(t), out);
 }
 
+static int32_t tensor_lend(rt_run *r, int32_t dtype, int32_t rank, const int64_t *shape, void *data, rt_value *out) {
+    rt_tensor *t = rt_tensor_wrap((rt_dtype)dtype, rank, shape, NULL, data, 0, NULL, NULL);
+    return t ? store(r, rt_tensor_value(t), out) : fail_memory(r);
+}
+
 static int32_t tensor_get(rt_run *r, int32_t message, const rt_value *v, int32_t dtype, int32_t rank,
                           int64_t *shape, rt_value *hold, void **data) {
     if (v->tag != V_TENSOR) return fail_type(r, message, "a tensor");
@@ -368,6 +373,7 @@ const rt_services rt_service_table = {
     .raise_value = raise_value,
     .call = call_host,
     .tensor_new = tensor_new,
+    .tensor_lend = tensor_lend,
     .tensor_get = tensor_get,
     .tensor_assign = tensor_assign,
     .copy = copy_value,
