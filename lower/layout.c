@@ -8,6 +8,8 @@
 #include "lower/fused.h"
 #include "lower/nest.h"
 
+enum { LINE = 16 /* elements of a cache line */ };
+
 typedef struct layouter {
     ir_module *m;
     ir_func *f;
@@ -183,7 +185,9 @@ static const ir_layout *along_channels(layouter *x, ir_node *kernel) {
     const ir_layout *own = a ? f->operands.at[a->load->i]->layout : NULL;
     if (feeds && own && own->order[a->load->n - 1] == 1) return channels_last(x->m->c, kernel->out[0]->type->rank);
     const ir_dim *few = ir_dim_const(x->m->c, K_MAX_GROUP); /* channels that are put between each other (schedule.c) */
+    const ir_dim *least = ir_dim_const(x->m->c, own ? 1 : LINE);
     for (int v = 0; a && v < f->k->ndims; v++) {
+        if (ir_dim_le(x->m->c, least, f->k->dims[v]) != IR_YES) continue;
         bool channel = f->dim_of[v] == 1 && ir_dim_le(x->m->c, f->step[v], few) == IR_YES && ir_dim_is(a->coef[v], 1);
         if (channel && !(a->rest_uses >> v & 1)) return channels_last(x->m->c, kernel->out[0]->type->rank);
     }

@@ -2,7 +2,7 @@
  *
  *   map       grid over the outer loops, the innermost one as vector; a single loop in chunks of MAP_CHUNK; loops are cut where
  *             conditions on their index change (cut.c): outer ones by a branch, the innermost one in several loops; an innermost
- *             loop of few steps is unrolled inside of the vector loop if that reads in order, and its results put between each other
+ *             loop of few steps is unrolled inside of the vector loop, and its results put between each other
  *   reduce r  grid over all outputs; the innermost reduce loop as vector with one partial state per lane, merged in a
  *             fixed tree: where loads are contiguous along it
  *   reduce o  grid over the outer loops but the last, which is vector; reduce loops serial inside: elsewhere.  Several sums
@@ -327,16 +327,14 @@ static void map_here(emit *e) {
 
 typedef const ir_expr *results[COMP_MAX_OUT];
 
-/* The innermost loop is unrolled, and lanes count the one around it. */
+/* The innermost loop, which would leave most lanes unused, is unrolled, and lanes count the one around it: they may have to
+ * gather then, but all of them do. */
 static bool interleaves(const emit *e) {
     int l = e->t.nouter - 1;
     int64_t n, lanes;
-    sched_cuts cuts;
     if (l < 1 || e->checks.n || !ir_dim_is_const(sched_size(e, l), &n) || n < 1 || n > K_MAX_GROUP) return false;
     if (ir_dim_is_const(sched_size(e, l - 1), &lanes) && lanes < MIN_VECTOR) return false;
-    if (!ir_dim_is(e->t.ocoef[e->t.loops.at[l].last], 1) || !ir_dim_is(e->t.ocoef[e->t.loops.at[l - 1].last], n)) return false;
-    sched_cut_points(e, l, &cuts);
-    return cuts.n || gathers(e, l - 1) <= gathers(e, l);
+    return ir_dim_is(e->t.ocoef[e->t.loops.at[l].last], 1) && ir_dim_is(e->t.ocoef[e->t.loops.at[l - 1].last], n);
 }
 
 /* The results of all steps of the innermost loop, side by side. */

@@ -58,6 +58,12 @@ static const winograd_form forms[] = {{"winograd", 4, 3, image4, window4, result
 
 static bool is_index(const ir_expr *x, int v) { return x->op == X_INDEX && x->i == v; }
 
+/* x == i + constant: of a part of the channels. */
+static bool is_part(const ir_expr *x, int i) {
+    return is_index(x, i) || (x->op == K_ADD && x->args[1]->op == X_CONST && is_index(x->args[0], i)) ||
+           (x->op == K_ADD && x->args[0]->op == X_CONST && is_index(x->args[1], i));
+}
+
 /* x == i + r + constant, in any order of the sums. */
 static bool slides(const ir_expr *x, int i, int r) {
     if (x->op == K_SUB || x->op == K_ADD) {
@@ -80,7 +86,7 @@ static bool suits(const emit *e, sched_factor *image, sched_factor *weight) {
         return false;
     const ir_expr *x = image->load, *w = weight->load;
     if (x->n != rank || w->n != rank || x->dtype != DT_F32 || w->dtype != DT_F32 || weight->guarded || image->apart) return false;
-    if (!is_index(w->args[0], 1) || !is_index(x->args[1], rank)) return false;
+    if (!is_index(w->args[0], 1) || !is_part(x->args[1], rank)) return false;
     for (int d = 1; d < rank; d++)
         if (!is_index(w->args[d], rank + d - 1) || (d > 1 && !slides(x->args[d], d, rank + d - 1))) return false;
     const ir_type *planes = e->f->operands.at[x->i]->type;
@@ -169,11 +175,11 @@ int lower_winograd(ir_module *m) {
     return n;
 }
 
-/* Are the channels of a pixel neighbours in memory, and is index 0 of the image its first one? */
+/* Are the channels of a pixel neighbours in memory, and is image 0 the first one? */
 static bool reads_in_place(emit *e, const ir_value *image, const tile_copy *c) {
     D stride[RT_MAX_RANK];
     nest_strides(e->c, image->type->rank, image->type->dims, image->layout, stride);
-    return ir_dim_is(stride[1], 1) && !c->shift[0] && !c->shift[1];
+    return ir_dim_is(stride[1], 1) && !c->shift[0];
 }
 
 /* As many tiles at a time as leave the points of image and result in the second cache, while reading the weights again
@@ -486,7 +492,7 @@ static source source_of(emit *x, const winograd *w, k_value *n, k_value *tap, k_
         if (w->direct && (c->shift[2] || c->size[2] != size[2])) s.inside = within(b, z, 1, sched_dim(x, size[2]));
     }
     s.plane = k_add(b, k_mul(b, n, sched_dim(x, stride[0])), s.plane ? s.plane : k_i64(b, 0));
-    if (w->direct) s.plane = k_add(b, s.plane, sched_dim(x, c->of.base));
+    if (w->direct) s.plane = k_add(b, s.plane, k_add(b, sched_dim(x, c->of.base), k_i64(b, c->shift[1])));
     s.row = sched_dim(x, stride[h]);
     s.pixel = sched_dim(x, stride[h + 1]);
     s.height = sched_dim(x, size[h]);
