@@ -12,8 +12,9 @@
  *   write     a copy of the base, then grid and lanes over loops that cannot write to the same place; the others serial, in index
  *             order (so duplicates are decided)
  *
- * Expressions are first rewritten from index variables to loops, with one flat index per load (nest.c).  The shape of
- * every reduction depends on sizes alone, never on threads. */
+ * Expressions are first rewritten from index variables to loops, with one flat index per load (nest.c).  In front of a map
+ * or a reduction, what a few loops decide is computed into tables (table.c), and what a map would gather is copied into
+ * a better order (turn.c).  The shape of every reduction depends on sizes alone, never on threads. */
 #include "lower/stage.h"
 
 enum { MAP_CHUNK = 8192, MAX_PIECES = 64 /* of all loops together, if several are cut */, REDUCE_CHUNK = 64, MIN_VECTOR = 8, CHAINS = 4,

@@ -1,13 +1,13 @@
-/* table.c: what a map or a reduction would compute again and again from a few of its loops is computed once, by kernels before
- * it, into tables in scratch: the places and weights of a resampled image depend on one loop each, and those of a sampled grid
- * not on the channel.
+/* table.c: what a map or a reduction would compute again and again from a few of its loops is computed once, by
+ * kernels before it, into tables in scratch: the places and weights of a resampled image depend on one loop each, and
+ * those of a sampled grid not on the channel.
  *
- * Expressions are those over loops (emit.h).  A table holds an expression that costs something by itself, for every index of the
- * loops that it uses; what it is made of and uses fewer of them has a table of its own.  A loop that is not used must repeat it;
- * not the lanes of a vector, around which it is computed once anyway.
+ * Expressions are those over loops (emit.h).  A table holds an expression that costs something by itself, for every
+ * index of the loops that it uses; what it is made of and uses fewer of them has a table of its own.  A loop that is
+ * not used must repeat it; not the lanes of a vector, around which it is computed once anyway.
  *
- * A load whose place a table gives, and that a condition of the same loops guards, is done without the condition: where that
- * does not hold, the table says the place of an element that exists. */
+ * A load whose place a table gives, and that a condition of the same loops guards, is done without the condition: where
+ * that does not hold, the table says the place of an element that exists. */
 #include "ir/rules.h"
 #include "lower/emit.h"
 
@@ -58,14 +58,16 @@ static void mark_always(tabler *t, const ir_expr *x) {
 
 /* ---- what is worth a table */
 
+static bool is_whole(const ir_expr *x) { return rt_dtypes[x->dtype].kind != 'F'; }
+
 static int weight(tabler *t, const ir_expr *x) {
-    bool whole = rt_dtypes[x->dtype].kind != 'F';
-    if (whole && x->op != X_LOAD && x->op != K_CAST && uses(t, x) & t->e->cuts) return 0; /* known where the loop is cut */
-    if (nest_facts_of(t->facts, x)->affine || x->op == X_DIM || x->op == X_CONST || x->op == X_SCALAR) return 0;
+    bool whole = is_whole(x), leaf = x->op == X_DIM || x->op == X_CONST || x->op == X_SCALAR;
+    if (whole && x->op != X_LOAD && x->op != K_CAST && uses(t, x) & t->e->cuts) return 0; /* known in each piece */
+    if (nest_facts_of(t->facts, x)->affine || leaf) return 0;
     if (x->op == X_LOAD) return 2;
-    if (x->op == K_CAST) return whole == (rt_dtypes[x->args[0]->dtype].kind != 'F') ? 1 : COSTLY / 2;
-    if (x->op == K_FLOORDIV || x->op == K_MOD || x->op == K_REM || (x->op == K_DIV && whole) || x->op >= K_EXP) return COSTLY;
-    return x->op == K_DIV ? 3 : 1;
+    if (x->op == K_CAST) return whole == is_whole(x->args[0]) ? 1 : COSTLY / 2;
+    if (x->op == K_DIV && !whole) return 3;
+    return x->op == K_FLOORDIV || x->op == K_MOD || x->op == K_REM || x->op == K_DIV || x->op >= K_EXP ? COSTLY : 1;
 }
 
 /* The cost of what uses all of these loops. */
@@ -81,7 +83,8 @@ static int own_cost(tabler *t, const ir_expr *x, uint32_t loops) {
 static bool free_parts(tabler *t, const ir_expr *x, bool guarded) {
     if (t->seen[x->id] == t->stamp) return true;
     t->seen[x->id] = t->stamp;
-    if (x->op == X_PARAM || (x->op == X_LOAD && (!t->runs || (guarded && !t->always[x->id]) || t->e->unused[x->i]))) return false;
+    bool may = x->op != X_LOAD || (t->runs && (!guarded || t->always[x->id]) && !t->e->unused[x->i]);
+    if (x->op == X_PARAM || !may) return false;
     for (int i = 0; i < x->n; i++)
         if (!free_parts(t, x->args[i], guarded)) return false;
     return true;
@@ -113,7 +116,8 @@ static const int64_t FAR = INT64_MAX;
 
 static int64_t beyond(int64_t a, int64_t b, bool times) { /* of numbers >= 0 */
     int64_t r;
-    return a == FAR || b == FAR || (times ? __builtin_mul_overflow(a, b, &r) : __builtin_add_overflow(a, b, &r)) ? FAR : r;
+    if (a == FAR || b == FAR) return FAR;
+    return (times ? __builtin_mul_overflow(a, b, &r) : __builtin_add_overflow(a, b, &r)) ? FAR : r;
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -123,8 +127,10 @@ static range of_range(tabler *t, const ir_expr *x);
 
 /* Numbers below 0 are not told apart; of floats it is known whether they are any. */
 static range new_range(tabler *t, const ir_expr *x) {
-    range r = {-1, FAR}, a = x->n > 0 && x->op != X_LOAD ? of_range(t, x->args[0]) : r, b = x->n > 1 && x->op != X_LOAD ? of_range(t, x->args[1]) : r;
-    bool whole = rt_dtypes[x->dtype].kind != 'F', positive = a.lo >= 0 && b.lo >= 0;
+    range r = {-1, FAR}, a = r, b = r;
+    if (x->op != X_LOAD && x->n > 0) a = of_range(t, x->args[0]);
+    if (x->op != X_LOAD && x->n > 1) b = of_range(t, x->args[1]);
+    bool whole = is_whole(x), positive = a.lo >= 0 && b.lo >= 0;
     switch ((int)x->op) {
     case X_CONST:
         if (whole ? x->k >= 0 : x->f >= 0) r = whole ? (range){x->k, x->k} : (range){0, FAR};
@@ -134,7 +140,9 @@ static range new_range(tabler *t, const ir_expr *x) {
         ir_dim_range(t->e->c, loop_size(t, x->i), &r.lo, &r.hi);
         r.lo = 0;
         break;
-    case K_CAST: return whole && rt_dtypes[x->args[0]->dtype].kind != 'F' && x->dtype != DT_I64 ? r : (range){least(a.lo, 0), whole ? a.hi : FAR};
+    case K_CAST:
+        if (!whole || x->dtype == DT_I64) r = (range){least(a.lo, 0), whole ? a.hi : FAR};
+        break;
     case K_FLOOR:
     case K_ROUND:
     case K_TRUNC: return a;
@@ -227,7 +235,8 @@ static bool term(tabler *t, const ir_expr *x, int *l, D *step) {
     return of->op == X_INDEX && *step && ir_dim_le(t->e->c, sched_num(t->e, 0), *step) == IR_YES;
 }
 
-/* The address with the places where the mask does not hold replaced by 0, at which there is an element; NULL: it has no such form. */
+/* The address with the places where the guard does not hold replaced by 0, at which there is an element; NULL: it has
+ * no such form. */
 static const ir_expr *sure_address(tabler *t, int operand, const ir_expr *at, const guard *g, D before) {
     emit *e = t->e;
     int l;
@@ -254,9 +263,12 @@ static const ir_expr *rebuilt(tabler *t, const ir_expr *x, const guard *g) {
     ir_exprs *xs = &t->e->x;
     const ir_expr **args = RT_ARRAY(&t->e->c->arena, const ir_expr *, x->n), *sure = NULL;
     if (!x->n) return x;
-    if (x->op == X_LOAD && g && g->known && !t->always[x->id]) sure = sure_address(t, x->i, x->args[0], g, sched_num(t->e, 0));
-    for (int i = 0; i < x->n && !sure; i++) args[i] = put(t, x->args[i], x->op == K_SELECT && i ? under(t, g, x, i) : g);
-    return x->op == X_LOAD ? ir_x_load(xs, x->i, x->dtype, x->n, sure ? &sure : args) : ir_x(xs, x->op, x->dtype, x->n, args);
+    bool guarded = x->op == X_LOAD && g && g->known && !t->always[x->id];
+    if (guarded) sure = sure_address(t, x->i, x->args[0], g, sched_num(t->e, 0));
+    for (int i = 0; i < x->n && !sure; i++)
+        args[i] = put(t, x->args[i], x->op == K_SELECT && i ? under(t, g, x, i) : g);
+    if (x->op == X_LOAD) return ir_x_load(xs, x->i, x->dtype, x->n, sure ? &sure : args);
+    return ir_x(xs, x->op, x->dtype, x->n, args);
 }
 
 static const ir_expr *put_new(tabler *t, const ir_expr *x, const guard *g) {
@@ -292,13 +304,16 @@ static bool along_lane(const emit *e, const ir_expr *at) {
     return at->op == X_LOAD && at->i >= e->f->operands.n && e->tables[at->i - e->f->operands.n].loops == 1u << e->lane;
 }
 
-bool sched_near(const emit *e, const ir_expr *load) { return load->i < e->f->operands.n && along_lane(e, load->args[0]); }
+bool sched_near(const emit *e, const ir_expr *load) {
+    return load->i < e->f->operands.n && along_lane(e, load->args[0]);
+}
 
 static void plan(emit *e, int lane) {
     int n = e->x.n + 1;
     tabler t = {.e = e, .lane = lane, .runs = true, .facts = RT_ARRAY(&e->c->arena, nest_facts, n),
                 .always = RT_ARRAY(&e->c->arena, unsigned char, n), .seen = RT_ARRAY(&e->c->arena, int, n),
-                .loads = RT_ARRAY(&e->c->arena, unsigned char, n), .range_known = RT_ARRAY(&e->c->arena, unsigned char, n),
+                .loads = RT_ARRAY(&e->c->arena, unsigned char, n),
+                .range_known = RT_ARRAY(&e->c->arena, unsigned char, n),
                 .ranges = RT_ARRAY(&e->c->arena, range, n)};
     bool map = !e->f->k->nstate;
     const ir_expr **x = map ? e->out : e->elem;
@@ -341,13 +356,16 @@ static void table_kernel(emit *e, int lane, uint32_t loops) {
         if (e->tables[i].loops == loops) table_inputs(&x, seen, e->tables[i].x);
     for (int i = 0; i < e->ntables; i++)
         if (e->tables[i].loops == loops) out[i] = table_buffer(e, &x, i);
-    D size = e->t.loops.at[last].size, chunks = ir_dim_floordiv(e->c, ir_dim_add(e->c, size, sched_num(e, CHUNK - 1)), sched_num(e, CHUNK));
+    D size = e->t.loops.at[last].size, more = ir_dim_add(e->c, size, sched_num(e, CHUNK - 1));
+    D chunks = ir_dim_floordiv(e->c, more, sched_num(e, CHUNK));
     x.launch->grid = ir_dim_mul(e->c, chunks, elements(e, loops & ~(1u << last)));
     x.launch->cost = ir_dim_mul(e->c, ir_dim_smaller(e->c, size, sched_num(e, CHUNK)), sched_num(e, COSTLY));
     k_value *g = k_var(k_for(b, KL_GRID, 0, k_i64(b, 0), sched_dim(&x, x.launch->grid), 1)), *row = k_i64(b, 0);
-    k_value *lo = k_mul(b, sched_split(&x, &g, chunks), k_i64(b, CHUNK)), *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, CHUNK)), sched_dim(&x, size));
+    k_value *lo = k_mul(b, sched_split(&x, &g, chunks), k_i64(b, CHUNK));
+    k_value *hi = k_2(b, K_MIN, k_add(b, lo, k_i64(b, CHUNK)), sched_dim(&x, size));
     for (int i = n - 2; i >= 0; i--) x.var[loop[i]] = sched_split(&x, &g, e->t.loops.at[loop[i]].size);
-    for (int i = 0; i < n - 1; i++) row = k_add(b, k_mul(b, row, sched_dim(&x, e->t.loops.at[loop[i]].size)), x.var[loop[i]]);
+    for (int i = 0; i < n - 1; i++)
+        row = k_add(b, k_mul(b, row, sched_dim(&x, e->t.loops.at[loop[i]].size)), x.var[loop[i]]);
     row = k_mul(b, row, sched_dim(&x, size));
     for (int i = 0; i < e->ntables; i++)
         if (out[i]) sched_outside(&x, e->tables[i].x);
