@@ -146,7 +146,9 @@ static const ir_layout *followed(layouter *x, ir_node *kernel) {
     ir_layout *l = RT_NEW(&x->m->c->arena, ir_layout);
     for (int d = 0; d < rank; d++) {
         l->order[d] = (uint8_t)d;
-        if (a->coef[d] && !ir_dim_is(f->k->dims[d], 1) && ir_dim_is_const(a->coef[d], &step[d])) place[n++] = d;
+        if (!a->coef[d] || ir_dim_is(f->k->dims[d], 1)) continue;
+        if (!ir_dim_is_const(a->coef[d], &step[d])) return NULL; /* an order of some of the dims is not the operand's */
+        place[n++] = d;
     }
     bool same = true;
     for (int i = 0; i < n; i++) { /* selection sort over the places of the dims that move */
