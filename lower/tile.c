@@ -521,7 +521,18 @@ static bool is_linear(emit *e, const tiles *t) {
 
 nest_access *sched_access(emit *e, const ir_expr *load) { return &e->t.accesses.at[e->t.access_of[load->id] - 1]; }
 
-/* Merges the row variables as far as all but A allows, and finds the loops of rows and columns. */
+/* Merges variables, and finds the loops of rows and columns.  `rows`: those that A, of which a tile has the address of each row,
+ * does not keep apart. */
+static void merge_loops(emit *e, tiles *t, const nest_access *a, uint32_t rows) {
+    nest_merge(&e->t, a, rows);
+    t->mloop = t->nloop = -1;
+    for (int l = 0; l < e->t.nouter; l++) {
+        if (t->column >= 0 && e->t.loops.at[l].vars >> t->column & 1) t->nloop = l;
+        else if (rows >> e->t.loops.at[l].last & 1) t->mloop = l;
+    }
+}
+
+/* Others than A may keep rows apart, in several loops: only one of them has tiles, and A's address moves evenly in the rest. */
 static void make_loops(emit *e, tiles *t, const sched_factor *a, const sched_factor *b) {
     const comp *k = e->f->k;
     uint32_t rows = row_vars(e, b, &t->ba, t->column);
@@ -530,12 +541,8 @@ static void make_loops(emit *e, tiles *t, const sched_factor *a, const sched_fac
     e->t.pinned = 0;
     for (int i = 0; i < k->nout; i++) e->t.pinned |= nest_pins(&e->t, k->out[i]);
     if (b->computed) e->t.pinned |= nest_pins(&e->t, b->value);
-    nest_merge(&e->t, a->access, rows);
-    t->mloop = t->nloop = -1;
-    for (int l = 0; l < e->t.nouter; l++) {
-        if (t->column >= 0 && e->t.loops.at[l].vars >> t->column & 1) t->nloop = l;
-        else if (rows >> e->t.loops.at[l].last & 1) t->mloop = l;
-    }
+    merge_loops(e, t, a->access, rows);
+    if (t->mloop >= 0 && rows & ~e->t.loops.at[t->mloop].vars) merge_loops(e, t, a->access, rows & e->t.loops.at[t->mloop].vars);
     t->linear = t->mloop < 0 || is_linear(e, t);
 }
 
