@@ -6,7 +6,8 @@
  *
  * where e = exp(x - max x), l and c have one element per row, and nobody else reads the left factor: a row of attention's
  * result is shorter than one of its scores, and weights that were never divided can be summed up before their sum is known
- * (stage_online.c).  No element of e is above 1, so nothing overflows that did not before. */
+ * (stage_online.c).  No element of e is above 1: a sum overflows only where b comes as near to the largest number as 1 to the
+ * number of its rows.  Rows that c leaves out stay 0 even where b is not finite, where 0 * b would be NaN. */
 #include "lower/group.h"
 
 static bool one_per_row(const ir_value *v) {
